@@ -1,0 +1,61 @@
+"""Sessions: `nox -s lint typecheck tests bench gpu`. Every test session runs in an environment of its own."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+PACKAGES = {
+    "core": ["--extra", "cli"],
+    "lavida": [],
+    "train": [],
+    "bench": [],
+}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+def _sync(session: nox.Session, *args: str) -> None:
+    """Make the session's environment exactly what `args` ask for, so that an undeclared dependency is missing."""
+    session.run_install("uv", "sync", "--quiet", *args, env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and the direction of imports between the packages."""
+    _sync(session, "--group", "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Strict mypy over the sources of all packages."""
+    _sync(session, "--group", "lint")
+    session.run("mypy", *(f"packages/shirg-{name}/src" for name in PACKAGES))
+
+
+@nox.session
+@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
+def tests(session: nox.Session, package: str) -> None:
+    """Tests of each package, isolated with what that package declares and nothing else."""
+    _sync(session, "--package", f"shirg-{package}", "--group", "test", *PACKAGES[package])
+    session.run("pytest", f"packages/shirg-{package}/tests", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Latency and memory benchmarks; fails when a tracked ratio regresses against the committed baseline."""
+    _sync(session, "--package", "shirg-bench", "--group", "test")
+    session.run("pytest", "packages/shirg-bench/benchmarks", "--benchmark-only", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Parity, graph-capture and synchronisation checks that need a CUDA device, then the kernel benchmark."""
+    _sync(session, "--package", "shirg-bench", "--group", "test")
+    session.run("pytest", "packages/shirg-core/tests", "-m", "gpu", *session.posargs)

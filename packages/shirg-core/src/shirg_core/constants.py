@@ -1,0 +1,30 @@
+"""Tensors that depend on geometry alone: built once per device, constants of a compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def constant(build: Callable[P, R]) -> Callable[P, R]:
+    """Cache a pure function of hashable static arguments (a layout, a device, integers).
+
+    Building such tensors copies from the host, which synchronises a CUDA device and breaks graph capture; so it happens
+    on the first call only. `torch.compile` does not trace the function but takes its result as a constant, guarded by
+    the arguments. The results are shared: callers must not write to them.
+    """
+    cached = lru_cache(maxsize=256)(build)
+
+    # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
+    @torch.compiler.assume_constant_result
+    def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.inference_mode(False):
+            return cached(*args, **kwargs)
+
+    return outside_inference_mode

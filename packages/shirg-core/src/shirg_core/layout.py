@@ -1,0 +1,234 @@
+"""Geometry of visual tokens: which view, grid cell and image area every token stands for.
+
+A `ViewLayout` is an ordered list of views. Token index = view order, then raster order inside the view. Each view knows
+the box it covers in the original image in normalised coordinates (x to the right, y down), which makes tokens of
+different views comparable and drawable.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from shirg_core.constants import constant
+
+Box: TypeAlias = tuple[float, float, float, float]
+BoolGrid: TypeAlias = "Tensor | Sequence[Sequence[bool]] | Sequence[bool]"
+
+
+@dataclass(frozen=True)
+class View:
+    """One image crop seen as an `h × w` grid of tokens.
+
+    Args:
+        h: rows of the grid, ≥ 1.
+        w: columns of the grid, ≥ 1.
+        box: `(x0, y0, x1, y1)`, the area of the original image under the whole grid, in units of the image's width and
+            height. A padded view reaches outside [0, 1]; that is where its invalid tokens lie.
+        pinned: every valid token of this view is always kept.
+        valid: `[h, w]` booleans (tensor, array or nested sequence), False = padding, never kept. None = all valid.
+
+    Raises:
+        ValueError: an empty grid, a box without area, or a `valid` of another shape.
+    """
+
+    h: int
+    w: int
+    box: Box = (0.0, 0.0, 1.0, 1.0)
+    pinned: bool = False
+    valid: BoolGrid | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.h, int) and isinstance(self.w, int)) or self.h < 1 or self.w < 1:
+            raise ValueError(f"a view needs a grid of at least 1 × 1 tokens (integers), got h={self.h!r}, w={self.w!r}")
+        box = tuple(float(c) for c in self.box)
+        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")
+        object.__setattr__(self, "box", box)
+        if self.valid is not None:
+            object.__setattr__(self, "valid", self._flat_valid(self.valid))
+
+    def _flat_valid(self, valid: BoolGrid) -> tuple[bool, ...] | None:
+        """`valid` as `h·w` booleans in raster order; None when nothing is padding."""
+        mask = torch.as_tensor(valid)
+        if tuple(mask.shape) not in {(self.h, self.w), (self.h * self.w,)}:
+            raise ValueError(f"valid must have shape [{self.h}, {self.w}], got {list(mask.shape)}")
+        flat = tuple(bool(v) for v in mask.reshape(-1).tolist())
+        return None if all(flat) else flat
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the grid, padding included."""
+        return self.h * self.w
+
+    @property
+    def n_selectable(self) -> int:
+        """Tokens that are not padding."""
+        return self.n_tokens if self.valid is None else sum(bool(v) for v in self.valid)
+
+
+class Run(NamedTuple):
+    """Consecutive views of one grid size, so that they are processed as one `[B, views, h, w, …]` tensor."""
+
+    start: int
+    views: int
+    h: int
+    w: int
+
+    @property
+    def stop(self) -> int:
+        """Index one past the run's last token."""
+        return self.start + self.views * self.h * self.w
+
+
+@dataclass(frozen=True)
+class ViewLayout:
+    """An ordered list of views; hashable, and equal when the views are equal.
+
+    Args:
+        views: at least one `View`.
+
+    Raises:
+        ValueError: no views, or nothing but padding.
+    """
+
+    views: tuple[View, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", tuple(self.views))
+        if not self.views or not all(isinstance(v, View) for v in self.views):
+            raise ValueError(f"a layout needs at least one View, got {self.views!r}")
+        if self.n_selectable == 0:
+            raise ValueError("every token of the layout is padding; at least one must be valid")
+
+    @classmethod
+    def single(cls, h: int, w: int) -> ViewLayout:
+        """One view over the whole image: `single(48, 48)` is SHIRG-v3's 672² image with patch 14, 2304 tokens."""
+        return cls(views=(View(h, w),))
+
+    @classmethod
+    def anyres(cls, rows: int, cols: int, side: int) -> ViewLayout:
+        """A base view of the whole image, then `rows × cols` crops in raster order, each `side × side` tokens.
+
+        `anyres(2, 2, 27)` is LaViDa's square image: 5 × 729 = 3645 tokens.
+        """
+        if rows < 1 or cols < 1:
+            raise ValueError(f"anyres needs at least 1 × 1 crops, got rows={rows}, cols={cols}")
+        crops = (
+            View(side, side, (c / cols, r / rows, (c + 1) / cols, (r + 1) / rows))
+            for r, c in itertools.product(range(rows), range(cols))
+        )
+        return cls(views=(View(side, side), *crops))
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """N, padding included."""
+        return sum(v.n_tokens for v in self.views)
+
+    @cached_property
+    def n_selectable(self) -> int:
+        """Tokens that are not padding; the largest possible budget."""
+        return sum(v.n_selectable for v in self.views)
+
+    @cached_property
+    def n_pinned(self) -> int:
+        """Valid tokens of pinned views, which every selection keeps."""
+        return sum(v.n_selectable for v in self.views if v.pinned)
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether any token is padding."""
+        return self.n_selectable < self.n_tokens
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """First token index of each view."""
+        return tuple(itertools.accumulate((v.n_tokens for v in self.views), initial=0))[:-1]
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Maximal runs of consecutive views with equal grids, in token order."""
+        runs: list[Run] = []
+        for start, view in zip(self.starts, self.views, strict=True):
+            last = runs[-1] if runs else None
+            if last is not None and (last.h, last.w) == (view.h, view.w):
+                runs[-1] = last._replace(views=last.views + 1)
+            else:
+                runs.append(Run(start, 1, view.h, view.w))
+        return tuple(runs)
+
+    def valid_mask(self, device: torch.device | str | None = None) -> Tensor:
+        """`[N]` bool, False for padding. Read-only: shared between calls."""
+        return self._resident(device).valid
+
+    def valid_index(self, device: torch.device | str | None = None) -> Tensor | None:
+        """`[n_selectable]` int64, ascending indices of the tokens that are not padding; None when none is padding."""
+        return self._resident(device).valid_index if self.has_padding else None
+
+    def pinned_mask(self, device: torch.device | str | None = None) -> Tensor:
+        """`[N]` bool, True for valid tokens of pinned views. Read-only: shared between calls."""
+        return self._resident(device).pinned
+
+    def view_ids(self, device: torch.device | str | None = None) -> Tensor:
+        """`[N]` int64, the view each token belongs to. Read-only: shared between calls."""
+        return self._resident(device).view_ids
+
+    def boxes(self, device: torch.device | str | None = None) -> Tensor:
+        """`[N, 4]` float32, `(x0, y0, x1, y1)` of every token in normalised image coordinates. Read-only: shared."""
+        return self._resident(device).boxes
+
+    def token_at(self, view: int, x: float, y: float) -> int:
+        """Index of the token of view `view` under the normalised image point `(x, y)`.
+
+        Raises:
+            ValueError: no such view, or the point lies outside the view's box.
+        """
+        if not 0 <= view < len(self.views):
+            raise ValueError(f"view must be in 0…{len(self.views) - 1}, got {view}")
+        v = self.views[view]
+        x0, y0, x1, y1 = v.box
+        if not (x0 <= x <= x1 and y0 <= y <= y1):
+            raise ValueError(f"point ({x}, {y}) lies outside view {view}'s box {v.box}")
+        col = min(int((x - x0) / (x1 - x0) * v.w), v.w - 1)
+        row = min(int((y - y0) / (y1 - y0) * v.h), v.h - 1)
+        return self.starts[view] + row * v.w + col
+
+    def _resident(self, device: torch.device | str | None) -> _LayoutTensors:
+        return _LayoutTensors(*_layout_tensors(self, torch.device("cpu" if device is None else device)))
+
+
+class _LayoutTensors(NamedTuple):
+    """A layout's constants on one device."""
+
+    valid: Tensor
+    valid_index: Tensor
+    pinned: Tensor
+    view_ids: Tensor
+    boxes: Tensor
+
+
+@constant
+def _layout_tensors(layout: ViewLayout, device: torch.device) -> tuple[Tensor, ...]:
+    flat = [bool(ok) for v in layout.views for ok in (v.valid if v.valid is not None else (True,) * v.n_tokens)]
+    valid = torch.tensor(flat)
+    valid_index = torch.tensor([i for i, ok in enumerate(flat) if ok])
+    view_ids = torch.cat([torch.full((v.n_tokens,), i) for i, v in enumerate(layout.views)])
+    pinned = torch.cat([torch.full((v.n_tokens,), v.pinned) for v in layout.views]) & valid
+    boxes = torch.cat([_token_boxes(v) for v in layout.views])
+    return tuple(t.to(device) for t in (valid, valid_index, pinned, view_ids, boxes))
+
+
+def _token_boxes(view: View) -> Tensor:
+    """`[h·w, 4]` boxes of one view's tokens; adjacent tokens share their border exactly."""
+    x0, y0, x1, y1 = view.box
+    xs = x0 + (x1 - x0) * torch.arange(view.w + 1, dtype=torch.float64) / view.w
+    ys = y0 + (y1 - y0) * torch.arange(view.h + 1, dtype=torch.float64) / view.h
+    left, top = xs[:-1].expand(view.h, view.w), ys[:-1, None].expand(view.h, view.w)
+    right, bottom = xs[1:].expand(view.h, view.w), ys[1:, None].expand(view.h, view.w)
+    return torch.stack([left, top, right, bottom], dim=-1).reshape(-1, 4).float()

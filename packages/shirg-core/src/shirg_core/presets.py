@@ -1,0 +1,190 @@
+"""SHIRG-v2 and SHIRG-v3: the two published combinations of scores, coverage and summary, as frozen configurations.
+
+    v2:  s_i = α·Var(v_i) + (1−α)·max_j cos(v_i, t_j) + β·Edge(v_i)      clusters, mean summary
+    v3:  s_i = w_A·A_i + w_M·M_i + w_G·G_i                               cells, attention-weighted summary
+
+Variance, magnitude and gradient are min–max normalised per view; cosine, attention and edge per image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from torch import Tensor
+
+from shirg_core import dispatch
+from shirg_core.budget import Budget, check_budget
+from shirg_core.inputs import check_inputs
+from shirg_core.layout import ViewLayout
+from shirg_core.selection import Selection
+
+Coverage: TypeAlias = Literal["clusters", "cells", "none"]
+Summary: TypeAlias = Literal["mean", "attention", "none"]
+AttentionMethod: TypeAlias = Literal["exact", "mean"]
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_weight(name: str, value: float, high: float = 2.0**20) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= high):
+        raise ValueError(f"{name} must be a number in [0, {high:g}], got {value!r}")
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """What both presets share."""
+
+    budget: Budget
+
+    def _check_shared(self, coverage: str, coverage_share: float, summary: str) -> None:
+        check_budget(self.budget)
+        _check_choice("coverage", coverage, get_args(Coverage))
+        _check_weight("coverage_share", coverage_share, 1.0)
+        _check_choice("summary", summary, get_args(Summary))
+
+
+@dataclass(frozen=True)
+class ShirgV2(_Gate):
+    """SHIRG-v2: saliency, text relevance and edges; connected clusters; mean summary.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        alpha: α in [0, 1], weight of the channel variance; text relevance weighs 1 − α. `alpha=1` needs no text.
+        beta: β, weight of the edge density. `beta=0` needs no edges.
+        coverage: `clusters`, `cells`, or `none` (one region, the whole image).
+        coverage_share: share of the budget, in [0, 1], that coverage may claim.
+        summary: `mean` of the dropped tokens, `attention` (weighted by the `attention` input), or `none`.
+        text_weight: overrides 1 − α; `text_weight=0` says on purpose that there is no text.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    alpha: float = 0.25
+    beta: float = 0.15
+    coverage: Coverage = "clusters"
+    coverage_share: float = 0.5
+    summary: Summary = "mean"
+    text_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check_shared(self.coverage, self.coverage_share, self.summary)
+        _check_weight("alpha", self.alpha, 1.0)
+        _check_weight("beta", self.beta)
+        if self.text_weight is not None:
+            _check_weight("text_weight", self.text_weight)
+
+    @property
+    def relevance_weight(self) -> float:
+        """Weight of the text relevance."""
+        return 1.0 - self.alpha if self.text_weight is None else self.text_weight
+
+    def __call__(
+        self,
+        features: Tensor,
+        layout: ViewLayout,
+        *,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        edges: Tensor | None = None,
+        attention: Tensor | None = None,
+        impl: str = "auto",
+        check_finite: bool = False,
+    ) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`."""
+        check_inputs(
+            features,
+            layout,
+            text=text,
+            text_mask=text_mask,
+            edges=edges,
+            attention=attention,
+            check_finite=check_finite,
+        )
+        if text is None and self.relevance_weight > 0:
+            raise ValueError("SHIRG-v2 scores by text relevance and needs `text` [B, M, D]; pass it, or text_weight=0")
+        if edges is None and self.beta > 0:
+            raise ValueError("SHIRG-v2 scores by edges and needs `edges` [B, N]; pass them, or beta=0")
+        if attention is None and self.summary == "attention":
+            raise ValueError("SHIRG-v2 with summary='attention' needs `attention` [B, N]")
+        run = dispatch.backend(impl, features)
+        return run.select_v2(self, features, layout, text=text, text_mask=text_mask, edges=edges, attention=attention)
+
+
+@dataclass(frozen=True)
+class ShirgV3(_Gate):
+    """SHIRG-v3: attention received, magnitude and spatial gradient; cells; attention-weighted summary.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        attention_weight: weight of A.
+        magnitude_weight: weight of M.
+        gradient_weight: weight of G.
+        temperature: τ > 0 of the softmax in A.
+        coverage: `cells`, `clusters`, or `none` (one region, the whole image).
+        coverage_share: share of the budget, in [0, 1], that coverage may claim.
+        summary: `attention` (dropped tokens weighted by A), `mean`, or `none`.
+        attention_method: `exact`, or `mean`: one mean query, linear time.
+        attention_queries: ask with this many evenly spaced queries only; None = all. For `exact`.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    attention_weight: float = 0.6
+    magnitude_weight: float = 0.25
+    gradient_weight: float = 0.15
+    temperature: float = 0.1
+    coverage: Coverage = "cells"
+    coverage_share: float = 0.5
+    summary: Summary = "attention"
+    attention_method: AttentionMethod = "exact"
+    attention_queries: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_shared(self.coverage, self.coverage_share, self.summary)
+        for name in ("attention_weight", "magnitude_weight", "gradient_weight"):
+            _check_weight(name, getattr(self, name))
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"temperature must be a number > 0, got {self.temperature!r}")
+        _check_choice("attention_method", self.attention_method, get_args(AttentionMethod))
+        if self.attention_queries is not None and self.attention_queries < 1:
+            raise ValueError(f"attention_queries must be ≥ 1 or None, got {self.attention_queries!r}")
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether A is used at all, by the score or by the summary."""
+        return self.attention_weight > 0 or self.summary == "attention"
+
+    def __call__(
+        self,
+        features: Tensor,
+        layout: ViewLayout,
+        *,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        edges: Tensor | None = None,
+        attention: Tensor | None = None,
+        impl: str = "auto",
+        check_finite: bool = False,
+    ) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`. `text` and `edges` are checked and not used."""
+        check_inputs(
+            features,
+            layout,
+            text=text,
+            text_mask=text_mask,
+            edges=edges,
+            attention=attention,
+            check_finite=check_finite,
+        )
+        return dispatch.backend(impl, features).select_v3(self, features, layout, attention=attention)
+
+
+shirg_v2 = ShirgV2
+shirg_v3 = ShirgV3

@@ -1,0 +1,21 @@
+"""Score components, one plain function per file. Each returns a raw `[B, N]` float32 tensor, higher = keep."""
+
+from shirg_core.scores.attention import attention_received, mean_attention_received
+from shirg_core.scores.combine import combine, snap
+from shirg_core.scores.gradient import spatial_gradient
+from shirg_core.scores.magnitude import feature_magnitude
+from shirg_core.scores.normalize import minmax
+from shirg_core.scores.relevance import text_relevance
+from shirg_core.scores.variance import channel_variance
+
+__all__ = [
+    "attention_received",
+    "channel_variance",
+    "combine",
+    "feature_magnitude",
+    "mean_attention_received",
+    "minmax",
+    "snap",
+    "spatial_gradient",
+    "text_relevance",
+]

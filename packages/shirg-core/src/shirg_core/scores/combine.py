@@ -1,0 +1,45 @@
+"""The weighted sum of normalised components, on a grid that makes ties survive rounding noise.
+
+    s_i = Σ_c w_c · ĉ_i,  rounded to the nearest multiple of 2⁻¹⁶
+
+Two computations of a score that differ by rounding noise nearly always land on the same grid point, and equal grid
+points are ranked by token index, so the choice does not hang on the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from shirg_core.layout import ViewLayout
+
+SCORE_GRID = 2**16
+
+
+def combine(components: Sequence[tuple[float, Tensor]], features: Tensor, layout: ViewLayout) -> Tensor:
+    """Weighted sum of components, snapped to multiples of 2⁻¹⁶; padding gets the image's minimum.
+
+    Args:
+        components: `(weight, [B, N])` pairs; none at all = every token is worth the same.
+        features: `[B, N, D]`, for its batch size and device.
+        layout: geometry of the N tokens.
+
+    Returns:
+        `[B, N]` float32.
+    """
+    total = torch.zeros(features.shape[:2], device=features.device)
+    for weight, component in components:
+        total = total + weight * component.float()
+    return snap(total, layout)
+
+
+def snap(scores: Tensor, layout: ViewLayout) -> Tensor:
+    """Round scores `[B, N]` to multiples of 2⁻¹⁶ and give padding the image's minimum."""
+    snapped = (scores.float() * SCORE_GRID).round() / SCORE_GRID
+    if not layout.has_padding:
+        return snapped
+    valid = layout.valid_mask(scores.device)
+    lowest = snapped.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
+    return torch.where(valid, snapped, lowest)

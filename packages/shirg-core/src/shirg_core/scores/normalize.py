@@ -1,0 +1,59 @@
+"""Bringing score components to one scale, so that weights mean what they say.
+
+    x̂_i = (x_i − min_g x) / (max_g x − min_g x)          g = the view or the image that token i belongs to
+
+A group whose range is ≤ 1e-5 · max|x| counts as constant and becomes 0: rounding noise is not stretched to 1. Padding
+takes no part. Variance, magnitude and gradient are normalised per view, because their scale differs between crops;
+cosine, attention and edge are scale-free already and are normalised per image.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from shirg_core.layout import ViewLayout
+
+CONSTANT_RANGE = 1e-5
+
+Group = Literal["view", "image"]
+
+
+def minmax(x: Tensor, layout: ViewLayout, per: Group) -> Tensor:
+    """Min–max normalise a component to [0, 1].
+
+    Args:
+        x: `[B, N]`, raw component.
+        layout: geometry of the N tokens.
+        per: the group over which minimum and maximum are taken.
+
+    Returns:
+        `[B, N]` float32 in [0, 1]; 0 for padding and in constant groups.
+    """
+    values = x.float()
+    valid = layout.valid_mask(x.device) if layout.has_padding else None
+    if per == "image":
+        return _minmax(values, valid)
+    pieces = []
+    for run in layout.runs:
+        grid = values[:, run.start : run.stop].unflatten(1, (run.views, run.h * run.w))
+        mask = None if valid is None else valid[run.start : run.stop].unflatten(0, (run.views, run.h * run.w))
+        pieces.append(_minmax(grid, mask).flatten(1))
+    return torch.cat(pieces, dim=1)
+
+
+def _minmax(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Over the last dimension."""
+    if valid is None:
+        low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+    else:
+        low = x.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
+        high = x.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
+    span = high - low
+    varies = span > CONSTANT_RANGE * torch.maximum(low.abs(), high.abs())
+    # A constant group divides by 1, not by its own vanishing range: `where` alone would still make NaN.
+    scaled = (x - low) / torch.where(varies, span, torch.ones_like(span))
+    keep = varies if valid is None else varies & valid
+    return torch.where(keep, scaled, torch.zeros_like(scaled))

@@ -1,0 +1,38 @@
+"""Text relevance: how similar a visual token is to the text token it matches best (SHIRG-v2).
+
+    R_i = max_j cos(v_i, t_j)
+
+| symbol | variable  | shape       |
+|--------|-----------|-------------|
+| v      | features  | `[B, N, D]` |
+| t      | text      | `[B, M, D]` |
+| j      | text_mask | `[B, M]`    |
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
+    """Largest cosine of each visual token with any text token, in float32.
+
+    A zero vector has cosine 0 with everything.
+
+    Args:
+        features: `[B, N, D]`, floating.
+        text: `[B, M, D]`, floating, in the same space as `features`.
+        text_mask: `[B, M]` bool, False = padding. Every row needs at least one True.
+
+    Returns:
+        `[B, N]` float32 in [−1, 1], raw (not normalised).
+    """
+    directions = F.normalize(text.float(), dim=-1)
+    # One product per image: a batched product may round differently with the batch size, and a choice must not.
+    cosine = torch.stack([x.float() @ t.T for x, t in zip(features, directions, strict=True)])
+    if text_mask is not None:
+        cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
+    norm = torch.linalg.vector_norm(features.float(), dim=-1)
+    return cosine.amax(dim=-1) / norm.clamp_min(torch.finfo(torch.float32).tiny)

@@ -1,0 +1,159 @@
+"""From an image to the square views the tower sees, and the geometry of their tokens.
+
+`anyres`, as the released code cuts it: the image is resized to one base view without regard to its aspect ratio, then
+scaled and centred on the best of the candidate canvases (black border), which is cut into crops in raster order. Resizing is
+Pillow's bicubic; pixel values are `(u/255 − ½)/½` in float32.
+
+| views        | pixels                 | tokens per view (so400m)     | without a selector               |
+| anyres       | base + crops of 384²   | 27² each                     | pooled to 14² each (released)    |
+| anyres_full  | base + crops of 384²   | 27² each                     | every unpadded token             |
+| pooled_base  | base + crops of 384²   | base 14², pinned; crops 27²  | every unpadded token             |
+| single       | one view of 672²       | 48²                          | every token                      |
+| single384    | one view of 384²       | 27²                          | every token                      |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+from shirg_core.anyres import anyres_layout, best_canvas, place
+from shirg_core.layout import ViewLayout
+from torch import Tensor
+
+from shirg_lavida.config import LavidaConfig
+
+Views: TypeAlias = Literal["anyres", "anyres_full", "pooled_base", "single", "single384"]
+BLACK = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """How one image is cut, and what its tokens are after any pooling.
+
+    Attributes:
+        px: side of each view in pixels.
+        canvas: `(width, height)` of the crops' canvas in pixels; None for one view of the whole image.
+        layout: geometry of the tokens, pooling included; this is what a selector sees.
+        pooled: how many leading views are pooled (the rest keep their full grid).
+    """
+
+    px: int
+    canvas: tuple[int, int] | None
+    layout: ViewLayout
+    pooled: int = 0
+
+    @property
+    def mosaic(self) -> tuple[int, int]:
+        """`(rows, cols)` of the views that tile the image: the crops, or the one view itself."""
+        return (1, 1) if self.canvas is None else (self.canvas[1] // self.px, self.canvas[0] // self.px)
+
+    @property
+    def base_views(self) -> int:
+        """Leading views outside the mosaic: the base view of anyres."""
+        return 0 if self.canvas is None else 1
+
+
+@lru_cache(maxsize=1024)
+def plan_views(
+    size: tuple[int, int],
+    views: Views,
+    *,
+    image_px: int,
+    single_px: int,
+    patch_px: int,
+    canvases: tuple[tuple[int, int], ...],
+    side: int,
+    pooled_side: int | None,
+    selecting: bool,
+) -> ViewPlan:
+    """Decide views and token geometry for an image of `size = (width, height)`; see the table above.
+
+    Args:
+        size: `(width, height)` in pixels.
+        views: a name of the table.
+        image_px: side of a crop in pixels.
+        single_px: side in pixels of the one larger view.
+        patch_px: side of a token in pixels.
+        canvases: candidates, `(width, height)` in pixels.
+        side: tokens along a crop's side after the projector.
+        pooled_side: the same after 2D pooling; None when the projector has pooled already.
+        selecting: whether a selector will choose among the tokens.
+
+    Raises:
+        ValueError: an unknown name, an empty image, or `pooled_base` after a projector that pools.
+    """
+    if views not in get_args(Views):
+        raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {views!r}")
+    if min(size) < 1:
+        raise ValueError(f"an image needs at least 1 × 1 pixels, got {size[0]} × {size[1]}")
+    if views in ("single", "single384"):
+        px = single_px if views == "single" else image_px
+        grid = side if px == image_px else px // patch_px
+        return ViewPlan(px, None, ViewLayout.single(grid, grid))
+    if views == "pooled_base" and pooled_side is None:
+        raise ValueError("views='pooled_base' pools after the projector, but a pooler projector has pooled already")
+    canvas = best_canvas(size, canvases)
+    pool_all = views == "anyres" and not selecting and pooled_side is not None
+    grid = pooled_side if pool_all and pooled_side is not None else side
+    layout = anyres_layout(size, side=grid, crop_px=image_px, canvases=canvases)
+    if pool_all:
+        return ViewPlan(image_px, canvas, layout, pooled=len(layout.views))
+    if views == "pooled_base" and pooled_side is not None:
+        base = replace(layout.views[0], h=pooled_side, w=pooled_side, pinned=True)
+        return ViewPlan(image_px, canvas, ViewLayout(views=(base, *layout.views[1:])), pooled=1)
+    return ViewPlan(image_px, canvas, layout)
+
+
+def cut_views(image: Image.Image, plan: ViewPlan) -> Tensor:
+    """Cut an image into its views: `[V, 3, px, px]` uint8, base view first, then crops in raster order."""
+    rgb = image.convert("RGB")
+    px = plan.px
+    cuts = [rgb.resize((px, px), Image.Resampling.BICUBIC)]
+    if plan.canvas is not None:
+        placement = place(rgb.size, plan.canvas)
+        canvas = Image.new("RGB", plan.canvas, BLACK)
+        canvas.paste(rgb.resize(placement.image, Image.Resampling.BICUBIC), placement.offset)
+        rows, cols = plan.mosaic
+        cuts += [
+            canvas.crop((c * px, r * px, (c + 1) * px, (r + 1) * px)) for r in range(rows) for c in range(cols)
+        ]
+    return torch.from_numpy(np.stack([np.asarray(cut) for cut in cuts])).permute(0, 3, 1, 2).contiguous()
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """uint8 → float32 in [0, 1], rounded as NumPy rounds `u · (1/255)` in float64 and then float32."""
+    return pixels.double().mul_(1 / 255).float()
+
+
+def normalize(unit: Tensor) -> Tensor:
+    """[0, 1] → [−1, 1], SigLIP's mean ½ and standard deviation ½."""
+    return (unit - 0.5) / 0.5
+
+
+def plan_for(config: LavidaConfig, size: tuple[int, int], views: Views, *, side: int, pools: bool, selecting: bool) -> ViewPlan:
+    """`plan_views` with the sizes of a model.
+
+    Args:
+        config: the model's.
+        size: `(width, height)` of the image in pixels.
+        views: a name of the table.
+        side: tokens along a crop's side after the projector.
+        pools: whether the projector pools.
+        selecting: whether a selector will choose.
+    """
+    return plan_views(
+        size,
+        views,
+        image_px=config.vision.image_size,
+        single_px=config.vision.single_px,
+        patch_px=config.vision.patch_size,
+        canvases=config.canvases,
+        side=side,
+        pooled_side=None if pools else config.pooled_side,
+        selecting=selecting,
+    )
