@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -106,6 +107,14 @@ def anyres_layout(
     Raises:
         ValueError: an empty image, or a canvas that is not made of whole crops.
     """
+    frozen = tuple((int(w), int(h)) for w, h in canvases)
+    return _anyres_layout((int(size[0]), int(size[1])), side, crop_px, frozen, pinned_base)
+
+
+@lru_cache(maxsize=1024)
+def _anyres_layout(
+    size: tuple[int, int], side: int, crop_px: int, canvases: tuple[tuple[int, int], ...], pinned_base: bool
+) -> ViewLayout:
     canvas_w, canvas_h = canvas = best_canvas(size, canvases)
     if canvas_w % crop_px or canvas_h % crop_px:
         raise ValueError(f"canvas {canvas} is not made of whole crops of {crop_px} px")

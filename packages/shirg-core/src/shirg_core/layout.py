@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -91,6 +91,9 @@ class Run(NamedTuple):
 class ViewLayout:
     """An ordered list of views; hashable, and equal when the views are equal.
 
+    Compiled code is specialised to a layout object: reuse one, or build it with `single`, `anyres` or `anyres_layout`,
+    which return the same object for the same arguments.
+
     Args:
         views: at least one `View`.
 
@@ -98,21 +101,43 @@ class ViewLayout:
         ValueError: no views, or nothing but padding.
     """
 
-    views: tuple[View, ...] = field(default=())
+    views: tuple[View, ...] = ()
+    n_tokens: int = field(init=False, compare=False, repr=False)
+    """N, padding included."""
+    n_selectable: int = field(init=False, compare=False, repr=False)
+    """Tokens that are not padding; the largest possible budget."""
+    n_pinned: int = field(init=False, compare=False, repr=False)
+    """Valid tokens of pinned views, which every selection keeps."""
+    starts: tuple[int, ...] = field(init=False, compare=False, repr=False)
+    """First token index of each view."""
+    runs: tuple[Run, ...] = field(init=False, compare=False, repr=False)
+    """Maximal runs of consecutive views with equal grids, in token order."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "views", tuple(self.views))
-        if not self.views or not all(isinstance(v, View) for v in self.views):
+        views = tuple(self.views)
+        if not views or not all(isinstance(v, View) for v in views):
             raise ValueError(f"a layout needs at least one View, got {self.views!r}")
+        derived = {
+            "views": views,
+            "n_tokens": sum(v.n_tokens for v in views),
+            "n_selectable": sum(v.n_selectable for v in views),
+            "n_pinned": sum(v.n_selectable for v in views if v.pinned),
+            "starts": tuple(itertools.accumulate((v.n_tokens for v in views), initial=0))[:-1],
+            "runs": _runs(views),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
         if self.n_selectable == 0:
             raise ValueError("every token of the layout is padding; at least one must be valid")
 
     @classmethod
+    @lru_cache(maxsize=256)
     def single(cls, h: int, w: int) -> ViewLayout:
         """One view over the whole image: `single(48, 48)` is SHIRG-v3's 672² image with patch 14, 2304 tokens."""
         return cls(views=(View(h, w),))
 
     @classmethod
+    @lru_cache(maxsize=256)
     def anyres(cls, rows: int, cols: int, side: int) -> ViewLayout:
         """A base view of the whole image, then `rows × cols` crops in raster order, each `side × side` tokens.
 
@@ -126,42 +151,10 @@ class ViewLayout:
         )
         return cls(views=(View(side, side), *crops))
 
-    @cached_property
-    def n_tokens(self) -> int:
-        """N, padding included."""
-        return sum(v.n_tokens for v in self.views)
-
-    @cached_property
-    def n_selectable(self) -> int:
-        """Tokens that are not padding; the largest possible budget."""
-        return sum(v.n_selectable for v in self.views)
-
-    @cached_property
-    def n_pinned(self) -> int:
-        """Valid tokens of pinned views, which every selection keeps."""
-        return sum(v.n_selectable for v in self.views if v.pinned)
-
     @property
     def has_padding(self) -> bool:
         """Whether any token is padding."""
         return self.n_selectable < self.n_tokens
-
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """First token index of each view."""
-        return tuple(itertools.accumulate((v.n_tokens for v in self.views), initial=0))[:-1]
-
-    @cached_property
-    def runs(self) -> tuple[Run, ...]:
-        """Maximal runs of consecutive views with equal grids, in token order."""
-        runs: list[Run] = []
-        for start, view in zip(self.starts, self.views, strict=True):
-            last = runs[-1] if runs else None
-            if last is not None and (last.h, last.w) == (view.h, view.w):
-                runs[-1] = last._replace(views=last.views + 1)
-            else:
-                runs.append(Run(start, 1, view.h, view.w))
-        return tuple(runs)
 
     def valid_mask(self, device: torch.device | str | None = None) -> Tensor:
         """`[N]` bool, False for padding. Read-only: shared between calls."""
@@ -201,6 +194,19 @@ class ViewLayout:
 
     def _resident(self, device: torch.device | str | None) -> _LayoutTensors:
         return _LayoutTensors(*_layout_tensors(self, torch.device("cpu" if device is None else device)))
+
+
+def _runs(views: Sequence[View]) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    start = 0
+    for view in views:
+        last = runs[-1] if runs else None
+        if last is not None and (last.h, last.w) == (view.h, view.w):
+            runs[-1] = last._replace(views=last.views + 1)
+        else:
+            runs.append(Run(start, 1, view.h, view.w))
+        start += view.n_tokens
+    return tuple(runs)
 
 
 class _LayoutTensors(NamedTuple):
