@@ -18,12 +18,11 @@ Linear-time variants, each an approximation that says so: `queries` uses an even
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 
-QUERY_BLOCK = 512
+QUERY_BLOCK = 256
 
 
 def attention_received(
@@ -41,7 +40,7 @@ def attention_received(
         `[B, N]` float32; sums to 1 over the selectable tokens; 0 for padding.
     """
     keep = layout.valid_index(features.device)
-    return _scatter_valid([_received(x, temperature, queries) for x in _unit_tokens(features, keep)], layout, keep)
+    return _scatter_valid([_received(x, temperature, queries) for x in _selectable(features, keep)], layout, keep)
 
 
 def mean_attention_received(features: Tensor, layout: ViewLayout, *, temperature: float = 0.1) -> Tensor:
@@ -50,27 +49,39 @@ def mean_attention_received(features: Tensor, layout: ViewLayout, *, temperature
     `softmax_i( cos̄_i / τ )` with `cos̄_i = mean_j cos(v_j, v_i)`. Arguments and result as in `attention_received`.
     """
     keep = layout.valid_index(features.device)
-    rows = [torch.softmax(x @ x.mean(dim=0) / temperature, dim=0) for x in _unit_tokens(features, keep)]
+    rows = []
+    for x in _selectable(features, keep):
+        inverse = _inverse_length(x)
+        mean_direction = inverse @ x / x.shape[0]
+        rows.append(torch.softmax((x @ mean_direction) * inverse / temperature, dim=0))
     return _scatter_valid(rows, layout, keep)
 
 
-def _unit_tokens(features: Tensor, keep: Tensor | None) -> list[Tensor]:
-    """Per image `[n, D]`, selectable tokens scaled to unit length.
+def _selectable(features: Tensor, keep: Tensor | None) -> list[Tensor]:
+    """Per image `[n, D]` float32, the selectable tokens.
 
     Images go one at a time: a batched product may round differently with the batch size, and a choice must not.
     """
-    chosen = features if keep is None else features.index_select(1, keep)
-    return [F.normalize(x.float(), dim=-1) for x in chosen]
+    return [x.float() for x in (features if keep is None else features.index_select(1, keep))]
 
 
-def _received(unit: Tensor, temperature: float, queries: int | None) -> Tensor:
-    n = unit.shape[0]
-    asking = unit
+def _inverse_length(x: Tensor) -> Tensor:
+    """`[n]`: 1 / ‖v‖, and 0 for a zero vector, whose cosine with everything is 0."""
+    length = torch.linalg.vector_norm(x, dim=-1)
+    return torch.where(length > 0, 1 / length, 0.0)
+
+
+def _received(x: Tensor, temperature: float, queries: int | None) -> Tensor:
+    """Lengths are divided out of each block of products, so that no scaled copy of the features is held."""
+    n = x.shape[0]
+    inverse = _inverse_length(x)
+    asking = torch.arange(n, device=x.device)
     if queries is not None and queries < n:
-        asking = unit[torch.arange(queries, device=unit.device) * n // queries]
-    received = unit.new_zeros(n)
+        asking = torch.arange(queries, device=x.device) * n // queries
+    received = x.new_zeros(n)
     for block in asking.split(QUERY_BLOCK):
-        received += torch.softmax((block / temperature) @ unit.T, dim=1).sum(dim=0)
+        cosine = (x[block] @ x.T).mul_(inverse).mul_(inverse[block, None] / temperature)
+        received += torch.softmax(cosine, dim=1).sum(dim=0)
     return received / asking.shape[0]
 
 

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from shirg_core.layout import Run, ViewLayout
 
+SLAB_ROWS = 8
+
 
 def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:
     """Norm of the central-difference gradient of each token, in float32.
@@ -47,12 +49,12 @@ def _squared_difference(grid: Tensor, mask: Tensor | None) -> Tensor:
     out = grid.new_zeros(grid.shape[:-1])
     if rows == 1:
         return out
-    if mask is None:
-        out[:, :, 0] = (grid[:, :, 1] - grid[:, :, 0]).square().sum(-1)
-        out[:, :, -1] = (grid[:, :, -1] - grid[:, :, -2]).square().sum(-1)
-        out[:, :, 1:-1] = (grid[:, :, 2:] - grid[:, :, :-2]).square().sum(-1) / 4
-        return out
-    return _masked_squared_difference(grid, mask)
+    if mask is not None:
+        return _masked_squared_difference(grid, mask)
+    out[:, :, 0] = _distance(grid[:, :, 1], grid[:, :, 0])
+    out[:, :, -1] = _distance(grid[:, :, -1], grid[:, :, -2])
+    out[:, :, 1:-1] = _distance(grid[:, :, 2:], grid[:, :, :-2]) / 4
+    return out
 
 
 def _masked_squared_difference(grid: Tensor, mask: Tensor) -> Tensor:
@@ -61,5 +63,10 @@ def _masked_squared_difference(grid: Tensor, mask: Tensor) -> Tensor:
     has_previous = torch.cat([off, mask[:, :-1]], dim=1) & mask
     after = torch.where(has_next[..., None], grid.roll(-1, dims=2), grid)
     before = torch.where(has_previous[..., None], grid.roll(1, dims=2), grid)
-    both = has_next & has_previous
-    return (after - before).square().sum(-1) * torch.where(both, 0.25, 1.0)
+    return _distance(after, before) * torch.where(has_next & has_previous, 0.25, 1.0)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """‖a − b‖² over the last dimension, a few grid rows at a time to keep the temporary small and in cache."""
+    rows = zip(a.split(SLAB_ROWS, dim=2), b.split(SLAB_ROWS, dim=2), strict=True)
+    return torch.cat([torch.linalg.vector_norm(x - y, dim=-1).square() for x, y in rows], dim=2)

@@ -10,7 +10,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+SLAB_TOKENS = 512
+"""Tokens worked on at a time: keeps temporaries small and in cache."""
 
 
 def channel_variance(features: Tensor) -> Tensor:
@@ -22,6 +26,10 @@ def channel_variance(features: Tensor) -> Tensor:
     Returns:
         `[B, N]` float32, ≥ 0, raw (not normalised).
     """
-    x = features.float()
-    # Two passes: subtracting the mean first keeps precision where |mean| is large against the spread.
-    return (x - x.mean(dim=-1, keepdim=True)).square().mean(dim=-1)
+    return torch.cat([_variance(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
+
+
+def _variance(x: Tensor) -> Tensor:
+    # Subtracting the mean first keeps precision where |mean| is large against the spread.
+    spread = x - x.mean(dim=-1, keepdim=True)
+    return torch.linalg.vector_norm(spread, dim=-1).square() / x.shape[-1]

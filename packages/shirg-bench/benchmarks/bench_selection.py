@@ -1,0 +1,59 @@
+"""Selection on a CPU: both presets and every baseline against one plain float32 N×N cosine product in the same run."""
+
+from __future__ import annotations
+
+import torch
+
+from shirg_bench.memory import peak_workspace_bytes
+from shirg_core import Selector, ViewLayout, shirg_v2, shirg_v3
+
+WIDTH, TEXT = 1152, 32
+V2_LAYOUT, V2_BUDGET = ViewLayout.anyres(2, 2, 27), 1024
+V3_LAYOUT, V3_BUDGET = ViewLayout.single(48, 48), 768
+
+
+def _inputs(n: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "features": torch.randn(1, n, WIDTH, generator=generator),
+        "text": torch.randn(1, TEXT, WIDTH, generator=generator),
+        "edges": torch.rand(1, n, generator=generator),
+        "attention": torch.rand(1, n, generator=generator),
+    }
+
+
+def _cosine(features: torch.Tensor) -> torch.Tensor:
+    unit = torch.nn.functional.normalize(features[0], dim=-1)
+    return unit @ unit.T
+
+
+def _call(selector: Selector, layout: ViewLayout, inputs: dict[str, torch.Tensor]):
+    given = dict(inputs)
+    return selector(given.pop("features"), layout, **given)
+
+
+def _assert_promised(selection, k: int, layout: ViewLayout) -> None:
+    assert selection.indices.shape == (1, k)
+    assert (selection.indices.diff() > 0).all()
+    assert selection.tokens.isfinite().all()
+    assert layout.valid_mask()[selection.indices].all()
+
+
+def test_v2_3645_to_1024(track, benchmark):
+    inputs, selector = _inputs(V2_LAYOUT.n_tokens), shirg_v2(budget=V2_BUDGET)
+    del inputs["attention"]
+    run = lambda: _call(selector, V2_LAYOUT, inputs)  # noqa: E731
+    _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
+    benchmark.extra_info["peak_workspace_bytes"] = peak_workspace_bytes(run)
+    track("v2-3645-1024", run, lambda: _cosine(inputs["features"]), bar=0.25)
+
+
+def test_v3_2304_to_768(track, benchmark):
+    inputs, selector = _inputs(V3_LAYOUT.n_tokens), shirg_v3(budget=V3_BUDGET)
+    run = lambda: selector(inputs["features"], V3_LAYOUT)  # noqa: E731
+    _assert_promised(run(), V3_BUDGET, V3_LAYOUT)
+    peak = benchmark.extra_info["peak_workspace_bytes"] = peak_workspace_bytes(run)
+    matrix = 4 * V3_LAYOUT.n_tokens**2
+    result = 4 * (V3_BUDGET + 1) * WIDTH
+    assert peak - result < 0.9 * matrix
+    track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5)
