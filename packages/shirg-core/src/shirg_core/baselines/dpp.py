@@ -1,0 +1,121 @@
+"""CDPruner (arXiv 2506.10967): greedy MAP of a determinantal point process conditioned on the text.
+
+    L̃   = diag(r̃) · C · diag(r̃)                       C = cosines of the tokens, r̃ = relevance in [0, 1]
+    r_i = mean_j cos(v_i, t_j),  r̃ = min–max of r over the image
+    S   = argmax_{|S| = K} det(L̃_S), greedily: add the token with the largest gain det(L̃_{S+i}) / det(L̃_S)
+
+The gains are residuals d_i² of an incremental Cholesky factorisation (Chen et al. 2018, arXiv 1709.05135):
+
+    pick j = argmax d²;   e_i = (L̃_ji − Σ_t c_tj c_ti) / d_j;   d_i² ← d_i² − e_i²;   c ← [c; e]
+
+Gains are compared on a grid of 2⁻²⁰, about float32's noise in them, ties to the lowest index; below it the chosen
+tokens already span everything, and the rest follows in index order. A relevance that is constant over the image counts
+as 1 everywhere. Pinned tokens are picked first. `relevance="uniform"` says on purpose that there is no text: r̃ = 1, an
+unconditional DPP.
+
+Exact K: yes. Needs: `text`, unless uniform. Cost: O(N²·D + N²·K), K steps one after another; N×N in memory, one image
+at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, Unpack, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shirg_core.baselines.call import Inputs, check_call
+from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
+from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.layout import ViewLayout
+from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.scores import minmax, snap
+from shirg_core.selection import Selection
+
+GAIN_GRID = 2**20
+BLOCK = 64
+
+Relevance: TypeAlias = Literal["text", "uniform"]
+
+
+@dataclass(frozen=True)
+class ConditionalDPP:
+    """Keep K tokens that are relevant to the text and unlike one another.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        relevance: `text`, or `uniform`: every token matters the same.
+    """
+
+    budget: Budget
+    relevance: Relevance = "text"
+    exact_k: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if self.relevance not in get_args(Relevance):
+            raise ValueError(f"relevance must be one of {', '.join(get_args(Relevance))}, got {self.relevance!r}")
+
+    def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""
+        check_call(features, layout, **inputs)
+        text = inputs.get("text")
+        if self.relevance == "text" and text is None:
+            raise ValueError("CDPruner weighs tokens by relevance and needs `text` [B, M, D], or relevance='uniform'")
+        k = kept_tokens(self.budget, layout)
+        features = without_padding(features, layout)
+        with torch.no_grad():
+            weight = torch.ones(features.shape[:2], device=features.device)
+            if self.relevance == "text" and text is not None:
+                weight = conditional_weight(features, text, inputs.get("text_mask"), layout)
+            pinned = pinned_tokens(layout, features.device)
+            pairs = zip(valid_tokens(features, layout), valid_tokens(weight, layout), strict=True)
+            picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, pinned) for x, w in pairs]
+            scores = snap(scores_from_order(picks, layout), layout)
+        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+
+
+def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None, layout: ViewLayout) -> Tensor:
+    """r̃ `[B, N]`: mean cosine with the text tokens, min–max normalised; 1 where it is constant."""
+    directions = F.normalize(text.float(), dim=-1)
+    real = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device) if text_mask is None else text_mask
+    share = real.float() / real.float().sum(1, keepdim=True)
+    mean = [s @ t for s, t in zip(share, directions.masked_fill(~real[..., None], 0.0), strict=True)]
+    rows = [F.normalize(x.float(), dim=-1) @ t for x, t in zip(features, mean, strict=True)]
+    weight = minmax(torch.stack(rows), layout, "image")
+    return torch.where(weight.amax(1, keepdim=True) > 0, weight, 1.0)
+
+
+def greedy_map(kernel: Tensor, k: int, pinned: Tensor) -> Tensor:
+    """Greedy maximisation of the determinant.
+
+    Args:
+        kernel: `[n, n]` float32, positive semi-definite up to rounding; overwritten.
+        k: tokens to choose, at least as many as pinned.
+        pinned: `[p]` int64, picked first.
+
+    Returns:
+        `[k]` int64 in the order of choice.
+    """
+    gain = kernel.diagonal().clone()
+    picks = list(pinned[:, None])
+    taken = torch.zeros_like(gain, dtype=torch.bool)
+    for start in range(0, k, BLOCK):
+        factor = kernel.new_zeros(min(BLOCK, k - start), kernel.shape[0])
+        for row in range(factor.shape[0]):
+            if start + row >= pinned.numel():
+                worth = (gain * GAIN_GRID).round().clamp_min(0.0)
+                picks.append(worth.masked_fill(taken, -torch.inf).argmax(0, keepdim=True))
+            pick = picks[start + row]
+            taken = taken.index_fill(0, pick, value=True)
+            left = gain.index_select(0, pick)
+            before = factor[:row].index_select(1, pick)[:, 0] @ factor[:row]
+            direction = (kernel.index_select(0, pick)[0] - before) / left.clamp_min(1 / GAIN_GRID).sqrt()
+            # A pick that the others already span adds no direction; dividing by its vanishing rest would make noise.
+            factor[row] = torch.where(left > 1 / GAIN_GRID, direction, 0.0)
+            gain = gain - factor[row].square()
+        # What a whole block explains leaves the kernel in one product, so a step sums over its own block only.
+        kernel.addmm_(factor.T, factor, alpha=-1.0)
+    return torch.cat(picks)

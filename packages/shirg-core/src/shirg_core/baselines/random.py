@@ -1,0 +1,58 @@
+"""Random: K tokens drawn without replacement, the floor that every method must clear.
+
+    s_i = rank of token i in a permutation of the N tokens drawn from `seed`, divided by N
+
+The draw depends on the seed and the number of tokens only: every image of a batch gets the same choice, so an image
+gets the same tokens alone and in any batch position. Draw another with another seed. Pinned tokens are always kept.
+
+Exact K: yes. Needs: nothing. Cost: a top-k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor
+
+from shirg_core.baselines.call import Inputs, check_call
+from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.constants import constant
+from shirg_core.layout import ViewLayout
+from shirg_core.reference import assemble, find_regions
+from shirg_core.scores import snap
+from shirg_core.selection import Selection
+
+
+@dataclass(frozen=True)
+class RandomTokens:
+    """Keep K tokens at random.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        seed: of the draw, ≥ 0; the same on every device.
+    """
+
+    budget: Budget
+    seed: int = 0
+    exact_k: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seed must be an integer ≥ 0, got {self.seed!r}")
+
+    def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`."""
+        check_call(features, layout, **inputs)
+        k = kept_tokens(self.budget, layout)
+        draw = random_scores(layout.n_tokens, self.seed, features.device).expand(features.shape[:2])
+        return assemble(features, layout, k, snap(draw, layout), find_regions("none", features, layout, k, 0.0))
+
+
+@constant
+def random_scores(n: int, seed: int, device: torch.device) -> Tensor:
+    """`[N]` float32, a permutation of 0, 1/N, …, (N − 1)/N."""
+    # Drawn on the CPU, because generators differ between devices.
+    return (torch.randperm(n, generator=torch.Generator().manual_seed(seed)) / n).to(device)

@@ -1,0 +1,104 @@
+"""SAINT (arXiv 2503.11549): drop the tokens that resemble many others, on the graph of token similarities.
+
+    w_ij = cos(v_i, v_j) where it exceeds τ and i ≠ j, else 0
+    deg_i = Σ_{j still there} w_ij                                        redundancy
+    each of T rounds drops the (N − K) / T tokens of largest degree, then degrees are taken among the rest
+
+Rounds matter: in one, all copies of a token would go at once. Among equal degrees the highest index goes first. Degrees
+are sums of integers (cosines on the 2⁻¹⁶ grid), so they are the same in any order of summation. SAINT works inside the
+layers and lets the tokens vote on each layer's rate; here it is applied once, to the features, and the budget sets the
+rate. Padding is no node; pinned tokens are, and are never dropped.
+
+Exact K: yes. Needs: features only. Cost: O(N²·D) once and O(N²) for all rounds together; N×N twice in memory, one image
+at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Unpack
+
+import torch
+from torch import Tensor
+
+from shirg_core.baselines.call import Inputs, check_call
+from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, valid_tokens
+from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.layout import ViewLayout
+from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.scores import snap
+from shirg_core.scores.combine import SCORE_GRID
+from shirg_core.selection import Selection
+
+
+@dataclass(frozen=True)
+class SimilarityGraph:
+    """Keep K tokens by dropping the most redundant ones.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        threshold: τ in [−1, 1], the cosine above which two tokens are joined by an edge.
+        rounds: T ≥ 1. With few rounds, groups of near copies may vanish as a whole.
+    """
+
+    budget: Budget
+    threshold: float = 0.0
+    rounds: int = 16
+    exact_k: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if not -1.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold must be a cosine in [-1, 1], got {self.threshold!r}")
+        if not isinstance(self.rounds, int) or self.rounds < 1:
+            raise ValueError(f"rounds must be an integer ≥ 1, got {self.rounds!r}")
+
+    def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`. Scores rise with the round a token was dropped in."""
+        check_call(features, layout, **inputs)
+        k = kept_tokens(self.budget, layout)
+        features = without_padding(features, layout)
+        with torch.no_grad():
+            pinned, keep = pinned_tokens(layout, features.device), layout.valid_index(features.device)
+            rows = [
+                survival(similarity_weights(x, self.threshold), k, self.rounds, pinned)
+                for x in valid_tokens(features, layout)
+            ]
+            scores = torch.stack(rows)
+            if keep is not None:
+                scores = scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
+        return assemble(features, layout, k, snap(scores, layout), find_regions("none", features, layout, k, 0.0))
+
+
+def similarity_weights(tokens: Tensor, threshold: float) -> Tensor:
+    """`tokens [n, D]` → `[n, n]` int32, edge weights in units of 2⁻¹⁶."""
+    cosine = cosine_matrix(tokens).fill_diagonal_(0.0)
+    return cosine.masked_fill_(cosine <= threshold, 0.0).mul_(SCORE_GRID).int()
+
+
+def survival(weights: Tensor, k: int, rounds: int, pinned: Tensor) -> Tensor:
+    """Drop all but K tokens.
+
+    Args:
+        weights: `[n, n]` int32, symmetric.
+        k: tokens to keep, at least as many as pinned.
+        rounds: T.
+        pinned: `[p]` int64, never dropped.
+
+    Returns:
+        `[n]` float32: 1 for the kept tokens, t / T for those dropped in round t = 0, 1, …
+    """
+    n = weights.shape[0]
+    here = torch.arange(n, device=weights.device)
+    degree = weights.sum(0, dtype=torch.int64)
+    last = torch.iinfo(torch.int64).min
+    # Degree and index in one integer: of two equal degrees the higher index is the larger key.
+    fixed = torch.zeros_like(here, dtype=torch.bool).index_fill(0, pinned, value=True)
+    score = torch.ones(n, device=weights.device)
+    for t in range(rounds):
+        count = (n - k) * (t + 1) // rounds - (n - k) * t // rounds
+        dropped = (degree * n + here).masked_fill(fixed, last).topk(count).indices
+        fixed = fixed.index_fill(0, dropped, value=True)
+        score = score.index_fill(0, dropped, t / rounds)
+        degree = degree - weights.index_select(0, dropped).sum(0, dtype=torch.int64)
+    return score

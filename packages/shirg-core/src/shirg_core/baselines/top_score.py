@@ -1,0 +1,95 @@
+"""Top-k by one score: the K best tokens, wherever they lie; SHIRG without its mixture and without coverage.
+
+    kept = the K largest s_i, ties to the lowest index          s = one component, min–max normalised as in the presets
+
+| score     | s_i                       | normalised per | needs                                             |
+|-----------|---------------------------|----------------|---------------------------------------------------|
+| variance  | Var_d(v_id)               | view           | –                                                 |
+| magnitude | ‖v_i‖₂                    | view           | –                                                 |
+| gradient  | norm of the grid gradient | view           | –                                                 |
+| attention | attention received        | image          | `attention`, or else computed (τ = 0.1, streamed) |
+| edge      | edge density              | image          | `edges`                                           |
+| relevance | max_j cos(v_i, t_j)       | image          | `text`                                            |
+
+Normalising per view is what lets crops of one image compete; with one view it does not change the ranking.
+
+Exact K: yes. Cost: O(N·D) for the first three, O(N²·D) without the N×N matrix for a computed attention, O(N·M·D) for
+relevance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, Unpack, get_args
+
+import torch
+from torch import Tensor
+
+from shirg_core.baselines.call import Inputs, check_call
+from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.layout import ViewLayout
+from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.scores import (
+    attention_received,
+    channel_variance,
+    combine,
+    feature_magnitude,
+    minmax,
+    spatial_gradient,
+    text_relevance,
+)
+from shirg_core.selection import Selection
+
+Score: TypeAlias = Literal["variance", "magnitude", "gradient", "attention", "edge", "relevance"]
+
+
+@dataclass(frozen=True)
+class TopScore:
+    """Keep the K tokens with the largest score.
+
+    Args:
+        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        score: which component ranks the tokens.
+    """
+
+    budget: Budget
+    score: Score = "variance"
+    exact_k: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        if self.score not in get_args(Score):
+            raise ValueError(f"score must be one of {', '.join(get_args(Score))}, got {self.score!r}")
+
+    def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
+        """Choose tokens; shapes and errors as in `Selector`."""
+        check_call(features, layout, **inputs)
+        k = kept_tokens(self.budget, layout)
+        features = without_padding(features, layout)
+        with torch.no_grad():
+            scores = combine([(1.0, _component(self.score, features, layout, inputs))], features, layout)
+        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+
+
+def _component(score: Score, features: Tensor, layout: ViewLayout, inputs: Inputs) -> Tensor:
+    """`[B, N]`, normalised to [0, 1]."""
+    match score:
+        case "variance":
+            return minmax(channel_variance(features), layout, "view")
+        case "magnitude":
+            return minmax(feature_magnitude(features), layout, "view")
+        case "gradient":
+            return minmax(spatial_gradient(features, layout), layout, "view")
+        case "attention":
+            given = inputs.get("attention")
+            return minmax(attention_received(features, layout) if given is None else given, layout, "image")
+        case "edge":
+            edges = inputs.get("edges")
+            if edges is None:
+                raise ValueError("top-k by edge needs `edges` [B, N]")
+            return minmax(edges, layout, "image")
+        case "relevance":
+            text = inputs.get("text")
+            if text is None:
+                raise ValueError("top-k by relevance needs `text` [B, M, D]")
+            return minmax(text_relevance(features, text, inputs.get("text_mask")), layout, "image")

@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+
+from shirg_core import View, ViewLayout
+from shirg_core.baselines import ConditionalDPP, dpp
+from shirg_core.baselines.dpp import conditional_weight, greedy_map
+from shirg_core.baselines.similarity import cosine_matrix
+
+NONE = torch.empty(0, dtype=torch.int64)
+
+
+def at_angles(*degrees):
+    angle = torch.tensor(degrees, dtype=torch.float32) * math.pi / 180
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def test_uniform_relevance_takes_the_first_token_then_the_most_orthogonal():
+    # det of a pair is sin² of the angle between them; 100° beats 60° and 150° beside 0°.
+    features = at_angles(0, 60, 100, 150)[None]
+    selection = ConditionalDPP(2, relevance="uniform")(features, ViewLayout.single(2, 2))
+    assert selection.indices.tolist() == [[0, 2]]
+
+
+def test_relevance_can_outweigh_diversity():
+    # Cosines with the text: 1, 0.98, 0, -0.34; so r̃ = 1, 0.99, 0.25, 0. The gains after token 0 are r̃² sin²:
+    # 0.03 for 10°, 0.07 for 90°, 0 for 110°.
+    features, text = at_angles(0, 10, 90, 110)[None], at_angles(0)[None]
+    pick = ConditionalDPP(2)(features, ViewLayout.single(2, 2), text=text)
+    assert pick.indices.tolist() == [[0, 2]]
+    # At 30° from the text's own token the near one wins: r̃² sin² = 0.81 · 0.25 against 0.065 · 1.
+    features = at_angles(0, 30, 90, 110)[None]
+    assert ConditionalDPP(2)(features, ViewLayout.single(2, 2), text=text).indices.tolist() == [[0, 1]]
+
+
+def test_relevance_is_the_mean_over_real_text_tokens_scaled_to_one():
+    features, text = at_angles(0, 60, 90)[None], at_angles(0, 180, 90)[None]
+    text[0, 1] = torch.nan
+    mask = torch.tensor([[True, False, True]])
+    weight = conditional_weight(features, text, mask, ViewLayout.single(1, 3))
+    # Means of (cos, sin): 0.5, 0.683, 0.5.
+    torch.testing.assert_close(weight, torch.tensor([[0.0, 1.0, 0.0]]), atol=1e-5, rtol=0)
+
+
+def test_constant_relevance_counts_as_one():
+    features = torch.cat([torch.eye(3), torch.eye(3)])[None]
+    weight = conditional_weight(features, torch.ones(1, 1, 3), None, ViewLayout.single(2, 3))
+    assert weight.tolist() == [[1.0] * 6]
+
+
+@pytest.mark.parametrize("block", [1, 3, 64])
+@pytest.mark.parametrize("seed", range(2))
+def test_greedy_against_determinants(seed, block, monkeypatch):
+    monkeypatch.setattr(dpp, "BLOCK", block)
+    features = torch.randn(14, 9, generator=torch.Generator().manual_seed(seed))
+    weight = torch.linspace(0.2, 1.0, 14)
+    kernel = cosine_matrix(features) * weight * weight[:, None]
+    exact, chosen = kernel.double(), []
+    while len(chosen) < 7:
+        rest = [i for i in range(14) if i not in chosen]
+        chosen.append(max(rest, key=lambda i: torch.linalg.det(exact[[*chosen, i]][:, [*chosen, i]]).item()))
+    assert greedy_map(kernel, 7, NONE).tolist() == chosen
+
+
+def test_beyond_the_rank_the_rest_follows_in_index_order():
+    features = torch.cat([torch.eye(2), torch.eye(2), torch.eye(2)])
+    assert greedy_map(cosine_matrix(features), 5, NONE).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_pinned_tokens_are_picked_first():
+    layout = ViewLayout(views=[View(1, 2), View(1, 1, pinned=True)])
+    features = at_angles(0, 80, 5)[None]
+    assert ConditionalDPP(2, relevance="uniform")(features, layout).indices.tolist() == [[1, 2]]
+
+
+def test_text_is_needed_unless_relevance_is_uniform():
+    features = torch.randn(1, 4, 3)
+    with pytest.raises(ValueError, match="needs `text`"):
+        ConditionalDPP(2)(features, ViewLayout.single(2, 2))
+    with pytest.raises(ValueError, match="relevance must be one of text, uniform"):
+        ConditionalDPP(2, relevance="none")
