@@ -1,1 +1,42 @@
-"""shirg-lavida."""
+"""LaViDa (LLaDA) with SHIRG: the real model, its prefix cache, and the one seam where tokens are selected.
+
+Names are imported on first use, so that a command that only prints its help does not load a model library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shirg_lavida.checkpoint import load_lavida, save_lavida
+    from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
+    from shirg_lavida.model import LavidaModel
+    from shirg_lavida.prefix_type import Prefix
+    from shirg_lavida.sampler import SampleResult
+
+__all__ = [
+    "IMAGE_TOKEN_ID",
+    "LavidaConfig",
+    "LavidaModel",
+    "Prefix",
+    "SampleResult",
+    "load_lavida",
+    "save_lavida",
+]
+
+_HOMES = {
+    "IMAGE_TOKEN_ID": "config",
+    "LavidaConfig": "config",
+    "LavidaModel": "model",
+    "Prefix": "prefix_type",
+    "SampleResult": "sampler",
+    "load_lavida": "checkpoint",
+    "save_lavida": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

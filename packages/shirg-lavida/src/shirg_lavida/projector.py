@@ -1,7 +1,7 @@
 """From the tower's channels to the language model's.
 
-`linear` and `mlp<n>x_gelu` (Linear, then n−1 times GELU, Linear) work token by token, so they take any number of tokens.
-`pooler` convolves r × r tokens of the grid into one, then GELU, Linear; it needs each view's full grid.
+`linear` and `mlp<n>x_gelu` (Linear, then n−1 times GELU, Linear) work token by token, so they take any number of
+tokens. `pooler` convolves r × r tokens of the grid into one, then GELU, Linear; it needs each view's full grid.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class PoolerProjector(nn.Module):
-    """`conv_pool` with stride = kernel = ratio over the grid, then GELU and a linear layer; parameters named as upstream.
+    """`conv_pool` with stride = kernel = ratio over the grid, then GELU and a linear layer; upstream's parameter names.
 
     Args:
         vision_dim: channels in.
@@ -41,7 +41,7 @@ class PoolerProjector(nn.Module):
         views, count, channels = x.shape
         if count != self.side**2:
             raise ValueError(
-                f"a pooler projector needs the full {self.side} × {self.side} grid ({self.side**2} tokens), got {count}: "
+                f"a pooler projector needs each view's full {self.side} × {self.side} grid, got {count} tokens: "
                 "select after it, not before"
             )
         grid = x.reshape(views, self.side, self.side, channels).permute(0, 3, 1, 2)

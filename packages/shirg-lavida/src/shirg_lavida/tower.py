@@ -1,11 +1,11 @@
 """LaViDa's vision tower: transformers' SigLIP without its last encoder layer, its final norm and its head.
 
-`features = h_{L−1}`, the output of layer L−1 of L, before `post_layernorm` (which stays a parameter, because checkpoints
-carry it, and is never applied). A view of another size than the tower was trained on gets bicubically interpolated position
-embeddings.
+`features = h_{L−1}`, the output of layer L−1 of L, before `post_layernorm` (which stays a parameter, because
+checkpoints carry it, and is never applied). A view of another size than the tower was trained on gets bicubically
+interpolated position embeddings.
 
-Attention received, on request, of the last layer that runs: `a_i = mean_{head, j} softmax_i(q_j · k_i / √d_head)`. One head
-is formed at a time, so that no more than one `[V, T, T]` map is alive.
+Attention received, on request, of the last layer that runs: `a_i = mean_{head, j} softmax_i(q_j · k_i / √d_head)`.
+One head is formed at a time, so that no more than one `[V, T, T]` map is alive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import SiglipVisionModel
 from transformers.models.siglip.modeling_siglip import SiglipEncoderLayer
 
-from shirg_lavida.config import VisionConfig
+from shirg_lavida.vision_config import VisionConfig
 
 
 class TowerOutput(NamedTuple):
@@ -25,7 +25,8 @@ class TowerOutput(NamedTuple):
 
     Attributes:
         features: `[V, T, D]`.
-        attention: `[V, T]` float32, attention each token received in the last layer, sums to 1 per view; None unless asked.
+        attention: `[V, T]` float32, attention each token received in the last layer, sums to 1 per view; None unless
+        asked.
     """
 
     features: Tensor
@@ -68,8 +69,8 @@ def attention_received(layer: SiglipEncoderLayer, hidden: Tensor) -> Tensor:
     normed = layer.layer_norm1(hidden)
     queries = block.q_proj(normed).unflatten(-1, (block.num_heads, block.head_dim))
     keys = block.k_proj(normed).unflatten(-1, (block.num_heads, block.head_dim))
-    received = torch.zeros(hidden.shape[:2], device=hidden.device)
+    received = hidden.new_zeros(hidden.shape[:2], dtype=torch.float32)
     for head in range(block.num_heads):
         logits = queries[:, :, head] @ keys[:, :, head].transpose(1, 2) * block.scale
-        received += logits.softmax(dim=-1, dtype=torch.float32).mean(dim=1)
-    return received / block.num_heads
+        received += logits.softmax(dim=-1, dtype=torch.float32).mean(dim=1) / block.num_heads
+    return received

@@ -1,8 +1,8 @@
 """From an image to the square views the tower sees, and the geometry of their tokens.
 
 `anyres`, as the released code cuts it: the image is resized to one base view without regard to its aspect ratio, then
-scaled and centred on the best of the candidate canvases (black border), which is cut into crops in raster order. Resizing is
-Pillow's bicubic; pixel values are `(u/255 − ½)/½` in float32.
+scaled and centred on the best of the candidate canvases (black border), which is cut into crops in raster order.
+Resizing is Pillow's bicubic; pixel values are `(u/255 − ½)/½` in float32.
 
 | views        | pixels                 | tokens per view (so400m)     | without a selector               |
 | anyres       | base + crops of 384²   | 27² each                     | pooled to 14² each (released)    |
@@ -21,10 +21,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from PIL import Image
-from shirg_core.anyres import anyres_layout, best_canvas, place
-from shirg_core.layout import ViewLayout
 from torch import Tensor
 
+from shirg_core.anyres import anyres_layout, best_canvas, place, unpad_margins
+from shirg_core.layout import ViewLayout
 from shirg_lavida.config import LavidaConfig
 
 Views: TypeAlias = Literal["anyres", "anyres_full", "pooled_base", "single", "single384"]
@@ -40,12 +40,15 @@ class ViewPlan:
         canvas: `(width, height)` of the crops' canvas in pixels; None for one view of the whole image.
         layout: geometry of the tokens, pooling included; this is what a selector sees.
         pooled: how many leading views are pooled (the rest keep their full grid).
+        bare_rows: rows of the mosaic that get a newline although no token is left in them. The released code does that
+            with an image so thin that unpadding removes every column.
     """
 
     px: int
     canvas: tuple[int, int] | None
     layout: ViewLayout
     pooled: int = 0
+    bare_rows: int = 0
 
     @property
     def mosaic(self) -> tuple[int, int]:
@@ -59,54 +62,41 @@ class ViewPlan:
 
 
 @lru_cache(maxsize=1024)
-def plan_views(
-    size: tuple[int, int],
-    views: Views,
-    *,
-    image_px: int,
-    single_px: int,
-    patch_px: int,
-    canvases: tuple[tuple[int, int], ...],
-    side: int,
-    pooled_side: int | None,
-    selecting: bool,
-) -> ViewPlan:
-    """Decide views and token geometry for an image of `size = (width, height)`; see the table above.
+def plan_views(config: LavidaConfig, size: tuple[int, int], views: Views, *, selecting: bool) -> ViewPlan:
+    """Decide views and token geometry for an image; see the table above.
 
     Args:
-        size: `(width, height)` in pixels.
+        config: the model's.
+        size: `(width, height)` of the image in pixels.
         views: a name of the table.
-        image_px: side of a crop in pixels.
-        single_px: side in pixels of the one larger view.
-        patch_px: side of a token in pixels.
-        canvases: candidates, `(width, height)` in pixels.
-        side: tokens along a crop's side after the projector.
-        pooled_side: the same after 2D pooling; None when the projector has pooled already.
         selecting: whether a selector will choose among the tokens.
 
     Raises:
-        ValueError: an unknown name, an empty image, or `pooled_base` after a projector that pools.
+        ValueError: an unknown name, an empty image, or views that a `pooler` projector cannot serve.
     """
     if views not in get_args(Views):
         raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {views!r}")
-    if min(size) < 1:
-        raise ValueError(f"an image needs at least 1 × 1 pixels, got {size[0]} × {size[1]}")
-    if views in ("single", "single384"):
-        px = single_px if views == "single" else image_px
-        grid = side if px == image_px else px // patch_px
-        return ViewPlan(px, None, ViewLayout.single(grid, grid))
-    if views == "pooled_base" and pooled_side is None:
-        raise ValueError("views='pooled_base' pools after the projector, but a pooler projector has pooled already")
-    canvas = best_canvas(size, canvases)
-    pool_all = views == "anyres" and not selecting and pooled_side is not None
-    grid = pooled_side if pool_all and pooled_side is not None else side
-    layout = anyres_layout(size, side=grid, crop_px=image_px, canvases=canvases)
-    if pool_all:
-        return ViewPlan(image_px, canvas, layout, pooled=len(layout.views))
-    if views == "pooled_base" and pooled_side is not None:
-        base = replace(layout.views[0], h=pooled_side, w=pooled_side, pinned=True)
-        return ViewPlan(image_px, canvas, ViewLayout(views=(base, *layout.views[1:])), pooled=1)
-    return ViewPlan(image_px, canvas, layout)
+    if config.projector == "pooler" and views in ("single", "pooled_base"):
+        raise ValueError(f"views={views!r} needs a projector that works token by token, this checkpoint has a pooler")
+    crop_px, side = config.vision.image_size, config.projected_side
+    if views == "single384":
+        return ViewPlan(crop_px, None, ViewLayout.single(side, side))
+    if views == "single":
+        px = config.vision.single_px
+        return ViewPlan(px, None, ViewLayout.single(px // config.vision.patch_size, px // config.vision.patch_size))
+    as_released = views == "anyres" and not selecting
+    pool_all = as_released and config.projector != "pooler"
+    grid = config.pooled_side if pool_all else side
+    canvas = best_canvas(size, config.canvases)
+    layout = anyres_layout(size, side=grid, crop_px=crop_px, canvases=config.canvases)
+    if views == "pooled_base":
+        base = replace(layout.views[0], h=config.pooled_side, w=config.pooled_side, pinned=True)
+        return ViewPlan(crop_px, canvas, ViewLayout(views=(base, *layout.views[1:])), pooled=1)
+    plan = ViewPlan(crop_px, canvas, layout, pooled=len(layout.views) if pool_all else 0)
+    if as_released and not any(view.n_selectable for view in layout.views[1:]):
+        rows, cols = (n * grid for n in plan.mosaic)
+        plan = replace(plan, bare_rows=rows - 2 * unpad_margins(size, (rows, cols))[0])
+    return plan
 
 
 def cut_views(image: Image.Image, plan: ViewPlan) -> Tensor:
@@ -119,9 +109,7 @@ def cut_views(image: Image.Image, plan: ViewPlan) -> Tensor:
         canvas = Image.new("RGB", plan.canvas, BLACK)
         canvas.paste(rgb.resize(placement.image, Image.Resampling.BICUBIC), placement.offset)
         rows, cols = plan.mosaic
-        cuts += [
-            canvas.crop((c * px, r * px, (c + 1) * px, (r + 1) * px)) for r in range(rows) for c in range(cols)
-        ]
+        cuts += [canvas.crop((c * px, r * px, (c + 1) * px, (r + 1) * px)) for r in range(rows) for c in range(cols)]
     return torch.from_numpy(np.stack([np.asarray(cut) for cut in cuts])).permute(0, 3, 1, 2).contiguous()
 
 
@@ -133,27 +121,3 @@ def to_unit(pixels: Tensor) -> Tensor:
 def normalize(unit: Tensor) -> Tensor:
     """[0, 1] → [−1, 1], SigLIP's mean ½ and standard deviation ½."""
     return (unit - 0.5) / 0.5
-
-
-def plan_for(config: LavidaConfig, size: tuple[int, int], views: Views, *, side: int, pools: bool, selecting: bool) -> ViewPlan:
-    """`plan_views` with the sizes of a model.
-
-    Args:
-        config: the model's.
-        size: `(width, height)` of the image in pixels.
-        views: a name of the table.
-        side: tokens along a crop's side after the projector.
-        pools: whether the projector pools.
-        selecting: whether a selector will choose.
-    """
-    return plan_views(
-        size,
-        views,
-        image_px=config.vision.image_size,
-        single_px=config.vision.single_px,
-        patch_px=config.vision.patch_size,
-        canvases=config.canvases,
-        side=side,
-        pooled_side=None if pools else config.pooled_side,
-        selecting=selecting,
-    )

@@ -1,0 +1,152 @@
+"""Loading and saving LaViDa checkpoints in the upstream layout.
+
+A folder holds `config.json` and `model.safetensors` (or shards with `model.safetensors.index.json`). Its
+`mm_vision_tower` names the SigLIP tower: a folder relative to the checkpoint, an absolute folder, or a hub id.
+Checkpoints whose tower was trained, the released ones among them, carry the tower's weights themselves and need only
+its `config.json` from there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights  # type: ignore[import-untyped]
+from huggingface_hub import save_torch_state_dict
+
+from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.config import LavidaConfig, check_lavida
+from shirg_lavida.locate import PathOrId, locate
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.placement import DeviceMap, part_devices, part_of
+from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.weights import (
+    FLOAT_DTYPES,
+    Stored,
+    check_match,
+    read_json,
+    read_weights,
+    set_parameter,
+    stored_weights,
+)
+
+TOWER_KEY = "model.vision_tower.vision_tower.vision_model."
+TOWER_FOLDER = "siglip_tower"
+
+
+def load_lavida(
+    folder: PathOrId,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    device_map: DeviceMap | None = None,
+    vision_tower: PathOrId | None = None,
+) -> LavidaModel:
+    """Load a LaViDa-LLaDA checkpoint: eval mode, weights frozen, one pass over the files.
+
+    Args:
+        folder: a folder or a hub id.
+        dtype: of all weights; None keeps the checkpoint's.
+        device: of all weights; None = CPU.
+        device_map: instead of `device`, see `shirg_lavida.placement`.
+        vision_tower: the tower's folder or hub id, in place of the checkpoint's own `mm_vision_tower` (released
+            checkpoints name a path on their authors' machine).
+
+    Raises:
+        OSError: a folder, file or download that is not there.
+        ValueError: not a LaViDa-LLaDA checkpoint, a damaged file, or weights that do not fit; the message names what
+        is wrong.
+    """
+    if dtype is not None and dtype not in FLOAT_DTYPES.values():
+        raise ValueError(f"dtype must be a floating torch dtype or None, got {dtype!r}")
+    if device is not None and device_map is not None:
+        raise ValueError(f"give device or device_map, not both (got {device!r} and {device_map!r})")
+    root = locate(folder, Path(), weights=True)
+    raw = read_json(root / "config.json", "not a LaViDa checkpoint")
+    check_lavida(raw)
+    stored = stored_weights(root)
+    own_tower = any(key.startswith(TOWER_KEY) for key in stored)
+    tower_root = locate(vision_tower or raw.get("mm_vision_tower"), root, weights=not own_tower)
+    vision = VisionConfig.from_checkpoint(read_json(tower_root / "config.json", "the vision tower"))
+    if dtype is None:
+        dtype = _common_dtype(stored)
+    if not own_tower:
+        stored |= _tower_weights(tower_root, vision)
+
+    with init_empty_weights(include_buffers=False):
+        model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision))
+    names = checkpoint_keys(model)
+    check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
+    devices = part_devices(model, device_map or {"": device or "cpu"}, dtype)
+    for key, weight in read_weights(stored):
+        name = names[key]
+        set_parameter(model, name, weight.to(devices[part_of(name)], dtype))
+    # The weights are in place already; this moves what is left, the tower's table of position numbers.
+    model.tower.to(devices["tower"])
+    return model.eval()
+
+
+def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "5GB", overwrite: bool = False) -> None:
+    """Write a checkpoint in the upstream layout, tower included; the folder appears complete or not at all.
+
+    Args:
+        model: any LaViDa with its own parameters (adapters merged first).
+        folder: where; its parent exists.
+        max_shard_size: larger checkpoints are split.
+        overwrite: replace a folder that is there.
+
+    Raises:
+        OSError: the folder is there already and `overwrite` is off, or cannot be written.
+    """
+    target = Path(folder)
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; pass overwrite=True to replace it")
+    parameters = dict(model.named_parameters())
+    state = {key: parameters[name].detach().contiguous() for key, name in checkpoint_keys(model).items()}
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        fresh = Path(scratch) / "fresh"
+        (fresh / TOWER_FOLDER).mkdir(parents=True)
+        save_torch_state_dict(state, fresh, max_shard_size=max_shard_size)
+        raw = {**model.config.raw, "mm_vision_tower": TOWER_FOLDER}
+        (fresh / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+        tower = model.config.vision.to_transformers().to_json_string()
+        (fresh / TOWER_FOLDER / "config.json").write_text(tower, encoding="utf-8")
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        fresh.rename(target)
+
+
+def checkpoint_keys(model: LavidaModel) -> dict[str, str]:
+    """Upstream checkpoint key → own parameter name, for every parameter.
+
+    Raises:
+        ValueError: parameters without an upstream name, such as unmerged adapters.
+    """
+    names = {TOWER_KEY + name: f"tower.siglip.{name}" for name, _ in model.tower.siglip.named_parameters()}
+    names |= {f"model.mm_projector.{name}": f"projector.{name}" for name, _ in model.projector.named_parameters()}
+    names |= {"model.image_newline": "image_newline"}
+    names |= {key: f"backbone.{name}" for key, name in LladaBackbone.key_map(model.config.llada).items()}
+    own = {name for name, _ in model.named_parameters()}
+    if own != set(names.values()):
+        raise ValueError(f"no upstream name for {sorted(own ^ set(names.values()))[:4]}")
+    return names
+
+
+def _common_dtype(stored: Mapping[str, Stored]) -> torch.dtype | None:
+    dtypes = sorted({weight.dtype for weight in stored.values()})
+    if len(dtypes) > 1:
+        raise ValueError(f"the checkpoint mixes {', '.join(dtypes)}; choose one with dtype=")
+    return FLOAT_DTYPES.get(dtypes[0])
+
+
+def _tower_weights(folder: Path, vision: VisionConfig) -> dict[str, Stored]:
+    """A SigLIP folder's vision weights by upstream key, without the last layer, the head and the text model."""
+    last = f"encoder.layers.{vision.num_hidden_layers - 1}."
+    weights = stored_weights(folder)
+    prefix = "vision_model."
+    if any(key.startswith(prefix) for key in weights):
+        weights = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+    return {TOWER_KEY + key: w for key, w in weights.items() if not key.startswith((last, "head."))}

@@ -1,0 +1,110 @@
+"""What a selector sees of a batch of images, and the tokens it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from shirg_core.scores.edges import edge_density
+from shirg_core.selection import Selection
+from shirg_lavida.config import LavidaConfig
+from shirg_lavida.placement import device_of
+from shirg_lavida.pooling import pool_grid
+from shirg_lavida.views import ViewPlan
+from shirg_lavida.vision_options import VisionOptions, VisionPath
+
+
+class ImageBatch(NamedTuple):
+    """B images of one plan with V views, T tokens each.
+
+    Attributes:
+        tokens: `[B, V, T, d]`, projected, or the tower's where the selector works on those.
+        pixels: `[B, V, 3, S, S]` in [0, 1].
+        attention: `[B, V, T]`, attention received in the tower; None unless asked.
+        text: per image, `[M, d]` embeddings of its prompt's own tokens.
+    """
+
+    tokens: Tensor
+    pixels: Tensor
+    attention: Tensor | None
+    text: Sequence[Tensor]
+
+
+class Chosen(NamedTuple):
+    """What is left of a batch.
+
+    Attributes:
+        kept: `[B, K, d]`, projected.
+        indices: `[B, K]` int64, ascending.
+        summary: `[B, 1, d]`, projected, or None.
+        selection: the selector's own result; None without a selector.
+    """
+
+    kept: Tensor
+    indices: Tensor
+    summary: Tensor | None
+    selection: Selection | None
+
+
+def project(model: VisionPath, features: Tensor) -> Tensor:
+    """The model's projector, on its device."""
+    projected: Tensor = model.projector(features.to(device_of(model.projector)))
+    return projected
+
+
+def choose_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, batch: ImageBatch) -> Chosen:
+    """Ask the selector, or keep every unpadded token when there is none.
+
+    Raises:
+        ValueError: what the selector refuses.
+    """
+    features = _tokens_of_plan(model.config, plan, batch.tokens)
+    if options.selector is None:
+        indices = plan.layout.valid_mask(features.device).nonzero().squeeze(1)
+        return Chosen(features[:, indices], indices.expand(len(features), -1), None, None)
+    text, text_mask = pad_text(batch.text) if options.select_on == "projected" else (None, None)
+    attention = batch.attention
+    if attention is not None:
+        attention = _tokens_of_plan(model.config, plan, attention[..., None]).squeeze(-1).to(features.device)
+    selection = options.selector(
+        features,
+        plan.layout,
+        text=None if text is None else text.to(features.device),
+        text_mask=None if text_mask is None else text_mask.to(features.device),
+        edges=_edges(model.config, plan, batch.pixels).to(features.device),
+        attention=attention,
+    )
+    kept, summary = selection.kept, selection.summary
+    if options.select_on == "tower":
+        kept, summary = project(model, kept), None if summary is None else project(model, summary)
+    return Chosen(kept, selection.indices, summary, selection)
+
+
+def pad_text(text: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """Stack `[M_b, d]` of B prompts as `[B, M, d]` and a mask `[B, M]`; None when no prompt has a token."""
+    lengths = torch.tensor([len(t) for t in text])
+    if not lengths.any():
+        return None, None
+    padded = nn.utils.rnn.pad_sequence(list(text), batch_first=True)
+    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def _tokens_of_plan(config: LavidaConfig, plan: ViewPlan, views: Tensor) -> Tensor:
+    """`[B, V, T, c]` → `[B, N, c]`: the plan's leading views pooled, the others as they are."""
+    batch, n = views.shape[0], plan.pooled
+    if not n:
+        return views.flatten(1, 2)
+    pooled = pool_grid(views[:, :n].flatten(0, 1), config.projected_side, config.pool_mode)
+    return torch.cat([pooled.reshape(batch, -1, pooled.shape[-1]), views[:, n:].flatten(1, 2)], dim=1)
+
+
+def _edges(config: LavidaConfig, plan: ViewPlan, pixels: Tensor) -> Tensor:
+    """`[B, N]` edge density of each token, from the pixels its view's patches cover; pooled like the tokens."""
+    batch, views, _, px, _ = pixels.shape
+    cell = config.vision.patch_size * (config.pooler_ratio if config.projector == "pooler" else 1)
+    grid = px // cell
+    density = edge_density(pixels.flatten(0, 1)[..., : grid * cell, : grid * cell], grid, grid)
+    return _tokens_of_plan(config, plan, density.view(batch, views, grid * grid, 1)).squeeze(-1)

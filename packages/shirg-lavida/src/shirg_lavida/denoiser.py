@@ -1,0 +1,106 @@
+"""The three ways to get hidden states of an answer: cached prefix attention, the same uncached, and full attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.backbone_protocol import DiffusionBackbone
+from shirg_lavida.cache import PrefixCache
+from shirg_lavida.context import Context
+from shirg_lavida.masks import full_mask, prefix_mask
+from shirg_lavida.pruning import Pruning
+from shirg_lavida.step import Step
+
+ATTENTION = ("prefix", "full")
+"""Valid values of `attention`: "prefix" = the prefix sees only itself (LaViDa), "full" = all see all (LLaDA)."""
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A backbone and one prefix, ready to denoise answers.
+
+    Attributes:
+        backbone: the language model.
+        context: the prefix.
+        cache: its keys and values; None runs prefix and answer together at every call.
+        allowed: the attention mask of uncached calls; None = everybody sees everybody.
+    """
+
+    backbone: DiffusionBackbone
+    context: Context
+    cache: PrefixCache | None = None
+    allowed: Tensor | None = None
+
+    @classmethod
+    def cached(cls, backbone: DiffusionBackbone, context: Context, pruning: Pruning | None = None) -> Denoiser:
+        """Runs the prefix now, thinned out if asked, and keeps its keys and values."""
+        if pruning is not None:
+            return cls(backbone, context, pruning.prefill(backbone, context))
+        cache = backbone.prefill(
+            context.embeddings, context.positions, context.mask, answer_length=context.answer_length
+        )
+        return cls(backbone, context, cache)
+
+    @classmethod
+    def uncached(cls, backbone: DiffusionBackbone, context: Context, attention: str) -> Denoiser:
+        """Runs prefix and answer together, under either kind of attention."""
+        length, mask = context.answer_length, context.mask
+        if attention == "full":
+            return cls(backbone, context, allowed=full_mask(length, mask))
+        positions = context.positions
+        return cls(backbone, context, allowed=prefix_mask(positions.shape[1], length, mask, positions.device))
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """`[B, L]` → `[B, L, d]`."""
+        x = self.backbone.embed(ids)
+        if self.cache is not None:
+            return self.backbone.denoise(x, self.context.answer_positions, self.cache)
+        x = torch.cat([self.context.embeddings.to(x.dtype), x], dim=1)
+        positions = torch.cat([self.context.positions, self.context.answer_positions], dim=1)
+        return self.backbone.forward(x, positions, self.allowed)[:, -ids.shape[1] :]
+
+    def observed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """`hidden`, and the attention `[B, L, P]` it paid to the cached prefix, mean over heads and layers.
+
+        Raises:
+            RuntimeError: there is no cache.
+        """
+        x = self.backbone.embed(ids)
+        return self.backbone.denoise(x, self.context.answer_positions, self.require_cache(), observe=True)
+
+    def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Step:
+        """One whole step: `ids, quota → finish(hidden(ids), ids, quota)`."""
+        return lambda ids, quota: finish(self.hidden(ids), ids, quota)
+
+    def require_cache(self) -> PrefixCache:
+        """The cache.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        if self.cache is None:
+            raise RuntimeError("this needs a cached prefix")
+        return self.cache
+
+    def digest(self) -> str | None:
+        """`PrefixCache.digest`, None without cache."""
+        return None if self.cache is None else self.cache.digest()
+
+
+def check_attention(attention: str, *, cache: bool) -> None:
+    """Reject what cannot be done.
+
+    Raises:
+        ValueError: an unknown kind of attention, or a cache under full attention.
+    """
+    if attention not in ATTENTION:
+        raise ValueError(f"attention must be one of {ATTENTION}, got {attention!r}")
+    if attention == "full" and cache:
+        raise ValueError(
+            'attention="full" lets the prefix see the answer, so its keys and values change at every step '
+            "and cannot be cached: pass cache=False"
+        )

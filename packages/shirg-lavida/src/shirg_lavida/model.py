@@ -1,0 +1,109 @@
+"""LaViDa-LLaDA with SHIRG: image views, SigLIP tower, projector, LLaDA backbone.
+
+arXiv 2505.16839. The classes are the released model's shape for shape; `checkpoint.py` maps its weights one to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from shirg_core.selection import Selector
+from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
+from shirg_lavida.prefix import visual_prefix
+from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.projector import build_projector
+from shirg_lavida.prompt import Positions, check_images, join, split_rows
+from shirg_lavida.reading_order import Newline
+from shirg_lavida.sampler import SampleResult, denoise_logits, sample
+from shirg_lavida.tower import SiglipTower
+from shirg_lavida.views import Views
+from shirg_lavida.vision_options import SelectOn, VisionOptions
+
+
+class LavidaModel(nn.Module):
+    """The whole model below the tokenizer.
+
+    Args:
+        config: read from a checkpoint, see `load_lavida`.
+    """
+
+    def __init__(self, config: LavidaConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.llada.d_model
+        self.tower = SiglipTower(config.vision)
+        self.projector = build_projector(
+            config.projector,
+            config.vision.hidden_size,
+            hidden,
+            side=config.vision.side,
+            pooler_ratio=config.pooler_ratio,
+        )
+        self.image_newline = nn.Parameter(torch.randn(hidden) / hidden**0.5)
+        self.backbone = LladaBackbone(config.llada)
+
+    def embed_prompt(
+        self,
+        input_ids: Tensor | Sequence[Tensor],
+        images: Sequence[Image.Image],
+        *,
+        selector: Selector | None = None,
+        views: Views = "anyres",
+        positions: Positions = "packed",
+        newline: Newline = "row",
+        attention_mask: Tensor | None = None,
+        select_on: SelectOn = "projected",
+        tower_attention: bool = False,
+    ) -> Prefix:
+        """Embed prompts and their images as the prefix; selection happens here and nowhere else.
+
+        Args:
+            input_ids: `[L]`, `[B, L]`, or B tensors `[L_b]` of ids; `IMAGE_TOKEN_ID` stands for one image.
+            images: in prompt order, over all prompts.
+            selector: chooses tokens, with the prompt's own tokens as text; None pools `anyres` as released and keeps
+                every token of other views.
+            views: see `shirg_lavida.views`.
+            positions: `packed` or `original`, see `shirg_lavida.reading_order`.
+            newline: see `shirg_lavida.reading_order`.
+            attention_mask: `[B, L]`, 0 = padding of `input_ids`.
+            select_on: see `VisionOptions`.
+            tower_attention: see `VisionOptions`.
+
+        Returns:
+            `[B, P, d]`, shorter prompts padded on the left.
+
+        Raises:
+            ValueError: ids, images or options that do not fit, or a prefix longer than the model's context.
+        """
+        options = VisionOptions(selector, views, newline, select_on, tower_attention)
+        rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
+        owners = check_images(rows, len(images))
+        device = self.image_newline.device
+        texts = [self.backbone.embed(row[row != IMAGE_TOKEN_ID].to(device)[None])[0] for row in rows]
+        entries = visual_prefix(self, images, options, [texts[b] for b in owners])
+        prefix = join(rows, texts, entries, positions)
+        limit = self.config.llada.max_sequence_length
+        if prefix.shape[1] > limit:
+            raise ValueError(f"the prefix has {prefix.shape[1]} entries, the model's context holds {limit}")
+        return prefix
+
+    def denoise_logits(
+        self, prefix: Tensor, answer_ids: Tensor, *, attention: str = "prefix", cache: bool = True
+    ) -> Tensor:
+        """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampler.denoise_logits`."""
+        return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
+
+    def sample(self, prefix: Tensor, **options: Any) -> Tensor:
+        """Sampled ids `[B, L]`; `generate` with everything else left out."""
+        return self.generate(prefix, **options).ids
+
+    def generate(self, prefix: Tensor, **options: Any) -> SampleResult:
+        """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampler.sample`."""
+        mask_id, eos_id = self.config.mask_token_id, self.config.eos_token_id
+        return sample(self.backbone, prefix, mask_id=mask_id, eos_id=eos_id, **options)

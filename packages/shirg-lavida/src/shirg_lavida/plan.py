@@ -1,0 +1,106 @@
+"""The sampler's arguments turned into a plan: the ids to start from, a block's steps, the window they work in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.remasking import REMASKING
+from shirg_lavida.schedule import transfer_plan
+from shirg_lavida.step import StepRule
+
+RELEASED_BLOCK_LENGTH = 128
+"""Upstream's default block; shorter answers are one block."""
+
+
+class BlockPlan(NamedTuple):
+    """What one block does.
+
+    Attributes:
+        window: `(start, stop)` of the answer in which masked tokens are eligible.
+        quotas: `[n, B]` int64, tokens to settle per step and row.
+    """
+
+    window: tuple[int, int]
+    quotas: Tensor
+
+
+def block_size(answer_length: int, block_length: int | None) -> int:
+    """The block length; None means upstream's default.
+
+    Raises:
+        ValueError: the answer is not made of whole blocks.
+    """
+    size = min(RELEASED_BLOCK_LENGTH, answer_length) if block_length is None else block_length
+    if size < 1 or answer_length % size:
+        raise ValueError(f"answer_length={answer_length} is not made of whole blocks of block_length={size}")
+    return size
+
+
+def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio: float | None) -> int:
+    """⌊(steps // blocks) · step_ratio⌋, at least 1; `steps=None` means one step per token.
+
+    Raises:
+        ValueError: steps that do not split into blocks, or too few to do anything.
+    """
+    blocks = answer_length // size
+    total = answer_length if steps is None else steps
+    if total < 1 or total % blocks:
+        raise ValueError(f"steps={total} must be a positive multiple of the {blocks} blocks")
+    if step_ratio is not None and step_ratio <= 0:
+        raise ValueError(f"step_ratio must be > 0, got {step_ratio}")
+    per_block = total // blocks if step_ratio is None else int(total // blocks * step_ratio)
+    if per_block < 1:
+        raise ValueError(f"step_ratio={step_ratio} leaves no step for a block of {total // blocks} steps")
+    return per_block
+
+
+def check_rule(rule: StepRule) -> None:
+    """Reject a rule that cannot be followed.
+
+    Raises:
+        ValueError: unknown remasking, negative temperature, or a threshold that is no probability of the chosen token.
+    """
+    if rule.remasking not in REMASKING:
+        raise ValueError(f"remasking must be one of {REMASKING}, got {rule.remasking!r}")
+    if rule.temperature < 0:
+        raise ValueError(f"temperature must be ≥ 0, got {rule.temperature}")
+    threshold = rule.confidence_threshold
+    if threshold is not None and not 0 < threshold <= 1:
+        raise ValueError(f"confidence_threshold must be in (0, 1], got {threshold}")
+    if threshold is not None and rule.remasking != "low_confidence":
+        raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {rule.remasking!r}')
+
+
+def start_ids(batch: int, answer_length: int, mask_id: int, draft_ids: Tensor | None, device: torch.device) -> Tensor:
+    """`[B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
+
+    Raises:
+        ValueError: a draft of another batch size or dtype, or longer than the answer.
+    """
+    ids = torch.full((batch, answer_length), mask_id, dtype=torch.int64, device=device)
+    if draft_ids is None:
+        return ids
+    if draft_ids.dim() != 2 or draft_ids.dtype != torch.int64 or draft_ids.shape[0] not in {1, batch}:
+        raise ValueError(
+            f"draft_ids must be int64 [{batch} or 1, ≤ {answer_length}], got {draft_ids.dtype} {list(draft_ids.shape)}"
+        )
+    if draft_ids.shape[1] > answer_length:
+        raise ValueError(f"a draft of {draft_ids.shape[1]} tokens is longer than answer_length={answer_length}")
+    ids[:, : draft_ids.shape[1]] = draft_ids.to(device)
+    return ids
+
+
+def plan_block(
+    ids: Tensor, start: int, stop: int, mask_id: int, steps: int, schedule: str | None, shift: float
+) -> BlockPlan:
+    """The plan of the block `[start, stop)` of `ids [B, L]`. Reads the ids, which synchronises the device."""
+    masked = (ids == mask_id).cpu()
+    rows = transfer_plan(masked[:, start:stop].sum(dim=1).tolist(), steps, schedule=schedule, shift=shift)
+    quotas = torch.tensor(rows, dtype=torch.int64).T
+    quotas = quotas[quotas.any(dim=1)]
+    # A mask predicted in an earlier block is still a mask, and eligible.
+    first = 0 if bool(masked[:, :start].any()) else start
+    return BlockPlan((first, stop), quotas.to(ids.device))

@@ -1,0 +1,124 @@
+"""One denoising step after the backbone: hidden states in, settled tokens out.
+
+Shapes are static and nothing synchronises the device (`compact=False`), so a whole step can be compiled or captured.
+
+B: batch, L: answer tokens, W: tokens of the window that may be settled, d: width, V: vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.backbone_protocol import DiffusionBackbone
+from shirg_lavida.remasking import choose, confidence
+
+Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """What decides which tokens a step settles; the sampler's arguments of the same names.
+
+    Attributes:
+        mask_id: the mask.
+        remasking: one of `REMASKING`.
+        temperature: ≥ 0.
+        allow_mask_prediction: the mask may be predicted, and such a position stays eligible.
+        confidence_threshold: also settle every token at least this probable.
+        generator: source of randomness.
+    """
+
+    mask_id: int
+    remasking: str = "low_confidence"
+    temperature: float = 0.0
+    allow_mask_prediction: bool = True
+    confidence_threshold: float | None = None
+    generator: torch.Generator | None = None
+
+
+def settle(
+    backbone: DiffusionBackbone,
+    hidden: Tensor,
+    ids: Tensor,
+    quota: Tensor,
+    window: tuple[int, int],
+    rule: StepRule,
+    *,
+    compact: bool,
+    unseen: int = 0,
+) -> Tensor:
+    """Settle, per row, the `quota` masked tokens of the window the model is surest of.
+
+    Args:
+        backbone: for its `logits`.
+        hidden: `[B, L, d]`.
+        ids: `[B, L]` int64.
+        quota: `[B]` int64.
+        window: `(start, stop)`; only masked tokens inside are eligible.
+        rule: how to choose.
+        compact: compute logits of eligible tokens only (synchronises the device) instead of the whole window's.
+        unseen: prefix tokens for which upstream draws random confidences too: drawn and dropped, to match it.
+
+    Returns:
+        New `[B, L]` int64.
+    """
+    start, stop = window
+    inside = ids[:, start:stop]
+    eligible = inside == rule.mask_id
+    rows = eligible if compact else torch.ones_like(eligible)
+    # 1. Logits where they are needed.
+    logits = backbone.logits(hidden[:, start:stop][rows] if compact else hidden[:, start:stop])
+    if not rule.allow_mask_prediction:
+        banned = torch.arange(logits.shape[-1], device=logits.device) == rule.mask_id
+        logits = logits.masked_fill(banned, float("-inf"))
+    # 2. A token for every position. Upstream draws noise for the whole answer; so do we, or the draws would not match.
+    uniform = None
+    if rule.temperature > 0:
+        shape = (*ids.shape, logits.shape[-1])
+        uniform = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
+        uniform = uniform[rows] if compact else uniform
+    chosen = choose(logits, rule.temperature, uniform)
+    # 3. How sure the model is of it.
+    if rule.remasking == "random":
+        shape = (ids.shape[0], unseen + ids.shape[1])
+        sure = torch.rand(shape, generator=rule.generator, device=ids.device)[:, unseen + start : unseen + stop]
+    else:
+        sure = confidence(logits, chosen, rule.remasking)
+        sure = torch.zeros(eligible.shape, device=ids.device).masked_scatter(rows, sure) if compact else sure
+    chosen = inside.masked_scatter(rows, chosen) if compact else chosen
+    # 4. The surest become final.
+    take = surest(sure, eligible, quota)
+    if rule.confidence_threshold is not None:
+        take = take | (eligible & (sure >= math.log(rule.confidence_threshold)))
+    settled = torch.where(take, chosen, inside)
+    return torch.cat([ids[:, :start], settled, ids[:, stop:]], dim=1)
+
+
+def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:
+    """`[B, W]` bool: the `quota [B]` eligible entries of each row with the largest `sure [B, W]`; ties: lowest index."""
+    # Clamped so that an eligible −∞ still ranks before what is not eligible.
+    keyed = sure.clamp(min=torch.finfo(sure.dtype).min).masked_fill(~eligible, float("-inf"))
+    order = keyed.sort(dim=1, descending=True, stable=True).indices
+    rank = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return eligible & (torch.zeros_like(order).scatter(1, order, rank) < quota[:, None])
+
+
+def ended(ids: Tensor, mask_id: int, eos_id: int) -> bool:
+    """Whether every row of `ids [B, L]` has an end of text with nothing masked before it. Synchronises the device."""
+    return bool(_first_end(ids, mask_id, eos_id).any(dim=1).all())
+
+
+def fill_after_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
+    """`[B, L]` with `eos_id` from each row's first end of text that has nothing masked before it."""
+    return ids.masked_fill(_first_end(ids, mask_id, eos_id).cumsum(dim=1) > 0, eos_id)
+
+
+def _first_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
+    return (ids == eos_id) & ((ids == mask_id).cumsum(dim=1) == 0)

@@ -1,0 +1,70 @@
+"""The SigLIP tower that a checkpoint was trained with, read from the tower's own `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import SiglipVisionConfig
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """A SigLIP tower as trained; LaViDa runs all its layers but the last.
+
+    Args:
+        hidden_size: channels.
+        intermediate_size: channels inside the MLP.
+        num_hidden_layers: layers before the last one is removed, ≥ 2.
+        num_attention_heads: heads.
+        image_size: side of a view in pixels.
+        patch_size: side of a token in pixels; leftover pixels at the right and bottom are not seen.
+        hidden_act: activation of the MLP.
+        layer_norm_eps: ε of the layer norms.
+    """
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    image_size: int
+    patch_size: int
+    hidden_act: str = "gelu_pytorch_tanh"
+    layer_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.num_hidden_layers < 2:
+            raise ValueError(f"the tower loses its last layer, so it needs at least 2, got {self.num_hidden_layers}")
+        if self.image_size < self.patch_size or self.patch_size < 1:
+            raise ValueError(f"a view of {self.image_size} px holds no patch of {self.patch_size} px")
+
+    @classmethod
+    def from_checkpoint(cls, config: Mapping[str, Any]) -> VisionConfig:
+        """Read a SigLIP `config.json`: a whole SigLIP model's, or its vision part alone.
+
+        Raises:
+            ValueError: another kind of model.
+        """
+        if config.get("model_type") == "siglip":
+            config = config["vision_config"]
+        if config.get("model_type") != "siglip_vision_model":
+            raise ValueError(f"the vision tower must be a SigLIP model, got model_type {config.get('model_type')!r}")
+        parsed = SiglipVisionConfig.from_dict(dict(config))
+        return cls(**{name: getattr(parsed, name) for name in cls.__dataclass_fields__})
+
+    def to_transformers(self, *, num_hidden_layers: int | None = None) -> SiglipVisionConfig:
+        """The same tower for transformers, without its pooling head; `num_hidden_layers` overrides the depth."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["num_hidden_layers"] = num_hidden_layers or self.num_hidden_layers
+        return SiglipVisionConfig(**values, vision_use_head=False)
+
+    @property
+    def side(self) -> int:
+        """Tokens along a view's side."""
+        return self.image_size // self.patch_size
+
+    @property
+    def single_px(self) -> int:
+        """Side in pixels of SHIRG-v3's one larger view: 7/4 of a crop, in whole patches (384 → 672)."""
+        return self.image_size * 7 // 4 // self.patch_size * self.patch_size

@@ -1,0 +1,72 @@
+"""How images become entries of the prefix, and the parts of a model they pass through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, get_args
+
+from torch import nn
+
+from shirg_core.selection import Selector
+from shirg_lavida.config import LavidaConfig
+from shirg_lavida.reading_order import Newline
+from shirg_lavida.tower import SiglipTower
+from shirg_lavida.views import Views
+
+SelectOn: TypeAlias = Literal["projected", "tower"]
+
+
+class VisionPath(Protocol):
+    """The parts of a model that an image passes through."""
+
+    config: LavidaConfig
+    tower: SiglipTower
+    projector: nn.Module
+    image_newline: nn.Parameter
+
+
+@dataclass(frozen=True)
+class VisionOptions:
+    """How images become entries of the prefix.
+
+    Args:
+        selector: chooses tokens; None = the released model's way for `anyres` (2D pooling), every token of other views.
+        views: see `shirg_lavida.views`.
+        newline: see `shirg_lavida.reading_order`.
+        select_on: what the selector sees. `projected` features live in the language model's space, like the text;
+            `tower` features do not, so no text is passed, and only the kept tokens are projected afterwards.
+        tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
+
+    Raises:
+        ValueError: an unknown `select_on`, or options that need a selector and have none.
+    """
+
+    selector: Selector | None = None
+    views: Views = "anyres"
+    newline: Newline = "row"
+    select_on: SelectOn = "projected"
+    tower_attention: bool = False
+
+    def __post_init__(self) -> None:
+        if self.select_on not in get_args(SelectOn):
+            raise ValueError(f"select_on must be one of {', '.join(get_args(SelectOn))}, got {self.select_on!r}")
+        if self.selector is None and (self.select_on == "tower" or self.tower_attention):
+            raise ValueError(
+                "select_on='tower' and tower_attention=True say what a selector sees; there is no selector"
+            )
+        if self.select_on == "tower" and self.views == "pooled_base":
+            raise ValueError("select_on='tower' selects before the projector, but views='pooled_base' pools after it")
+
+    def check(self, config: LavidaConfig) -> None:
+        """Whether a checkpoint can serve these options.
+
+        Raises:
+            ValueError: it has a `pooler` projector and they need one that works token by token.
+        """
+        if config.projector != "pooler":
+            return
+        if self.select_on == "tower" or self.tower_attention:
+            asked = "select_on='tower'" if self.select_on == "tower" else "tower_attention=True"
+            raise ValueError(
+                f"{asked} does not fit a pooler projector, which needs each view's full grid: select after"
+            )

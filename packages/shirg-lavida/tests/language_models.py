@@ -1,0 +1,30 @@
+"""Small random backbones for the tests of the language side."""
+
+import torch
+
+from shirg_lavida.backbone import LladaBackbone, LladaConfig
+
+MASK, EOS, VOCAB, WIDTH = 60, 61, 64, 32
+
+
+def backbone(seed: int = 0, **changes: object) -> LladaBackbone:
+    """Two layers, 32 channels; logits spread widely enough that confidences differ."""
+    shape = {"d_model": WIDTH, "n_heads": 4, "n_layers": 2, "mlp_hidden_size": 48, "vocab_size": VOCAB, **changes}
+    model = LladaBackbone(LladaConfig(**shape)).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            scale = 1.0 if "wte" in name else 2.0 * parameter.shape[-1] ** -0.5
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(1 + 0.1 * noise if parameter.dim() == 1 else scale * noise)
+    return model
+
+
+def prefix(batch: int = 1, length: int = 20, seed: int = 0) -> torch.Tensor:
+    """`[B, P, d]`."""
+    return torch.randn(batch, length, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def answer(batch: int = 1, length: int = 8, seed: int = 0) -> torch.Tensor:
+    """`[B, L]`."""
+    return torch.randint(0, VOCAB, (batch, length), generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shirg_core import shirg_v2, shirg_v3
+from shirg_lavida import IMAGE_TOKEN_ID
+from shirg_lavida.testing import tiny_lavida
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_lavida(0, side=6, patch_size=4)
+
+
+def picture(width=40, height=40, seed=0):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+PROMPT = torch.tensor([1, 2, IMAGE_TOKEN_ID, 3])
+OTHER = torch.tensor([4, IMAGE_TOKEN_ID, 5, 6, 7, 8])
+
+
+def test_text_is_embedded_around_the_image(model):
+    prefix = model.embed_prompt(PROMPT, [picture()])
+    text = model.backbone.embed(PROMPT[[0, 1, 3]])
+    assert torch.equal(prefix[0, [0, 1, -1]], text)
+    assert prefix.visual_tokens == (prefix.shape[1] - 3,)
+
+
+def test_no_image_at_all(model):
+    prefix = model.embed_prompt(torch.tensor([[1, 2]]), [])
+    assert torch.equal(prefix.embeddings, model.backbone.embed(torch.tensor([[1, 2]])))
+
+
+@pytest.mark.parametrize("positions", ["packed", "original"])
+@pytest.mark.parametrize("selector", [None, shirg_v2(budget=30), shirg_v3(budget=30)])
+def test_a_batch_gives_each_prompt_what_it_gets_alone(model, selector, positions):
+    images = [picture(60, 40), picture(40, 40, 1)]
+    options = {"selector": selector, "positions": positions}
+    both = model.embed_prompt([PROMPT, OTHER], images, **options)
+    answer = torch.tensor([[5, 6, 254]])
+    logits = model.denoise_logits(both, answer.expand(2, -1))
+    for b, (ids, image) in enumerate(zip([PROMPT, OTHER], images, strict=True)):
+        alone = model.embed_prompt(ids, [image], **options)
+        length = alone.shape[1]
+        torch.testing.assert_close(both[b, -length:], alone[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(logits[b], model.denoise_logits(alone, answer)[0], rtol=0, atol=1e-4)
+
+
+def test_positions_original_leave_gaps_and_change_logits(model):
+    packed, original = (
+        model.embed_prompt(PROMPT, [picture()], selector=shirg_v3(budget=30), positions=p)
+        for p in ("packed", "original")
+    )
+    assert torch.equal(packed.embeddings, original.embeddings)
+    assert packed.positions is None
+    gaps = original.positions[0].diff()
+    assert gaps.min() >= 1
+    assert gaps.max() > 1
+    answer = torch.tensor([[254, 254]])
+    assert not torch.allclose(model.denoise_logits(packed, answer), model.denoise_logits(original, answer))
+
+
+def test_cached_uncached_and_full_attention(model):
+    prefix = model.embed_prompt(PROMPT, [picture()], selector=shirg_v3(budget=30))
+    answer = torch.tensor([[254, 3, 254]])
+    cached = model.denoise_logits(prefix, answer)
+    assert cached.shape == (1, 3, 256)
+    torch.testing.assert_close(cached, model.denoise_logits(prefix, answer, cache=False), rtol=0, atol=1e-4)
+    full = model.denoise_logits(prefix, answer, attention="full", cache=False)
+    assert not torch.allclose(cached, full)
+
+
+def test_sample_returns_ids_and_generate_what_they_cost(model):
+    prefix = model.embed_prompt(PROMPT, [picture()], selector=shirg_v2(budget=30))
+    options = {
+        "answer_length": 8,
+        "block_length": 4,
+        "step_ratio": 0.5,
+        "allow_mask_prediction": False,
+        "verify_cache": True,
+    }
+    result = model.generate(prefix, **options)
+    assert torch.equal(model.sample(prefix, **options), result.ids)
+    assert result.ids.shape == (1, 8)
+    assert not (result.ids == model.config.mask_token_id).any()
+    assert result.nfe == 4
+    assert result.kv_bytes == 2 * model.config.llada.n_layers * prefix.shape[1] * 64 * 4
+
+
+def test_errors(model):
+    with pytest.raises(ValueError, match=r"1 image token.* 0 image"):
+        model.embed_prompt(PROMPT, [])
+    with pytest.raises(ValueError, match="id 256"):
+        model.embed_prompt(torch.tensor([256]), [])
+    with pytest.raises(ValueError, match="context holds 4096"):
+        model.embed_prompt(torch.ones(4097, dtype=torch.int64), [])
+    with pytest.raises(ValueError, match="views must be one of"):
+        model.embed_prompt(PROMPT, [picture()], views="fine")
+    with pytest.raises(ValueError, match="newline must be one of"):
+        model.embed_prompt(PROMPT, [picture()], newline="col")
+
+
+def test_training_gradients_pass_from_the_loss_to_the_projector():
+    model = tiny_lavida(0, side=6, patch_size=4)
+    model.projector.requires_grad_()
+    prefix = model.embed_prompt(PROMPT, [picture()], selector=shirg_v3(budget=30))
+    model.denoise_logits(prefix, torch.tensor([[254, 254]]), cache=False).sum().backward()
+    assert model.projector[2].weight.grad.abs().sum() > 0

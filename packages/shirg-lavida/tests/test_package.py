@@ -1,0 +1,13 @@
+import pytest
+
+import shirg_lavida
+
+
+def test_every_public_name_resolves():
+    for name in shirg_lavida.__all__:
+        assert getattr(shirg_lavida, name) is not None
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        shirg_lavida.nothing  # noqa: B018
