@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from shirg_bench.interleave import interleaved_ratio
 from shirg_bench.memory import peak_workspace_bytes
-from shirg_core import Selector, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import Selection, Selector, ViewLayout, shirg_v2, shirg_v3
+from shirg_core.baselines import BASELINES, FIXED_COUNT
 
 WIDTH, TEXT = 1152, 32
 V2_LAYOUT, V2_BUDGET = ViewLayout.anyres(2, 2, 27), 1024
@@ -27,12 +30,12 @@ def _cosine(features: torch.Tensor) -> torch.Tensor:
     return unit @ unit.T
 
 
-def _call(selector: Selector, layout: ViewLayout, inputs: dict[str, torch.Tensor]):
+def _call(selector: Selector, layout: ViewLayout, inputs: dict[str, torch.Tensor]) -> Selection:
     given = dict(inputs)
     return selector(given.pop("features"), layout, **given)
 
 
-def _assert_promised(selection, k: int, layout: ViewLayout) -> None:
+def _assert_promised(selection: Selection, k: int, layout: ViewLayout) -> None:
     assert selection.indices.shape == (1, k)
     assert (selection.indices.diff() > 0).all()
     assert selection.tokens.isfinite().all()
@@ -57,3 +60,43 @@ def test_v3_2304_to_768(track, benchmark):
     result = 4 * (V3_BUDGET + 1) * WIDTH
     assert peak - result < 0.9 * matrix
     track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5)
+
+
+EXACT_K = sorted(set(BASELINES) - FIXED_COUNT)
+"""Baselines that keep exactly K tokens."""
+LIGHT = {"uniform", "random", *(name for name in EXACT_K if name.startswith("top-"))}
+"""Those that compare no tokens with each other, and are expected to be faster than SHIRG."""
+
+
+@pytest.mark.parametrize("name", EXACT_K)
+def test_baseline_3645_to_1024(name, benchmark):
+    """Each exact-K baseline beside v2; v2 is faster than all that compare tokens."""
+    inputs = _inputs(V2_LAYOUT.n_tokens)
+    baseline = BASELINES[name](V2_BUDGET)
+    run = lambda: _call(baseline, V2_LAYOUT, inputs)  # noqa: E731
+    _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
+    v2 = shirg_v2(budget=V2_BUDGET)
+    measured = interleaved_ratio(lambda: _call(v2, V2_LAYOUT, inputs), run, pairs=3, warmup=0)
+    benchmark.pedantic(run, rounds=2)
+    benchmark.extra_info.update(name=f"v2/{name}", **measured.as_dict())
+    if name not in LIGHT:
+        assert measured.ratio < 1, f"v2 against {name}: {measured}"
+
+
+@pytest.mark.parametrize("name", EXACT_K)
+def test_baseline_2304_to_768(name, benchmark):
+    """Each exact-K baseline beside v3, whose time is that of one N×N product.
+
+    Faster than it are those that need no such product: ToMe compares half of the tokens with the other half. DivPrune
+    needs the product and little else, and ties.
+    """
+    inputs = _inputs(V3_LAYOUT.n_tokens)
+    baseline = BASELINES[name](V3_BUDGET)
+    run = lambda: _call(baseline, V3_LAYOUT, inputs)  # noqa: E731
+    _assert_promised(run(), V3_BUDGET, V3_LAYOUT)
+    v3 = shirg_v3(budget=V3_BUDGET)
+    measured = interleaved_ratio(lambda: v3(inputs["features"], V3_LAYOUT), run, pairs=3, warmup=0)
+    benchmark.pedantic(run, rounds=2)
+    benchmark.extra_info.update(name=f"v3/{name}", **measured.as_dict())
+    if name in {"saint", "cdpruner"}:
+        assert measured.ratio < 1, f"v3 against {name}: {measured}"

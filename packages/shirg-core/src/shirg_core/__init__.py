@@ -1,9 +1,15 @@
 """shirg-core: choose visual tokens once, exactly K of them, with every region of the image represented."""
 
-from shirg_core.anyres import anyres_layout
-from shirg_core.layout import View, ViewLayout
-from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3
-from shirg_core.selection import Selection, Selector
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shirg_core.anyres import anyres_layout
+    from shirg_core.layout import View, ViewLayout
+    from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3
+    from shirg_core.selection import Selection, Selector
 
 __version__ = "0.1.0"
 
@@ -19,3 +25,23 @@ __all__ = [
     "shirg_v2",
     "shirg_v3",
 ]
+
+_HOMES = {
+    "Selection": "selection",
+    "Selector": "selection",
+    "ShirgV2": "presets",
+    "ShirgV3": "presets",
+    "View": "layout",
+    "ViewLayout": "layout",
+    "anyres_layout": "anyres",
+    "shirg_v2": "presets",
+    "shirg_v3": "presets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: `shirg --help` does not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

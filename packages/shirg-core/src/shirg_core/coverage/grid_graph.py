@@ -116,15 +116,13 @@ def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
     Returns:
         `[B, E]` float32.
     """
-    norm = torch.linalg.vector_norm(features.float(), dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    norm = torch.linalg.vector_norm(features.float(), dim=-1)
     across, down = [], []
     for run in layout.runs:
         grid = features[:, run.start : run.stop].unflatten(1, (run.views, run.h, run.w)).float()
         length = norm[:, run.start : run.stop].unflatten(1, (run.views, run.h, run.w))
-        right = torch.linalg.vecdot(grid[:, :, :, :-1], grid[:, :, :, 1:]) / (
-            length[:, :, :, :-1] * length[:, :, :, 1:]
-        )
-        below = torch.linalg.vecdot(grid[:, :, :-1], grid[:, :, 1:]) / (length[:, :, :-1] * length[:, :, 1:])
+        right = _cosine(grid[:, :, :, :-1], grid[:, :, :, 1:], length[:, :, :, :-1] * length[:, :, :, 1:])
+        below = _cosine(grid[:, :, :-1], grid[:, :, 1:], length[:, :, :-1] * length[:, :, 1:])
         across.append(torch.nn.functional.pad(right, (0, 1)).flatten(1))
         down.append(torch.nn.functional.pad(below, (0, 0, 0, 1)).flatten(1))
     graph = grid_graph(layout, features.device)
@@ -132,6 +130,11 @@ def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
     # In a one-column grid the token below is also the next index.
     is_across &= _columns(layout, features.device)[graph.lower] > 1
     return torch.where(is_across, torch.cat(across, 1)[:, graph.lower], torch.cat(down, 1)[:, graph.lower])
+
+
+def _cosine(a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:
+    """`a·b / (‖a‖‖b‖)`; the product is clamped, not its factors: two tiny lengths would underflow to 0 / 0."""
+    return torch.linalg.vecdot(a, b) / lengths.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 @constant

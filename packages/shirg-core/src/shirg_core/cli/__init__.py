@@ -1,0 +1,1 @@
+"""The `shirg` command. Needs the extra `cli`; importing this package needs nothing."""

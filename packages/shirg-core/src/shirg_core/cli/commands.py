@@ -1,0 +1,90 @@
+"""The command group: subcommands are the entry points of the group `shirg.commands`, each imported when it is needed.
+
+An entry point names a plain function with typer annotations, or a `typer.Typer`. Its module must be cheap to import
+(models and torch inside the function), because `shirg --help` imports them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from shirg_core.cli.errors import BadInput
+
+ENTRY_POINT_GROUP = "shirg.commands"
+
+
+class CommandGroup(TyperGroup):
+    """Loads subcommands by name. One that cannot be imported costs a line on stderr and leaves the others alone."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._entry_points = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+        self._failures: dict[str, str] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (typer's signature)
+        """Names of all subcommands."""
+        return sorted(self._entry_points)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """The subcommand, or None where there is none or it is broken."""
+        if cmd_name not in self.commands and cmd_name in self._entry_points and cmd_name not in self._failures:
+            entry = self._entry_points[cmd_name]
+            try:
+                self.commands[cmd_name] = _command(entry)
+            except Exception as error:  # noqa: BLE001 (another package's import may fail in any way)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                self._failures[cmd_name] = f"command {cmd_name!r} ({entry.value}) cannot be loaded: {reason}"
+                sys.stderr.write(f"shirg: warning: {self._failures[cmd_name]}\n")
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the subcommand to run; asking for a broken one is an error, but not one of usage."""
+        self.get_command(ctx, args[0])
+        if args[0] in self._failures:
+            raise typer.Exit(1)
+        return super().resolve_command(ctx, args)
+
+
+def run(argv: list[str]) -> int:
+    """Parse and run; exit code.
+
+    Raises:
+        BadInput: a usage error, or what a command refuses.
+    """
+    app = typer.Typer(cls=CommandGroup, add_completion=False)
+    app.callback(invoke_without_command=True)(shirg)
+    try:
+        result = typer.main.get_command(app).main(argv, prog_name="shirg", standalone_mode=False)
+    except typer.TyperException as error:
+        raise BadInput(error.format_message()) from error
+    except typer.Abort:
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def shirg(
+    ctx: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Choose which visual tokens a vision-language model sees: exactly K, once, with every region represented."""
+    if show_version:
+        typer.echo(f"shirg {version('shirg-core')}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+def _command(entry: EntryPoint) -> Any:
+    target = entry.load()
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer(add_completion=False)
+        app.command(entry.name)(target)
+        target = app
+    command = typer.main.get_command(target)
+    command.name = entry.name
+    return command

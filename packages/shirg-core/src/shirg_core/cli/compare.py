@@ -1,0 +1,52 @@
+"""`shirg compare`: several methods on one image, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+    ],
+    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
+    methods: Annotated[
+        str | None, typer.Option(help="Names joined by commas.", show_default="eight that run without text")
+    ] = None,
+    views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
+    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed, for methods that draw lots.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture, one panel a method.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary.")] = None,
+) -> None:
+    """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
+    # Imported here so that `shirg --help` does not wait for torch.
+    from rich.console import Console
+
+    from shirg_core.cli.comparison import as_json, print_table, run_methods
+    from shirg_core.cli.material import prepare
+    from shirg_core.cli.methods import COMPARED, parse_budget
+    from shirg_core.cli.output import check_outputs, write_file, write_json
+    from shirg_core.cli.timer import StageTimer
+
+    names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
+    parse_budget(budget)
+    check_outputs(image, output, json)
+    timer = StageTimer()
+    material = prepare(image, page, views, timer)
+    results = run_methods(names, budget, seed, material)
+    if output is not None:
+        from shirg_core.images.figure import Panel, comparison_figure, save_figure
+
+        panels = [Panel(result.caption, result.selection) for result in results]
+        title = f"{image.name} · budget {budget} of {material.layout.n_selectable} tokens"
+        if len(material.layout.views) > 1:
+            title += " · crops shown, base view not"
+        figure = comparison_figure(material.image, material.layout, panels, title)
+        write_file(output, lambda path: save_figure(figure, path))
+    if json is not None:
+        write_json(json, as_json(image, page, budget, material, results, timer.timings_ms))
+    print_table(Console(), results, [path for path in (output, json) if path is not None])

@@ -1,0 +1,121 @@
+"""Running several methods on one image, and reporting them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shirg_core.budget import kept_tokens
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.material import Material
+from shirg_core.cli.methods import METHODS, accepted_options, build_selector, parse_budget
+from shirg_core.scores.ink import ink_recall
+from shirg_core.selection import Selection
+
+TIMED_RUNS = 3
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method on one image; `select_ms` is the median of the timed runs."""
+
+    method: str
+    selection: Selection
+    ink_recall: float
+    select_ms: float
+
+    @property
+    def n_kept(self) -> int:
+        """Tokens kept."""
+        return self.selection.indices.shape[1]
+
+    @property
+    def n_regions(self) -> int:
+        """Regions that had to keep a token."""
+        return int(self.selection.regions.max()) + 1
+
+    @property
+    def caption(self) -> str:
+        """One line over a panel."""
+        return f"{self.method} · {self.n_kept} tokens · ink {self.ink_recall:.1%} · {self.select_ms:.1f} ms"
+
+
+def run_methods(names: Sequence[str], budget: str, seed: int | None, material: Material) -> list[MethodResult]:
+    """Run each method on the same features.
+
+    Raises:
+        BadInput: no or unknown names, or a method that refuses the budget.
+    """
+    for name in names:
+        if name not in METHODS:
+            raise BadInput(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+    return [_run(name, budget, seed, material) for name in names]
+
+
+def _run(name: str, budget: str, seed: int | None, material: Material) -> MethodResult:
+    given = {"text_weight": 0.0, "seed": seed}
+    options = {key: value for key, value in given.items() if key in accepted_options(name)}
+    selector = build_selector(name, parse_budget(budget), options)
+    with bad_input(BadInput, prefix=f"{name}: "):
+        selection = material.select(selector)  # the first call pays for lazy set-up and is not timed
+    times = []
+    for _ in range(TIMED_RUNS):
+        start = time.perf_counter()
+        material.select(selector)
+        times.append((time.perf_counter() - start) * 1e3)
+    recall = float(ink_recall(material.edges, selection.mask, material.layout))
+    return MethodResult(name, selection, round(recall, 6), round(statistics.median(times), 3))
+
+
+def as_json(
+    image: Path,
+    page: int,
+    budget: str,
+    material: Material,
+    results: Sequence[MethodResult],
+    timings_ms: Mapping[str, float],
+) -> dict[str, Any]:
+    """Everything, in JSON's types."""
+    return {
+        "image": str(image),
+        "page": page,
+        "budget": kept_tokens(parse_budget(budget), material.layout),
+        "budget_asked": budget,
+        "featurizer": "pixels",
+        "n_tokens": material.layout.n_tokens,
+        "n_selectable": material.layout.n_selectable,
+        "layout": [[view.h, view.w] for view in material.layout.views],
+        "methods": [
+            {
+                "method": result.method,
+                "n_kept": result.n_kept,
+                "n_regions": result.n_regions,
+                "ink_recall": result.ink_recall,
+                "select_ms": result.select_ms,
+                "indices": result.selection.indices[0].tolist(),
+            }
+            for result in results
+        ],
+        "timings_ms": dict(timings_ms),
+    }
+
+
+def print_table(console: Console, results: Sequence[MethodResult], written: Sequence[Path]) -> None:
+    """One line a method."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("method")
+    for heading in ("kept", "regions", "ink recall", "ms"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        cells = str(result.n_kept), str(result.n_regions), f"{result.ink_recall:.1%}", f"{result.select_ms:.1f}"
+        table.add_row(result.method, *cells)
+    console.print(table)
+    for path in written:
+        console.print(f"written  {path}", markup=False, highlight=False)

@@ -1,0 +1,59 @@
+"""From an image file to what a selector takes: views, pixel features, edge density."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.timer import StageTimer
+from shirg_core.images import ImageError, ImageViews, anyres_views, load_image, pixel_features, single_view
+from shirg_core.layout import ViewLayout
+from shirg_core.scores.edges import layout_edges
+from shirg_core.selection import Selection, Selector
+
+VIEWS: dict[str, Callable[[Image.Image], ImageViews]] = {"single": single_view, "anyres": anyres_views}
+
+
+@dataclass(frozen=True)
+class Material:
+    """An image and its tokens: `features [1, N, D]`, `edges [1, N]`."""
+
+    image: Image.Image
+    layout: ViewLayout
+    features: Tensor
+    edges: Tensor
+
+    def select(self, selector: Selector) -> Selection:
+        """Apply a selector.
+
+        Raises:
+            BadInput: what the selector refuses, a budget that the layout cannot hold for instance.
+        """
+        with bad_input(ValueError):
+            return selector(self.features, self.layout, edges=self.edges, check_finite=True)
+
+
+def prepare(path: Path, page: int, views: str, timer: StageTimer) -> Material:
+    """Load an image and featurize its views.
+
+    Args:
+        path: image or PDF.
+        page: page, from 1.
+        views: a key of `VIEWS`.
+        timer: gets the stages `load` and `features`.
+
+    Raises:
+        BadInput: an unknown kind of views, or an image that cannot be used.
+    """
+    if views not in VIEWS:
+        raise BadInput(f"--views must be one of {', '.join(VIEWS)}, got {views!r}")
+    with timer.stage("load"), bad_input(ImageError):
+        image = load_image(path, page)
+    with timer.stage("features"):
+        cut = VIEWS[views](image)
+        return Material(image, cut.layout, pixel_features(cut), layout_edges(cut.pixels, cut.layout))

@@ -1,0 +1,60 @@
+"""Output files: refused before the work starts where possible, and never left half written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.files import atomic_path
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
+
+
+def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> None:
+    """Refuse outputs that could not be written, or that would overwrite the input or each other.
+
+    Raises:
+        BadInput: with the offending path.
+    """
+    if picture is not None and picture.suffix.lower() not in PICTURE_SUFFIXES:
+        raise BadInput(f"cannot write {picture}: the picture must end in one of {', '.join(PICTURE_SUFFIXES)}")
+    outputs = [path for path in (picture, summary) if path is not None]
+    for path in outputs:
+        if path.is_dir():
+            raise BadInput(f"cannot write {path}: it is a folder")
+        if not path.parent.is_dir():
+            raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise BadInput(f"cannot write {path}: no permission in {path.parent}")
+        if path.resolve() == source.resolve():
+            raise BadInput(f"cannot write {path}: it is the input")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise BadInput(f"cannot write {outputs[0]} twice: the picture and the summary need different files")
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file and move it to `path` when it is whole.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    with bad_input(OSError, prefix=f"cannot write {path}: "), atomic_path(path) as temporary:
+        write(temporary)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` as JSON, whole or not at all.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_file(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,52 @@
+"""`shirg select`: choose tokens of one image, draw them, report them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def select(
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+    ],
+    method: Annotated[str, typer.Option(help="v3, v2, or a baseline (uniform, random, divprune, …).")] = "v3",
+    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
+    views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
+    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    coverage: Annotated[str | None, typer.Option(help="Regions: cells, clusters or none.")] = None,
+    coverage_share: Annotated[float | None, typer.Option(help="Share of the budget for coverage.")] = None,
+    text_weight: Annotated[float | None, typer.Option(help="v2: without a model only 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, for methods that draw lots.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture of what was kept.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary.")] = None,
+) -> None:
+    """Keep K visual tokens of IMAGE: kept patches clear, dropped ones dimmed, scores beside them."""
+    # Imported here so that `shirg --help` does not wait for torch.
+    from rich.console import Console
+
+    from shirg_core.cli.material import prepare
+    from shirg_core.cli.methods import build_selector, parse_budget
+    from shirg_core.cli.output import check_outputs, write_file, write_json
+    from shirg_core.cli.report import Report, headline, print_report
+    from shirg_core.cli.timer import StageTimer
+
+    options = {"coverage": coverage, "coverage_share": coverage_share, "text_weight": text_weight, "seed": seed}
+    selector = build_selector(method, parse_budget(budget), options)
+    check_outputs(image, output, json)
+    timer = StageTimer()
+    material = prepare(image, page, views, timer)
+    with timer.stage("select"):
+        selection = material.select(selector)
+    report = Report.of(method, budget, material, selection)
+    with timer.stage("draw"):
+        if output is not None:
+            from shirg_core.images.figure import save_figure, selection_figure
+
+            figure = selection_figure(material.image, material.layout, selection, headline(report))
+            write_file(output, lambda path: save_figure(figure, path))
+    if json is not None:
+        write_json(json, report.as_json(image, page, timer.timings_ms))
+    print_report(Console(), report, timer.timings_ms, [path for path in (output, json) if path is not None])

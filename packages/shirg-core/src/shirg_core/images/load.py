@@ -1,0 +1,97 @@
+"""Reading an image file of any common kind as upright 8-bit RGB, or saying in one line why not."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from shirg_core.images.errors import ImageError
+from shirg_core.images.pdf import is_pdf, render_pdf_page
+
+MAX_PIXELS = 150_000_000
+"""Largest image that is decoded: 450 MB as RGB. A 20,000-pixel side fits up to 7,500 pixels across."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+
+
+def load_image(path: Path | str, page: int = 1) -> Image.Image:
+    """Read one image, or one page of a PDF or multi-page TIFF.
+
+    EXIF rotation is applied, transparency is laid over white, and every mode becomes RGB: 16-bit grey is scaled from
+    its full range; 32-bit and floating grey, which have no fixed range, from their minimum and maximum.
+
+    Args:
+        path: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.
+        page: page or frame, counted from 1.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ImageError: no such file, empty, corrupt, of another kind, over `MAX_PIXELS`, or without that page.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ImageError(f"{path}: " + ("is not a file" if path.exists() else "no such file"))
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty")
+        if page < 1:
+            raise ImageError(f"{path}: pages count from 1, got {page}")
+        return render_pdf_page(path, page) if is_pdf(path) else _decode(path, page)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF file") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: more than {MAX_PIXELS:,} pixels") from error
+    except MemoryError as error:
+        raise ImageError(f"{path}: not enough memory to decode it") from error
+    # Pillow's decoders report broken files by any of these.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise ImageError(f"{path}: cannot be read: {error}") from error
+
+
+def _decode(path: Path, page: int) -> Image.Image:
+    with warnings.catch_warnings():
+        # The size is checked here, and oddities of metadata do not concern the pixels.
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=FORMATS) as image:
+            pages = getattr(image, "n_frames", 1)
+            if page > pages:
+                raise ImageError(f"{path}: has {pages} page{'s' if pages > 1 else ''}, got --page {page}")
+            image.seek(page - 1)
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"{path}: {image.width} × {image.height} is more than {MAX_PIXELS:,} pixels")
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow mode → RGB, transparency over white.
+
+    Raises:
+        ValueError: floating pixels that are NaN or infinite.
+    """
+    if image.mode == "I" or image.mode.startswith("I;16") or image.mode == "F":
+        return _scale_grey(image).convert("RGB")
+    if image.has_transparency_data:
+        # Pillow knows premultiplied grey only by way of grey with alpha.
+        image = image.convert("LA") if image.mode == "La" else image
+        top = image.convert("RGBA")
+        white = Image.new("RGBA", top.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, top).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scale_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are NaN or infinite")
+    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(values.min()), float(values.max()))
+    # A constant image has no range to scale by: shown as it is, as far as 8 bits go.
+    scaled = np.clip(values, 0, 255) if high <= low else (values - low) * (255.0 / (high - low))
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -1,0 +1,60 @@
+import pytest
+
+from shirg_core import ShirgV2, ShirgV3
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.methods import COMPARED, METHODS, NEED_TEXT, build_selector, parse_budget
+
+
+@pytest.mark.parametrize(("text", "value"), [("768", 768), ("1", 1), ("0.3333", 0.3333), (".5", 0.5), ("1e-3", 0.001)])
+def test_budgets(text, value):
+    assert parse_budget(text) == value
+    assert type(parse_budget(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.0", "1.5", "0.0", "nan", "inf", "", "half", "3 4", "٣"])
+def test_bad_budgets_are_named(text):
+    with pytest.raises(BadInput, match="--budget") as caught:
+        parse_budget(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_presets_get_the_options_they_have():
+    assert build_selector("v3", 9, {"coverage": "none", "seed": None}) == ShirgV3(9, coverage="none")
+    expected = ShirgV2(0.5, text_weight=0.0, coverage_share=0.25)
+    assert build_selector("v2", 0.5, {"text_weight": 0.0, "coverage_share": 0.25}) == expected
+    assert build_selector("random", 9, {"seed": 4}) != build_selector("random", 9, {"seed": 5})
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - NEED_TEXT))
+def test_every_method_that_needs_no_text_is_built(method):
+    assert callable(build_selector(method, 9, {"text_weight": 0.0} if method == "v2" else {}))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("v4", {}, "unknown method 'v4'; known: v3, v2"),
+        ("v3", {"text_weight": 0.0}, "no option --text-weight"),
+        ("uniform", {"coverage_share": 0.5}, "no option --coverage-share"),
+        ("v3", {"seed": 1}, "no option --seed"),
+        ("v2", {}, "needs a model.*--text-weight 0"),
+        ("v2", {"text_weight": 0.5}, "needs a model"),
+        ("cdpruner", {}, "needs a model"),
+        ("v3", {"coverage": "hexagons"}, "hexagons"),
+        ("v3", {"coverage_share": 2.0}, "2.0"),
+    ],
+)
+def test_what_cannot_be_built_is_bad_input(method, options, message):
+    with pytest.raises(BadInput, match=message):
+        build_selector(method, 9, options)
+
+
+def test_compared_methods_exist_and_need_no_text():
+    assert set(COMPARED) <= set(METHODS) - NEED_TEXT
+
+
+def test_bad_input_converts_named_kinds_only():
+    with pytest.raises(BadInput, match="here: no"), bad_input(ValueError, prefix="here: "):
+        raise ValueError("no")
+    with pytest.raises(KeyError), bad_input(ValueError):
+        raise KeyError("x")

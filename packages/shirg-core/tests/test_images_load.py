@@ -1,0 +1,149 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shirg_core.images import load
+from shirg_core.images.errors import ImageError
+from shirg_core.images.load import load_image, to_rgb
+
+
+def saved(tmp_path, image, name="image.png", **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return path
+
+
+def gradient(width=12, height=8):
+    ramp = np.linspace(0, 255, width * height * 3).reshape(height, width, 3)
+    return Image.fromarray(ramp.astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff", "bmp", "gif", "ppm"])
+def test_formats(tmp_path, suffix):
+    image = load_image(saved(tmp_path, gradient(), f"image.{suffix}"))
+    assert image.mode == "RGB"
+    assert image.size == (12, 8)
+    assert np.abs(np.asarray(image, dtype=float) - np.asarray(gradient(), dtype=float)).mean() < 25
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV"]
+)
+def test_any_mode_becomes_rgb(mode):
+    white = Image.new("RGBA", (3, 2), (255, 255, 255, 255))
+    by_way_of = {"RGBa": "RGBA", "La": "LA", "PA": "LA", "P": "RGB"}.get(mode, "RGBA")
+    lab_white = Image.new("LAB", (3, 2), (255, 128, 128))
+    image = lab_white if mode == "LAB" else white.convert(by_way_of).convert(mode)
+    assert image.mode == mode
+    assert np.asarray(to_rgb(image)).min() >= 250
+    assert to_rgb(image).mode == "RGB"
+
+
+def test_sixteen_bit_grey_keeps_its_full_range(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)))
+    assert np.asarray(load_image(path))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_wide_greys_are_scaled_by_their_range():
+    assert np.asarray(to_rgb(Image.fromarray(np.array([[-5, 0, 5]], dtype=np.int32))))[0, :, 0].tolist() == [
+        0,
+        128,
+        255,
+    ]
+    assert np.asarray(to_rgb(Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32))))[0, :, 0].tolist() == [0, 255]
+    assert np.asarray(to_rgb(Image.fromarray(np.full((1, 1), 7, dtype=np.int32))))[0, 0].tolist() == [7, 7, 7]
+
+
+def test_nan_pixels_are_refused(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.array([[0.0, np.nan]], dtype=np.float32)), "image.tiff")
+    with pytest.raises(ImageError, match="NaN"):
+        load_image(path)
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (200, 0, 0, 255))
+    assert np.asarray(load_image(saved(tmp_path, image)))[0].tolist() == [[255, 255, 255], [200, 0, 0]]
+    palette = image.convert("RGB").quantize(2)
+    path = saved(tmp_path, palette, "palette.png", transparency=palette.getpixel((0, 0)))
+    assert np.asarray(load_image(path))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert load_image(saved(tmp_path, gradient(12, 8), "image.jpg", exif=exif)).size == (8, 12)
+
+
+def test_pages_of_a_tiff(tmp_path):
+    first, second = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (5, 4), "blue")
+    path = saved(tmp_path, first, "pages.tiff", save_all=True, append_images=[second])
+    assert load_image(path).size == (4, 4)
+    assert load_image(path, page=2).getpixel((0, 0)) == (0, 0, 255)
+    for page in (0, 3):
+        with pytest.raises(ImageError, match=str(page)):
+            load_image(path, page=page)
+
+
+def test_pages_of_a_pdf(tmp_path):
+    first, second = Image.new("RGB", (300, 600), "red"), Image.new("RGB", (600, 300), "blue")
+    path = saved(tmp_path, first, "pages.pdf", save_all=True, append_images=[second])
+    assert load_image(path).size == (1000, 2000)
+    page = load_image(path, page=2)
+    assert page.size == (2000, 1000)
+    assert page.getpixel((500, 500))[2] > 240
+    with pytest.raises(ImageError, match="has 2 pages, got --page 3"):
+        load_image(path, page=3)
+
+
+def test_one_pixel(tmp_path):
+    assert load_image(saved(tmp_path, Image.new("L", (1, 1), 9))).size == (1, 1)
+
+
+def test_too_many_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "MAX_PIXELS", 95)
+    with pytest.raises(ImageError, match="12 × 8 is more than 95 pixels"):
+        load_image(saved(tmp_path, gradient()))
+
+
+def test_decompression_bomb(tmp_path):
+    with pytest.raises(ImageError, match="more than 150,000,000 pixels"):
+        load_image(saved(tmp_path, Image.new("1", (20_000, 20_000))))
+
+
+def broken_files():
+    png, tiff, jpeg = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    noise.save(png, "PNG")
+    noise.save(tiff, "TIFF", compression="tiff_lzw")
+    noise.save(jpeg, "JPEG")
+    half = len(png.getvalue()) // 2
+    return {
+        "empty.png": b"",
+        "text.png": b"this is no picture",
+        "half.png": png.getvalue()[:half],
+        "head.png": png.getvalue()[:20],
+        "garbled.png": png.getvalue()[:60] + b"\0" * 500 + png.getvalue()[560:],
+        "half.jpg": jpeg.getvalue()[:700],
+        "half.tiff": tiff.getvalue()[:900],
+        "half.pdf": b"%PDF-1.7\n1 0 obj <<",
+        "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+    }
+
+
+@pytest.mark.parametrize("name", broken_files())
+def test_broken_files_are_one_clear_line(tmp_path, name, capfd):
+    (tmp_path / name).write_bytes(broken_files()[name])
+    with pytest.raises(ImageError, match=name) as caught:
+        load_image(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_no_file_and_folder(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        load_image(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="is not a file"):
+        load_image(tmp_path)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shirg_core import Selection, View, ViewLayout, anyres_layout
+from shirg_core.images import overlay
+from shirg_core.images.figure import Panel, comparison_figure, save_figure, selection_figure
+
+
+def selection_of(layout, indices):
+    n = layout.n_tokens
+    scores = torch.arange(n, dtype=torch.float32)[None] / n
+    regions = layout.view_ids()[None].masked_fill(~layout.valid_mask()[None], -1)
+    return Selection(torch.tensor([indices]), scores, regions, torch.zeros(1, len(indices), 2))
+
+
+def test_token_map_by_hand():
+    tokens = overlay.token_map(ViewLayout.single(2, 3), (0,), (6, 4))
+    assert tokens.tolist() == [[0, 0, 1, 1, 2, 2]] * 2 + [[3, 3, 4, 4, 5, 5]] * 2
+
+
+def test_token_map_of_crops_agrees_with_token_at():
+    layout = ViewLayout.anyres(1, 2, 3)
+    tokens = overlay.token_map(layout, (1, 2), (12, 6))
+    for y in range(6):
+        for x in range(12):
+            assert tokens[y, x] == layout.token_at(1 if x < 6 else 2, (x + 0.5) / 12, (y + 0.5) / 6)
+
+
+def test_padded_layout_covers_every_pixel_of_the_image():
+    layout = anyres_layout((900, 600))
+    tokens = overlay.token_map(layout, range(1, len(layout.views)), (90, 60))
+    assert tokens.min() >= 0
+    assert layout.valid_mask()[torch.from_numpy(tokens)].all()
+    alone = ViewLayout(views=(View(2, 2, (0.0, 0.0, 0.5, 0.5)),))
+    assert (overlay.token_map(alone, (0,), (4, 4)) == -1).sum() == 12
+
+
+def test_kept_patches_stay_clear_and_others_are_dimmed():
+    page = np.random.default_rng(0).random((4, 4, 3))
+    tokens = overlay.token_map(ViewLayout.single(2, 2), (0,), (4, 4))
+    painted = overlay.paint_kept(page, tokens, np.array([True, False, False, True]))
+    np.testing.assert_array_equal(painted[:2, :2], page[:2, :2])
+    np.testing.assert_array_equal(painted[2:, 2:], page[2:, 2:])
+    assert painted[:2, 2:].std() < 0.5 * page[:2, 2:].std()
+
+
+def test_outlines_run_between_regions_only():
+    tokens = overlay.token_map(ViewLayout.single(1, 3), (0,), (6, 2))
+    blank = np.ones((2, 6, 3))
+    lined = overlay.paint_outlines(blank, tokens, np.array([0, 0, 1]))
+    assert (lined != blank).any(axis=2).tolist() == [[False] * 4 + [True, False]] * 2
+
+
+def test_scores_span_the_colours_and_padding_has_none():
+    tokens = overlay.token_map(ViewLayout.single(1, 3), (0,), (3, 1))
+    painted = overlay.paint_scores(tokens, np.array([2.0, 5.0, -9.0]), np.array([True, True, False]))[0]
+    assert painted[0, 2] > painted[0, 0]
+    assert painted[1, 0] > 0.9
+    np.testing.assert_allclose(painted[2], overlay.DIM_COLOUR)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (600, 800), (5, 4000)])
+def test_display_size_is_bounded(size):
+    shown = overlay.display_size(size)
+    assert max(shown) == overlay.LONG_SIDE_PX
+    assert min(shown) >= overlay.SHORT_SIDE_PX
+
+
+@pytest.mark.parametrize("layout", [ViewLayout.single(4, 4), ViewLayout.anyres(1, 2, 3)], ids=["single", "anyres"])
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_figures_are_drawn(tmp_path, layout, suffix):
+    image = Image.new("RGB", (40, 30), "white")
+    selection = selection_of(layout, [0, 3, layout.n_tokens - 1])
+    one = selection_figure(image, layout, selection, "title with $ and _")
+    many = comparison_figure(image, layout, [Panel("a", selection)] * 5, "five")
+    for figure in (one, many):
+        save_figure(figure, tmp_path / f"out.{suffix}")
+        assert (tmp_path / f"out.{suffix}").stat().st_size > 1000
+    assert len(one.axes) == (3 if len(layout.views) == 1 else 5)
+    assert len(many.axes) == 5
