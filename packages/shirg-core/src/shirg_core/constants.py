@@ -22,9 +22,11 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     cached = lru_cache(maxsize=256)(build)
 
     # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
-    @torch.compiler.assume_constant_result
     def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.inference_mode(False):
             return cached(*args, **kwargs)
 
+    # What `torch.compiler.assume_constant_result` does, without importing the compiler (seconds) for those who never
+    # compile; the tests of compilation fail should the mark ever lose its meaning.
+    outside_inference_mode._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return outside_inference_mode

@@ -40,6 +40,8 @@ def check_inputs(
     if text_mask is not None:
         if text is None:
             raise ValueError("text_mask was given without text")
+        if not isinstance(text_mask, Tensor):
+            raise ValueError(f"text_mask must be a torch.Tensor, got {type(text_mask).__name__}")
         if text_mask.dtype != torch.bool or text_mask.shape != text.shape[:2]:
             expected = f"bool {list(text.shape[:2])}"
             raise ValueError(f"text_mask must be {expected}, got {text_mask.dtype} {list(text_mask.shape)}")
@@ -81,5 +83,7 @@ def _check_values(given: dict[str, Tensor | None], text_mask: Tensor | None, lay
         if bad:
             raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values of {checked.numel()}")
     attention = given["attention"]
-    if attention is not None and bool((attention < 0).any()):
-        raise ValueError(f"attention must be ≥ 0, got a minimum of {float(attention.min())}")
+    if attention is not None:
+        lowest = float(attention[:, layout.valid_mask(attention.device)].min())
+        if lowest < 0:
+            raise ValueError(f"attention must be ≥ 0, got a minimum of {lowest}")

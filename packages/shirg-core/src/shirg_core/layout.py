@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -91,8 +91,8 @@ class Run(NamedTuple):
 class ViewLayout:
     """An ordered list of views; hashable, and equal when the views are equal.
 
-    Compiled code is specialised to a layout object: reuse one, or build it with `single`, `anyres` or `anyres_layout`,
-    which return the same object for the same arguments.
+    Layouts with equal views are one object: compiled code is specialised to the object, and need not be recompiled for
+    a layout that is built anew for every image.
 
     Args:
         views: at least one `View`.
@@ -113,6 +113,11 @@ class ViewLayout:
     runs: tuple[Run, ...] = field(init=False, compare=False, repr=False)
     """Maximal runs of consecutive views with equal grids, in token order."""
 
+    def __new__(cls, views: Sequence[View] = ()) -> ViewLayout:
+        """The layout of these views, if there is one already."""
+        known = _INTERNED.get(tuple(views))
+        return object.__new__(cls) if known is None else known
+
     def __post_init__(self) -> None:
         views = tuple(self.views)
         if not views or not all(isinstance(v, View) for v in views):
@@ -129,15 +134,14 @@ class ViewLayout:
             object.__setattr__(self, name, value)
         if self.n_selectable == 0:
             raise ValueError("every token of the layout is padding; at least one must be valid")
+        _INTERNED.setdefault(views, self)
 
     @classmethod
-    @lru_cache(maxsize=256)
     def single(cls, h: int, w: int) -> ViewLayout:
         """One view over the whole image: `single(48, 48)` is SHIRG-v3's 672² image with patch 14, 2304 tokens."""
         return cls(views=(View(h, w),))
 
     @classmethod
-    @lru_cache(maxsize=256)
     def anyres(cls, rows: int, cols: int, side: int) -> ViewLayout:
         """A base view of the whole image, then `rows × cols` crops in raster order, each `side × side` tokens.
 
@@ -194,6 +198,9 @@ class ViewLayout:
 
     def _resident(self, device: torch.device | str | None) -> _LayoutTensors:
         return _LayoutTensors(*_layout_tensors(self, torch.device("cpu" if device is None else device)))
+
+
+_INTERNED: WeakValueDictionary[tuple[View, ...], ViewLayout] = WeakValueDictionary()
 
 
 def _runs(views: Sequence[View]) -> tuple[Run, ...]:

@@ -150,11 +150,12 @@ class ShirgV3(_Gate):
         self._check_shared(self.coverage, self.coverage_share, self.summary)
         for name in ("attention_weight", "magnitude_weight", "gradient_weight"):
             _check_weight(name, getattr(self, name))
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
+        if not (isinstance(self.temperature, int | float) and math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"temperature must be a number > 0, got {self.temperature!r}")
         _check_choice("attention_method", self.attention_method, get_args(AttentionMethod))
-        if self.attention_queries is not None and self.attention_queries < 1:
-            raise ValueError(f"attention_queries must be ≥ 1 or None, got {self.attention_queries!r}")
+        queries = self.attention_queries
+        if queries is not None and not (isinstance(queries, int) and queries >= 1):
+            raise ValueError(f"attention_queries must be an integer ≥ 1 or None, got {queries!r}")
 
     @property
     def needs_attention(self) -> bool:

@@ -15,12 +15,14 @@ from shirg_core.choose import choose
 from shirg_core.coverage import cell_regions, cluster_regions
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import (
+    attention_deviation,
     attention_received,
     channel_variance,
     combine,
     feature_magnitude,
     mean_attention_received,
     minmax,
+    received_from_deviation,
     spatial_gradient,
     text_relevance,
 )
@@ -65,10 +67,9 @@ def select_v3(config: ShirgV3, features: Tensor, layout: ViewLayout, *, attentio
     features = without_padding(features, layout)
     with torch.no_grad():
         components = []
-        if attention is None and config.needs_attention:
-            attention = _attention(config, features, layout)
-        if config.attention_weight > 0 and attention is not None:
-            components.append((config.attention_weight, minmax(attention, layout, "image")))
+        if config.needs_attention:
+            attention, received = _attention(config, features, layout, attention)
+            components.append((config.attention_weight, received))
         if config.magnitude_weight > 0:
             components.append((config.magnitude_weight, minmax(feature_magnitude(features), layout, "view")))
         if config.gradient_weight > 0:
@@ -121,7 +122,15 @@ def assemble(
     return Selection(indices, scores, regions, gather_tokens(features, indices), token)
 
 
-def _attention(config: ShirgV3, features: Tensor, layout: ViewLayout) -> Tensor:
+def _attention(config: ShirgV3, features: Tensor, layout: ViewLayout, given: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A, raw and normalised; from its deviation where it is computed exactly, which keeps small differences."""
+    if given is not None:
+        return given, minmax(given, layout, "image")
+    if config.attention_method == "exact" and config.attention_queries is None:
+        deviation = attention_deviation(features, layout, temperature=config.temperature)
+        return received_from_deviation(deviation, layout), minmax(deviation, layout, "image", offset=1.0)
     if config.attention_method == "mean":
-        return mean_attention_received(features, layout, temperature=config.temperature)
-    return attention_received(features, layout, temperature=config.temperature, queries=config.attention_queries)
+        raw = mean_attention_received(features, layout, temperature=config.temperature)
+    else:
+        raw = attention_received(features, layout, temperature=config.temperature, queries=config.attention_queries)
+    return raw, minmax(raw, layout, "image")

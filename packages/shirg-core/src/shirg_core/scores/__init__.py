@@ -1,6 +1,11 @@
 """Score components, one plain function per file. Each returns a raw `[B, N]` float32 tensor, higher = keep."""
 
-from shirg_core.scores.attention import attention_received, mean_attention_received
+from shirg_core.scores.attention import (
+    attention_deviation,
+    attention_received,
+    mean_attention_received,
+    received_from_deviation,
+)
 from shirg_core.scores.combine import combine, snap
 from shirg_core.scores.gradient import spatial_gradient
 from shirg_core.scores.magnitude import feature_magnitude
@@ -9,12 +14,14 @@ from shirg_core.scores.relevance import text_relevance
 from shirg_core.scores.variance import channel_variance
 
 __all__ = [
+    "attention_deviation",
     "attention_received",
     "channel_variance",
     "combine",
     "feature_magnitude",
     "mean_attention_received",
     "minmax",
+    "received_from_deviation",
     "snap",
     "spatial_gradient",
     "text_relevance",

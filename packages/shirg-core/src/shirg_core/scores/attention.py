@@ -1,28 +1,57 @@
 """Attention received: how much the other tokens of the image look at a token (SHIRG-v3).
 
-    A_i = mean_j softmax_i( cos(v_j, v_i) / τ )          (query j, key i, over all selectable tokens of the image)
+    A_i = mean_j softmax_i( cos(v_j, v_i) / τ )          (query j, key i, over all n selectable tokens of the image)
 
-The N×N matrix of cosines is never held: whole rows of the softmax are formed for a block of queries, summed into A and
-forgotten, so the workspace is `[query_block, N]`.
+Where tokens differ, a token looks mostly at itself and A is nearly flat: its information sits in the last digits of a
+sum close to 1. So the deviation from flatness is computed, in a form that cancels nothing. With
+
+    e_ij = exp((cos(v_i, v_j) − 1) / τ) = e_ji,     r_i = Σ_j e_ij
+
+    n·A_i − 1  =  Σ_j e_ij / r_j − Σ_j e_ij / r_i  =  1/r_i · Σ_j e_ij (r_i − r_j) / r_j
+
+(A zero vector has cosine 0 with everything, itself included; its row of the softmax is 1/n and is accounted for apart.)
+
+The N×N matrix is never held: a block of its rows is formed, gives its r_j and its part of every column's sum, and is
+forgotten, so the workspace is `[QUERY_BLOCK, N]`. Copies of a token get bit-equal results.
 
 Linear-time variants, each an approximation that says so: `queries` uses an evenly spaced subset of the queries, and
 `mean_attention_received` replaces all queries by their mean direction.
 
-| symbol | variable    | shape       |
-|--------|-------------|-------------|
-| v      | features    | `[B, N, D]` |
-| τ      | temperature | –           |
-| A      | (returned)  | `[B, N]`    |
+| symbol    | variable    | shape       |
+|-----------|-------------|-------------|
+| v         | features    | `[B, N, D]` |
+| τ         | temperature | –           |
+| A         | (returned)  | `[B, N]`    |
+| n·A − 1   | deviation   | `[B, N]`    |
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 
 QUERY_BLOCK = 256
+TILE = 64
+
+
+def attention_deviation(features: Tensor, layout: ViewLayout, *, temperature: float = 0.1) -> Tensor:
+    """`n·A − 1`: by what share each token receives more or less attention than the average token, in float32.
+
+    Args:
+        features: `[B, N, D]`, floating.
+        layout: geometry of the N tokens; padding is neither query nor key.
+        temperature: τ > 0.
+
+    Returns:
+        `[B, N]` float32; sums to 0 over the selectable tokens; 0 for padding.
+    """
+    keep = layout.valid_index(features.device)
+    return _scatter_valid([_deviation(x, temperature) for x in _selectable(features, keep)], layout, keep)
 
 
 def attention_received(
@@ -34,13 +63,22 @@ def attention_received(
         features: `[B, N, D]`, floating.
         layout: geometry of the N tokens; padding is neither query nor key.
         temperature: τ > 0.
-        queries: how many evenly spaced tokens ask; None = all of them (exact).
+        queries: how many evenly spaced tokens ask; None, or as many as there are = all of them (exact).
 
     Returns:
         `[B, N]` float32; sums to 1 over the selectable tokens; 0 for padding.
     """
+    if queries is None or queries >= layout.n_selectable:
+        return received_from_deviation(attention_deviation(features, layout, temperature=temperature), layout)
     keep = layout.valid_index(features.device)
-    return _scatter_valid([_received(x, temperature, queries) for x in _selectable(features, keep)], layout, keep)
+    rows = [_received_from_some(x, temperature, queries) for x in _selectable(features, keep)]
+    return _scatter_valid(rows, layout, keep)
+
+
+def received_from_deviation(deviation: Tensor, layout: ViewLayout) -> Tensor:
+    """A from `n·A − 1`, `[B, N]`; 0 for padding."""
+    received = (1 + deviation) / layout.n_selectable
+    return received * layout.valid_mask(deviation.device) if layout.has_padding else received
 
 
 def mean_attention_received(features: Tensor, layout: ViewLayout, *, temperature: float = 0.1) -> Tensor:
@@ -71,13 +109,40 @@ def _inverse_length(x: Tensor) -> Tensor:
     return torch.where(length > 0, 1 / length, 0.0)
 
 
-def _received(x: Tensor, temperature: float, queries: int | None) -> Tensor:
+def _deviation(x: Tensor, temperature: float) -> Tensor:
     """Lengths are divided out of each block of products, so that no scaled copy of the features is held."""
     n = x.shape[0]
+    # Matrix products round the last few rows and columns of an odd shape differently; in whole tiles copies stay equal.
+    x = F.pad(x, (0, 0, 0, -n % TILE)) if n % TILE else x
     inverse = _inverse_length(x)
-    asking = torch.arange(n, device=x.device)
-    if queries is not None and queries < n:
-        asking = torch.arange(queries, device=x.device) * n // queries
+    is_zero = inverse == 0
+    row_sum = x.new_empty(n, dtype=torch.float64)
+    column_sums = x.new_zeros(2, x.shape[0])
+    centre = None
+    for start in range(0, n, QUERY_BLOCK):
+        rows = slice(start, min(start + QUERY_BLOCK, x.shape[0]))
+        e = (x[rows] @ x.T).mul_(inverse).mul_(inverse[rows, None] / temperature).sub_(1 / temperature).exp_()
+        # In float64, so that what is left without the token's own term, exactly 1, keeps its digits.
+        own = e.gather(1, torch.arange(rows.start, rows.stop, device=x.device)[:, None])[:, 0]
+        total = e[:, :n].sum(dim=1, dtype=torch.float64) - own + 1
+        row_sum[start : rows.stop] = total[: n - start]
+        asks = ~is_zero[rows]
+        centre = (total * asks).sum() / asks.sum().clamp_min(1) if centre is None else centre
+        weight = torch.where(asks, 1 / total, 0.0).float()
+        column_sums += torch.stack([weight, weight * (total - centre).float()]) @ e
+    plain, centred = column_sums[:, :n]
+    # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
+    is_zero = is_zero[:n]
+    n_zero = is_zero.sum()
+    lost = n_zero * math.exp(-1 / temperature)
+    deviation = ((row_sum - centre).float() * plain - centred - lost) / row_sum.float()
+    return torch.where(is_zero, plain - 1, deviation) + n_zero / n
+
+
+def _received_from_some(x: Tensor, temperature: float, queries: int) -> Tensor:
+    n = x.shape[0]
+    inverse = _inverse_length(x)
+    asking = torch.arange(min(queries, n), device=x.device) * n // min(queries, n)
     received = x.new_zeros(n)
     for block in asking.split(QUERY_BLOCK):
         cosine = (x[block] @ x.T).mul_(inverse).mul_(inverse[block, None] / temperature)

@@ -21,13 +21,14 @@ CONSTANT_RANGE = 1e-5
 Group = Literal["view", "image"]
 
 
-def minmax(x: Tensor, layout: ViewLayout, per: Group) -> Tensor:
+def minmax(x: Tensor, layout: ViewLayout, per: Group, *, offset: float = 0.0) -> Tensor:
     """Min–max normalise a component to [0, 1].
 
     Args:
         x: `[B, N]`, raw component.
         layout: geometry of the N tokens.
         per: the group over which minimum and maximum are taken.
+        offset: the component is `x + offset`; keeping a large constant apart keeps small differences precise.
 
     Returns:
         `[B, N]` float32 in [0, 1]; 0 for padding and in constant groups.
@@ -35,16 +36,16 @@ def minmax(x: Tensor, layout: ViewLayout, per: Group) -> Tensor:
     values = x.float()
     valid = layout.valid_mask(x.device) if layout.has_padding else None
     if per == "image":
-        return _minmax(values, valid)
+        return _minmax(values, valid, offset)
     pieces = []
     for run in layout.runs:
         grid = values[:, run.start : run.stop].unflatten(1, (run.views, run.h * run.w))
         mask = None if valid is None else valid[run.start : run.stop].unflatten(0, (run.views, run.h * run.w))
-        pieces.append(_minmax(grid, mask).flatten(1))
+        pieces.append(_minmax(grid, mask, offset).flatten(1))
     return torch.cat(pieces, dim=1)
 
 
-def _minmax(x: Tensor, valid: Tensor | None) -> Tensor:
+def _minmax(x: Tensor, valid: Tensor | None, offset: float) -> Tensor:
     """Over the last dimension."""
     if valid is None:
         low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
@@ -52,7 +53,7 @@ def _minmax(x: Tensor, valid: Tensor | None) -> Tensor:
         low = x.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
         high = x.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
     span = high - low
-    varies = span > CONSTANT_RANGE * torch.maximum(low.abs(), high.abs())
+    varies = span > CONSTANT_RANGE * torch.maximum((low + offset).abs(), (high + offset).abs())
     # A constant group divides by 1, not by its own vanishing range: `where` alone would still make NaN.
     scaled = (x - low) / torch.where(varies, span, torch.ones_like(span))
     keep = varies if valid is None else varies & valid

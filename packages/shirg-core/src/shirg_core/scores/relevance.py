@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TILE = 16
+
 
 def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
     """Largest cosine of each visual token with any text token, in float32.
@@ -29,9 +31,12 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     Returns:
         `[B, N]` float32 in [−1, 1], raw (not normalised).
     """
-    directions = F.normalize(text.float(), dim=-1)
+    n_text = text.shape[1]
+    # Matrix products round the last few columns of an odd shape differently; whole tiles keep copies of a token equal.
+    directions = F.pad(F.normalize(text.float(), dim=-1), (0, 0, 0, -n_text % TILE))
     # One product per image: a batched product may round differently with the batch size, and a choice must not.
     cosine = torch.stack([x.float() @ t.T for x, t in zip(features, directions, strict=True)])
+    cosine = cosine[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
     norm = torch.linalg.vector_norm(features.float(), dim=-1)

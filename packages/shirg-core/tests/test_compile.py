@@ -1,0 +1,145 @@
+"""torch.compile: one graph per layout, no breaks, and the same choice as without it."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from shirg_core import View, ViewLayout, anyres_layout, shirg_v2, shirg_v3
+
+from . import oracle
+from .strategies import generator, make_features
+
+METHODS = [shirg_v2, shirg_v3]
+WIDTH = 16
+
+
+def padded_and_pinned():
+    padding = [[True, True, True, False]] * 3
+    return ViewLayout(views=(View(2, 2, pinned=True), View(3, 4, valid=padding), View(3, 4), View(4, 3)))
+
+
+LAYOUTS = {
+    "single": lambda: ViewLayout.single(5, 6),
+    "anyres": lambda: ViewLayout.anyres(1, 2, 4),
+    "anyres_layout": lambda: anyres_layout((900, 600), side=4),
+    "padded-pinned": padded_and_pinned,
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh_dynamo():
+    """Compiled code is global to the process: start from none, leave none."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def example(layout, seed, batch=2):
+    return make_features("normal", batch, layout.n_tokens, WIDTH, seed), {
+        "text": torch.randn(batch, 3, WIDTH, generator=generator(seed + 1)),
+        "text_mask": torch.tensor([[True, True, False]] * batch),
+        "edges": torch.rand(batch, layout.n_tokens, generator=generator(seed + 2)),
+    }
+
+
+class Counter:
+    """A backend that runs graphs as they are and counts them."""
+
+    def __init__(self):
+        self.graphs = 0
+
+    def __call__(self, graph, _inputs):
+        self.graphs += 1
+        return graph.forward
+
+
+def check_same(compiled, plain):
+    assert torch.equal(compiled.indices, plain.indices)
+    assert torch.equal(compiled.regions, plain.regions)
+    assert_close(compiled.scores, plain.scores, rtol=0, atol=0)
+    assert_close(compiled.tokens, plain.tokens, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("build", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_one_graph_for_all_images_of_a_layout(method, build):
+    selector, layout, counter = method(13), build(), Counter()
+    compiled = torch.compile(selector, fullgraph=True, backend=counter)
+    for seed in range(3):
+        x, inputs = example(layout, seed)
+        check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
+    assert counter.graphs == 1
+
+
+@pytest.mark.parametrize("build", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_an_equal_layout_built_anew_reuses_the_graph(method, build):
+    selector, counter = method(13), Counter()
+    compiled = torch.compile(selector, fullgraph=True, backend=counter)
+    for seed in range(3):
+        layout = build()
+        x, inputs = example(layout, seed)
+        check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
+    assert counter.graphs == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_layout_gets_its_own_graph(method):
+    """Same N, same shapes: only the geometry tells them apart."""
+    selector, counter = method(6), Counter()
+    compiled = torch.compile(selector, fullgraph=True, backend=counter)
+    for layout in (ViewLayout.single(4, 6), ViewLayout.single(6, 4), ViewLayout.single(3, 8)):
+        x, inputs = example(layout, 5)
+        check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_layout_as_a_closure(method):
+    """As a model would hold it: the layout is no argument of the compiled function."""
+    layout, selector, counter = padded_and_pinned(), method(13), Counter()
+
+    @torch.compile(fullgraph=True, backend=counter)
+    def prefix(x, text, edges):
+        selection = selector(x, layout, text=text, edges=edges)
+        return selection.tokens, selection.gather(x), selection.mask
+
+    for seed in range(2):
+        x, inputs = example(layout, seed)
+        tokens, gathered, mask = prefix(x, inputs["text"], inputs["edges"])
+        plain = selector(x, layout, text=inputs["text"], edges=inputs["edges"])
+        assert torch.equal(tokens, plain.tokens)
+        assert torch.equal(gathered, plain.gather(x))
+        assert torch.equal(mask, plain.mask)
+    assert counter.graphs == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_through_a_compiled_selector(method):
+    layout, selector = padded_and_pinned(), method(13)
+    grads = []
+    for call in (torch.compile(selector, fullgraph=True, backend="aot_eager"), selector):
+        x, inputs = example(layout, 1)
+        x.requires_grad_()
+        call(x, layout, **inputs).tokens.square().sum().backward()
+        grads.append(x.grad)
+    assert_close(*grads)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own imports
+@pytest.mark.parametrize("method", METHODS)
+def test_inductor(method):
+    """Generated code may round differently: scores within 2⁻¹⁴, and the choice exact given those scores.
+
+    A small layout, because the C++ compiler's time grows with the number of Borůvka rounds.
+    """
+    layout = ViewLayout(views=(View(2, 4, valid=[[True] * 3 + [False]] * 2),))
+    selector = method(4)
+    compiled = torch.compile(selector, fullgraph=True)
+    for seed in range(2):
+        x, inputs = example(layout, seed, batch=1)
+        fast, plain = compiled(x, layout, **inputs), selector(x, layout, **inputs)
+        assert_close(fast.scores, plain.scores, rtol=0, atol=2.0**-14)
+        assert torch.equal(fast.regions, plain.regions)
+        expected = oracle.choose(fast.scores[0].tolist(), fast.regions[0].tolist(), layout, 4)
+        assert fast.indices[0].tolist() == expected
+        assert_close(fast.tokens[:, :4], fast.gather(x), rtol=0, atol=0)
