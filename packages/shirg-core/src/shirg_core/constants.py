@@ -24,7 +24,7 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
     def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.inference_mode(False):
-            return cached(*args, **kwargs)
+            return cached(*args, **kwargs)  # type: ignore[arg-type]
 
     # What `torch.compiler.assume_constant_result` does, without importing the compiler (seconds) for those who never
     # compile; the tests of compilation fail should the mark ever lose its meaning.

@@ -56,8 +56,8 @@ class GridGraph:
 
 def grid_graph(layout: ViewLayout, device: torch.device) -> GridGraph:
     """The graph of a layout; built once per layout and device."""
-    *tensors, pinned_areas, loose_areas = _grid_graph(layout, device)
-    return GridGraph(*tensors, areas=(pinned_areas, loose_areas))
+    lower, upper, valid, loose, pinned_areas, loose_areas = _grid_graph(layout, device)
+    return GridGraph(lower, upper, valid, loose, (pinned_areas, loose_areas))
 
 
 @constant
@@ -66,12 +66,12 @@ def _grid_graph(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...], tuple[int, ...]]:
     valid, pinned = layout.valid_mask(), layout.pinned_mask()
     edges = _edges(layout, valid)
-    sizes = {False: [], True: []}
+    sizes: dict[bool, list[int]] = {False: [], True: []}
     for root, size in _area_sizes(edges.tolist(), valid.tolist()).items():
         sizes[bool(pinned[root])].append(size)
     lower, upper = edges.unbind(1)
-    on_device = [t.contiguous().to(device) for t in (lower, upper, valid, valid & ~pinned)]
-    return *on_device, tuple(sizes[True]), tuple(sizes[False])
+    lower, upper = lower.contiguous().to(device), upper.contiguous().to(device)
+    return lower, upper, valid.to(device), (valid & ~pinned).to(device), tuple(sizes[True]), tuple(sizes[False])
 
 
 def _edges(layout: ViewLayout, valid: Tensor) -> Tensor:
@@ -134,7 +134,8 @@ def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
 
 def _cosine(a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:
     """`a·b / (‖a‖‖b‖)`; the product is clamped, not its factors: two tiny lengths would underflow to 0 / 0."""
-    return torch.linalg.vecdot(a, b) / lengths.clamp_min(torch.finfo(torch.float32).tiny)
+    dot: Tensor = torch.linalg.vecdot(a, b)
+    return dot / lengths.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 @constant

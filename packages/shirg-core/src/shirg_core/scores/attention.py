@@ -118,7 +118,7 @@ def _deviation(x: Tensor, temperature: float) -> Tensor:
     is_zero = inverse == 0
     row_sum = x.new_empty(n, dtype=torch.float64)
     column_sums = x.new_zeros(2, x.shape[0])
-    centre = None
+    centre: Tensor | None = None
     for start in range(0, n, QUERY_BLOCK):
         rows = slice(start, min(start + QUERY_BLOCK, x.shape[0]))
         e = (x[rows] @ x.T).mul_(inverse).mul_(inverse[rows, None] / temperature).sub_(1 / temperature).exp_()
@@ -130,6 +130,7 @@ def _deviation(x: Tensor, temperature: float) -> Tensor:
         centre = (total * asks).sum() / asks.sum().clamp_min(1) if centre is None else centre
         weight = torch.where(asks, 1 / total, 0.0).float()
         column_sums += torch.stack([weight, weight * (total - centre).float()]) @ e
+    assert centre is not None  # n ≥ 1: a layout has at least one selectable token
     plain, centred = column_sums[:, :n]
     # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
     is_zero = is_zero[:n]

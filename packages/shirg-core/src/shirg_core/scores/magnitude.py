@@ -15,4 +15,5 @@ def feature_magnitude(features: Tensor) -> Tensor:
     Returns:
         `[B, N]` float32, ≥ 0, raw (not normalised).
     """
-    return torch.linalg.vector_norm(features.float(), dim=-1)
+    length: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)
+    return length

@@ -39,5 +39,5 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     cosine = cosine[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
-    norm = torch.linalg.vector_norm(features.float(), dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)
     return cosine.amax(dim=-1) / norm.clamp_min(torch.finfo(torch.float32).tiny)

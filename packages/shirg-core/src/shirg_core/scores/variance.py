@@ -32,4 +32,5 @@ def channel_variance(features: Tensor) -> Tensor:
 def _variance(x: Tensor) -> Tensor:
     # Subtracting the mean first keeps precision where |mean| is large against the spread.
     spread = x - x.mean(dim=-1, keepdim=True)
-    return torch.linalg.vector_norm(spread, dim=-1).square() / x.shape[-1]
+    variance: Tensor = torch.linalg.vector_norm(spread, dim=-1).square() / x.shape[-1]
+    return variance
