@@ -1,7 +1,7 @@
 """The released LaViDa code's own logits and sampled ids, on small random weights, reproduced.
 
-`golden/backbone.safetensors` holds the weights under upstream's names with one prefix and the logits; `golden/sampler.json` the
-ids for every schedule, remasking rule and kind of attention. Both are outputs of running the released code, nothing else.
+`golden/backbone.safetensors` holds weights under upstream's names, prefixes and logits; `golden/sampler.json` the ids
+sampled under every schedule, remasking rule and kind of attention. Both are outputs of the released code.
 """
 
 import json

@@ -9,16 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shirg_lavida.answer import Answer
     from shirg_lavida.checkpoint import load_lavida, save_lavida
     from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
     from shirg_lavida.model import LavidaModel
+    from shirg_lavida.pipeline import LavidaPipeline
     from shirg_lavida.prefix_type import Prefix
     from shirg_lavida.sampler import SampleResult
 
 __all__ = [
     "IMAGE_TOKEN_ID",
+    "Answer",
     "LavidaConfig",
     "LavidaModel",
+    "LavidaPipeline",
     "Prefix",
     "SampleResult",
     "load_lavida",
@@ -27,8 +31,10 @@ __all__ = [
 
 _HOMES = {
     "IMAGE_TOKEN_ID": "config",
+    "Answer": "answer",
     "LavidaConfig": "config",
     "LavidaModel": "model",
+    "LavidaPipeline": "pipeline",
     "Prefix": "prefix_type",
     "SampleResult": "sampler",
     "load_lavida": "checkpoint",

@@ -17,7 +17,7 @@ from shirg_lavida.context import Context
 
 Rewrite: TypeAlias = Callable[[PrefixCache, Tensor, Tensor], PrefixCache]
 """`rewrite(cache, attention [B, L, P], still_masked [B, L])` → a new cache. Its arguments: the first step's cache; what
-that step's answer tokens paid to each prefix entry, float32, mean over heads and layers; which of them stayed masked."""
+that step's answer tokens paid to each prefix entry, mean over heads and layers; which of them stayed masked."""
 
 
 class Pruning(Protocol):

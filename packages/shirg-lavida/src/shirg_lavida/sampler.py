@@ -14,7 +14,9 @@ Defaults reproduce the released sampler, quirks included:
 - temperature adds float64 Gumbel noise. With `attention="prefix"` the random draws equal the released sampler's for the
   same generator state; with "full" only random remasking's do, since there noise is drawn for the whole prefix, too.
 
-A batch is planned row by row; the released code takes the first row's number of masks for all.
+Where they part: a batch is planned row by row (the released code takes the first row's number of masks for all); a
+step that would settle nothing is not run, nor are its random numbers drawn; and where a predicted mask outlives a
+curve's plan, which crashes there, it is left.
 """
 
 from __future__ import annotations

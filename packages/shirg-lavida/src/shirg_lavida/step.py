@@ -102,7 +102,7 @@ def settle(
 
 
 def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:
-    """`[B, W]` bool: the `quota [B]` eligible entries of each row with the largest `sure [B, W]`; ties: lowest index."""
+    """`[B, W]` bool: the `quota [B]` eligible entries of each row with the largest `sure [B, W]`; ties: the first."""
     # Clamped so that an eligible −∞ still ranks before what is not eligible.
     keyed = sure.clamp(min=torch.finfo(sure.dtype).min).masked_fill(~eligible, float("-inf"))
     order = keyed.sort(dim=1, descending=True, stable=True).indices

@@ -1,0 +1,66 @@
+"""What a pipeline gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from torch import Tensor
+
+from shirg_core.layout import ViewLayout
+from shirg_core.selection import Selection
+from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.sampler import SampleResult
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An answer and what it cost. Times are those of the batch it was part of.
+
+    Attributes:
+        text: up to the end of the answer, without special tokens.
+        ids: `[L]` int64, everything that was sampled.
+        nfe: denoising steps, one forward pass of the language model each; the prefill is not among them.
+        prefix_tokens: entries of the prefix, prompt and image.
+        visual_tokens: those of them that stand for the image, newlines and summary included.
+        kv_bytes: bytes of the prefix cache that this answer's row takes, padding included; 0 without cache.
+        timings_ms: wall time by stage: load, embed (views, tower, projector, selection), prefill, steps, decode, total.
+        step_ms: wall time per step.
+        selection: what was kept (batch of one); None without a selector.
+        layout: geometry of the tokens that were chosen from, or of those the image became without a selector.
+    """
+
+    text: str
+    ids: Tensor
+    nfe: int
+    prefix_tokens: int
+    visual_tokens: int
+    kv_bytes: int
+    timings_ms: Mapping[str, float]
+    step_ms: tuple[float, ...]
+    selection: Selection | None = field(repr=False)
+    layout: ViewLayout = field(repr=False)
+
+
+def split_answers(
+    texts: Sequence[str], prefix: Prefix, result: SampleResult, timings_ms: Mapping[str, float]
+) -> list[Answer]:
+    """One `Answer` per row of a batch with one image per row."""
+    batch, length = prefix.shape[:2]
+    prefix_tokens = [length] * batch if prefix.mask is None else prefix.mask.sum(dim=1).tolist()
+    return [
+        Answer(
+            text=text,
+            ids=result.ids[b],
+            nfe=result.nfe,
+            prefix_tokens=prefix_tokens[b],
+            visual_tokens=prefix.visual_tokens[b],
+            kv_bytes=result.kv_bytes // batch,
+            timings_ms=timings_ms,
+            step_ms=result.step_ms,
+            selection=prefix.selections[b],
+            layout=cast("ViewLayout", prefix.layouts[b]),
+        )
+        for b, text in enumerate(texts)
+    ]

@@ -1,0 +1,99 @@
+"""The options of `shirg ask`; what they mean is in the modules beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_OWN = "the model's own"
+_PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+_METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
+_VIEWS = "anyres, anyres_full, pooled_base, single or single384."
+_SAMPLING = "Sampling"
+
+
+def ask(
+    image: Annotated[Path, _PATH],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="Folder or hub id.", show_default="the embedded model")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a projector LoRA, in peft's format.")] = None,
+    method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
+    ] = None,
+    views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
+    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    compare: Annotated[bool, typer.Option("--compare", help="Answer with pooled and full tokens too.")] = False,
+    overlay: Annotated[Path | None, typer.Option(help="Picture of what was kept.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Machine-readable summary.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Length of the answer.", show_default=_OWN, rich_help_panel=_SAMPLING)
+    ] = None,
+    block_length: Annotated[
+        int | None, typer.Option(help="Tokens decoded together, a divisor.", rich_help_panel=_SAMPLING)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps over all blocks.", show_default="one a token", rich_help_panel=_SAMPLING)
+    ] = None,
+    step_ratio: Annotated[float | None, typer.Option(help="Factor on steps.", rich_help_panel=_SAMPLING)] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="linear, cosine, shift or logit_normal.", rich_help_panel=_SAMPLING)
+    ] = None,
+    shift: Annotated[float | None, typer.Option(help="Of --schedule shift.", rich_help_panel=_SAMPLING)] = None,
+    remasking: Annotated[
+        str | None, typer.Option(help="low_confidence, entropy, margin or random.", rich_help_panel=_SAMPLING)
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 = the likeliest.", rich_help_panel=_SAMPLING)] = None,
+    confidence_threshold: Annotated[
+        float | None, typer.Option(help="Also settle tokens at least this probable.", rich_help_panel=_SAMPLING)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of anything drawn by lot.", rich_help_panel=_SAMPLING)] = None,
+    attention: Annotated[str | None, typer.Option(help="prefix or full.", rich_help_panel=_SAMPLING)] = None,
+    stop_at_eos: Annotated[
+        bool, typer.Option("--stop-at-eos", help="Stop at the end of text.", rich_help_panel=_SAMPLING)
+    ] = False,
+    cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.", rich_help_panel=_SAMPLING)] = True,
+) -> None:
+    """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
+    # Imported here so that `shirg --help` does not wait for torch.
+    from shirg_lavida.cli.run import Request, run
+
+    sampling = {
+        "block_length": block_length,
+        "steps": steps,
+        "step_ratio": step_ratio,
+        "schedule": schedule,
+        "shift": shift,
+        "remasking": remasking,
+        "temperature": temperature,
+        "confidence_threshold": confidence_threshold,
+        "attention": attention,
+        "stop_at_eos": stop_at_eos or None,
+        "cache": None if cache else False,
+    }
+    run(
+        Request(
+            image=image,
+            question=question,
+            model=model,
+            adapter=adapter,
+            method=method,
+            budget=budget,
+            views=views,
+            page=page,
+            compare=compare,
+            overlay=overlay,
+            json=json,
+            device=device,
+            dtype=dtype,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            sampling={name: value for name, value in sampling.items() if value is not None},
+        )
+    )

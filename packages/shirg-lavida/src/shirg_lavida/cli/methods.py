@@ -1,0 +1,78 @@
+"""From a method's name to a pipeline that chooses visual tokens that way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from shirg_core.baselines import Pooling
+from shirg_core.budget import Budget
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.methods import METHODS, accepted_options
+from shirg_core.selection import Selector
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.recommended import Recommended
+from shirg_lavida.views import Views
+
+POOLED, FULL = "pooled", "full"
+OWN_VIEWS: dict[str, Views] = {"v3": "single", FULL: "anyres_full"}
+"""Views of a method where neither the user nor the checkpoint names any; `anyres` for the others."""
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown method, before a model is loaded for it.
+
+    Raises:
+        BadInput: naming the known ones.
+    """
+    if method not in (POOLED, FULL, *METHODS):
+        raise BadInput(f"unknown method {method!r}; known: {', '.join((POOLED, FULL, *METHODS))}")
+
+
+def takes_budget(method: str) -> bool:
+    """Whether a budget means anything to the method."""
+    return method in METHODS and "budget" in accepted_options(method)
+
+
+def with_method(
+    pipe: LavidaPipeline, method: str, budget: Budget, views: str | None, seed: int | None
+) -> LavidaPipeline:
+    """The same model, choosing its visual tokens by `method`.
+
+    `pooled` is the released 2D pooling on `anyres` views and 2 × 2 averages on others; `full` keeps every token.
+
+    Args:
+        pipe: the model.
+        method: checked by `check_method`.
+        budget: for methods that take one.
+        views: what the user asked for; None = what the checkpoint recommends, or else the method's own.
+        seed: for methods that draw lots.
+
+    Raises:
+        BadInput: unknown views, or a budget that the method refuses.
+    """
+    recommended = Recommended.from_checkpoint(pipe.model.config.raw)
+    chosen = _known(views) or recommended.views or OWN_VIEWS.get(method, "anyres")
+    if method == FULL:
+        return replace(pipe, selector=None, views="anyres_full" if chosen == "anyres" else chosen)
+    if method == POOLED:
+        return replace(pipe, selector=None if chosen == "anyres" else Pooling(), views=chosen)
+    return replace(pipe, selector=_selector(method, budget, seed), views=chosen)
+
+
+def _selector(method: str, budget: Budget, seed: int | None) -> Selector:
+    options: dict[str, object] = {"budget": budget} if takes_budget(method) else {}
+    if seed is not None and "seed" in accepted_options(method):
+        options["seed"] = seed
+    with bad_input(ValueError):
+        return METHODS[method](**options)
+
+
+def _known(views: str | None) -> Views | None:
+    for name in get_args(Views):
+        if name == views:
+            known: Views = name
+            return known
+    if views is not None:
+        raise BadInput(f"--views must be one of {', '.join(get_args(Views))}, got {views!r}")
+    return None

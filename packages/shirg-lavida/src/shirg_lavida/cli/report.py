@@ -1,0 +1,103 @@
+"""What `shirg ask` says, to machines and to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shirg_core.budget import Budget, kept_tokens
+from shirg_lavida.answer import Answer
+from shirg_lavida.cli.methods import takes_budget
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A method's answer; `views` are those it saw the image in."""
+
+    method: str
+    views: str
+    budget_asked: Budget
+    answer: Answer
+
+    @property
+    def n_kept(self) -> int:
+        """Tokens that stand for the image, newlines and summary not counted."""
+        selection = self.answer.selection
+        return self.answer.layout.n_selectable if selection is None else selection.indices.shape[1]
+
+    @property
+    def budget(self) -> int:
+        """K; what was kept, for a method that takes no budget."""
+        return kept_tokens(self.budget_asked, self.answer.layout) if takes_budget(self.method) else self.n_kept
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, in JSON's types."""
+        answer, layout, selection = self.answer, self.answer.layout, self.answer.selection
+        return {
+            "answer": answer.text,
+            "method": self.method,
+            "budget": self.budget,
+            "budget_asked": self.budget_asked if takes_budget(self.method) else None,
+            "views": self.views,
+            "prefix_tokens": answer.prefix_tokens,
+            "visual_tokens": answer.visual_tokens,
+            "nfe": answer.nfe,
+            "kv_bytes": answer.kv_bytes,
+            "n_tokens": layout.n_tokens,
+            "n_selectable": layout.n_selectable,
+            "n_kept": self.n_kept,
+            "layout": [[view.h, view.w] for view in layout.views],
+            "indices": None if selection is None else selection.indices[0].tolist(),
+            "summary": selection is not None and selection.summary is not None,
+            "answer_ids": answer.ids.tolist(),
+            "step_ms": [round(ms, 3) for ms in answer.step_ms],
+            "timings_ms": {stage: ms for stage, ms in answer.timings_ms.items() if stage != "load"},
+        }
+
+
+def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float], written: Sequence[Path]) -> None:
+    """The answer on a line of its own, then what it cost."""
+    answer = outcome.answer
+    console.print(answer.text, markup=False, highlight=False, soft_wrap=True, style="bold")
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("method", f"{outcome.method} on {outcome.views} views")
+    table.add_row("kept", _kept(outcome))
+    table.add_row("prefix", f"{answer.prefix_tokens} tokens, {answer.visual_tokens} of them for the image")
+    table.add_row("cache", f"{answer.kv_bytes / MIB:.2f} MiB" if answer.kv_bytes else "none")
+    table.add_row("steps", f"{answer.nfe} for {len(answer.ids)} tokens")
+    table.add_row("ms", ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items()))
+    for path in written:
+        table.add_row("written", Text(str(path)))
+    console.print(table)
+
+
+def print_comparison(console: Console, outcomes: Sequence[Outcome], written: Sequence[Path]) -> None:
+    """One line a method."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("method", no_wrap=True)
+    table.add_column("answer", overflow="fold", min_width=12)
+    for heading in ("kept", "prefix", "cache MiB", "steps", "prefill ms", "ms a step", "total ms"):
+        table.add_column(heading, justify="right")
+    for outcome in outcomes:
+        answer, ms = outcome.answer, outcome.answer.timings_ms
+        costs = (outcome.n_kept, answer.prefix_tokens, f"{answer.kv_bytes / MIB:.2f}", answer.nfe)
+        times = (f"{value:.1f}" for value in (ms["prefill"], median(answer.step_ms), ms["total"]))
+        table.add_row(outcome.method, Text(answer.text), *map(str, costs), *times)
+    console.print(table)
+    for path in written:
+        console.print(f"written  {path}", markup=False, highlight=False)
+
+
+def _kept(outcome: Outcome) -> str:
+    if outcome.answer.selection is None:
+        return f"{outcome.n_kept} tokens, none chosen"
+    return f"{outcome.n_kept} of {outcome.answer.layout.n_selectable} tokens"

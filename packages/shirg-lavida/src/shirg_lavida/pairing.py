@@ -1,0 +1,37 @@
+"""Images and questions as they come, paired up as a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, cast
+
+from PIL import Image
+
+from shirg_lavida.locate import PathOrId
+
+Picture: TypeAlias = Image.Image | PathOrId
+
+
+def pair_up(
+    image: Picture | Sequence[Picture], question: str | Sequence[str]
+) -> tuple[Sequence[Picture], Sequence[str]]:
+    """Images and questions as two lists of one length; a single one of either is repeated.
+
+    Raises:
+        ValueError: empty lists, or lists of different length.
+    """
+    images = cast("Sequence[Picture]", image if is_list(image) else [image])
+    questions = cast("Sequence[str]", question if is_list(question) else [question])
+    n_images, n_questions = len(images), len(questions)
+    if not is_list(image):
+        images = [*images] * n_questions
+    elif not is_list(question):
+        questions = [*questions] * n_images
+    if len(images) != len(questions) or not images:
+        raise ValueError(f"need as many images as questions, at least one: got {n_images} and {n_questions}")
+    return images, questions
+
+
+def is_list(value: object) -> bool:
+    """Whether the caller asked for a batch."""
+    return isinstance(value, list | tuple)

@@ -1,0 +1,173 @@
+"""Ask a LaViDa checkpoint about images: text and image in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from shirg_core.images import load_image
+from shirg_core.selection import Selector
+from shirg_lavida.adapter import merge_adapter
+from shirg_lavida.answer import Answer, split_answers
+from shirg_lavida.chat import ChatStyle, prompt_ids
+from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.clock import Clock
+from shirg_lavida.locate import PathOrId, locate
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.pairing import Picture, is_list, pair_up
+from shirg_lavida.placement import DeviceMap
+from shirg_lavida.prompt import Positions
+from shirg_lavida.reading_order import Newline
+from shirg_lavida.recommended import Recommended
+from shirg_lavida.tokenizer import answer_text, load_tokenizer, stop_ids
+from shirg_lavida.views import Views
+from shirg_lavida.vision_options import SelectOn
+
+
+@dataclass(frozen=True, eq=False)
+class LavidaPipeline:
+    """A model, its tokenizer, and how images become its prefix.
+
+    Another selector or other views on the same weights: `dataclasses.replace(pipe, selector=…)`.
+
+    Args:
+        model: see `load_lavida`.
+        tokenizer: see `load_tokenizer`.
+        selector: chooses visual tokens once, before the first step; None is the released model's pooling for
+            `views="anyres"`, and every token for other views.
+        views: see `shirg_lavida.views`.
+        positions: `packed` or `original`, see `shirg_lavida.reading_order`.
+        newline: `row`, `view` or `none`, see `shirg_lavida.reading_order`.
+        select_on: see `VisionOptions`.
+        tower_attention: see `VisionOptions`.
+        chat: how questions become prompts.
+    """
+
+    model: LavidaModel
+    tokenizer: PreTrainedTokenizerFast
+    selector: Selector | None = None
+    views: Views = "anyres"
+    positions: Positions = "packed"
+    newline: Newline = "row"
+    select_on: SelectOn = "projected"
+    tower_attention: bool = False
+    chat: ChatStyle = field(default_factory=ChatStyle)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        location: PathOrId,
+        *,
+        selector: Selector | None = None,
+        views: Views | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        device_map: DeviceMap | None = None,
+        vision_tower: PathOrId | None = None,
+        adapter: Path | str | None = None,
+        **options: Any,
+    ) -> LavidaPipeline:
+        """Load a checkpoint with its tokenizer.
+
+        Args:
+            location: a folder or a hub id.
+            selector: see the class.
+            views: see the class; None = what the checkpoint recommends, `anyres` unless it says otherwise.
+            dtype: see `load_lavida`.
+            device: see `load_lavida`.
+            device_map: see `load_lavida`.
+            vision_tower: see `load_lavida`.
+            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.adapter`.
+            options: further fields of this class.
+
+        Raises:
+            OSError: a folder, file or download that is not there.
+            ValueError: not a LaViDa-LLaDA checkpoint, or a tokenizer or adapter that does not fit it.
+        """
+        folder = locate(location, Path(), weights=True)
+        model = load_lavida(folder, dtype=dtype, device=device, device_map=device_map, vision_tower=vision_tower)
+        recommended = Recommended.from_checkpoint(model.config.raw)
+        tokenizer = load_tokenizer(folder, model.config.llada.vocab_size)
+        if adapter is not None:
+            merge_adapter(model, Path(adapter))
+        options = {"views": views or recommended.views or "anyres", "chat": recommended.chat, **options}
+        return cls(model, tokenizer, selector, **options)
+
+    @overload
+    def __call__(self, image: Picture, question: str, **options: Any) -> Answer: ...
+    @overload
+    def __call__(self, image: Sequence[Picture], question: str | Sequence[str], **options: Any) -> list[Answer]: ...
+    @overload
+    def __call__(self, image: Picture, question: Sequence[str], **options: Any) -> list[Answer]: ...
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Picture | Sequence[Picture],
+        question: str | Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        timings: bool = True,
+        **sampling: Any,
+    ) -> Answer | list[Answer]:
+        """Answer one question about one image, or as many of either as lists hold, as one batch.
+
+        Args:
+            image: a Pillow image, or the path of anything `shirg_core.images.load_image` reads; a list asks about each.
+            question: may say where the image stands by `<image>`; a list asks each. One image with many questions, and
+                one question about many images, are repeated to fit.
+            max_new_tokens: length of the answer.
+            timings: wait for the device between stages, so that times mean something on a GPU.
+            sampling: options of `shirg_lavida.sampler.sample`: step_ratio, schedule, remasking, on_step, …
+
+        Returns:
+            An `Answer`, or one per pair where a list came.
+
+        Raises:
+            ValueError: lists of different length, an empty question, not one `<image>` per image, sampling options that
+                cannot be followed, or a prompt and answer longer than the model's context.
+            ImageError: an image file that cannot be used.
+        """
+        whole = Clock(self.device, synchronise=timings)
+        clock = Clock(self.device, synchronise=timings)
+        context = self.model.config.llada.max_sequence_length
+        if max_new_tokens >= context:
+            raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
+        images, questions = pair_up(image, question)
+        pictures = [picture if isinstance(picture, Image.Image) else load_image(picture) for picture in images]
+        stages = {"load": clock.lap()}
+        prefix = self.model.embed_prompt(
+            [prompt_ids(self.tokenizer, asked, self.chat) for asked in questions],
+            pictures,
+            selector=self.selector,
+            views=self.views,
+            positions=self.positions,
+            newline=self.newline,
+            select_on=self.select_on,
+            tower_attention=self.tower_attention,
+        )
+        stages["embed"] = clock.lap()
+        result = self.model.generate(prefix, answer_length=max_new_tokens, timings=timings, **sampling)
+        clock.lap()
+        texts = [self.text(ids) for ids in result.ids]
+        stages |= {"prefill": result.prefill_ms, "steps": sum(result.step_ms), "decode": clock.lap()}
+        stages["total"] = whole.lap()
+        answers = split_answers(texts, prefix, result, {stage: round(ms, 3) for stage, ms in stages.items()})
+        return answers if is_list(image) or is_list(question) else answers[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where answers are sampled."""
+        return self.model.image_newline.device
+
+    def text(self, ids: Tensor) -> str:
+        """The text of an answer's `ids [L]`, up to its end, without special tokens and masks."""
+        config = self.model.config
+        stops = stop_ids(self.tokenizer, config.eos_token_id)
+        return answer_text(self.tokenizer, ids, stops=stops, mask_id=config.mask_token_id)

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from shirg_lavida.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_text
+from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.testing import VOCAB_SIZE
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.tokenizer import load_tokenizer
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text(encoding="utf-8"))
+OURS = ChatStyle(system=None, released_ids=False)
+
+
+def tokenizer(folder, **config):
+    return load_tokenizer(write_tiny_tokenizer(folder, **config), VOCAB_SIZE)
+
+
+@pytest.mark.parametrize("kind", ["textual_bos", "own_bos"])
+@pytest.mark.parametrize("template", [None, LLADA_TEMPLATE], ids=["no template", "own template"])
+def test_ids_are_the_released_codes(tmp_path, kind, template):
+    config = {} if template is None else {"chat_template": template}
+    one = tokenizer(tmp_path, adds_bos=kind == "own_bos", **config)
+    for question, ids in zip(GOLDEN["questions"], GOLDEN["ids"][kind], strict=True):
+        assert prompt_ids(one, question, ChatStyle()).tolist() == ids, question
+
+
+def test_text_of_a_prompt(tmp_path):
+    text = prompt_text(tokenizer(tmp_path), "  What?\n", ChatStyle())
+    head = "<|startoftext|><|start_header_id|>system<|end_header_id|>\n\n"
+    user = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n<image>\n  What?"
+    assert text == f"{head}{SYSTEM_PROMPT}{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+
+
+def test_the_released_ids_lose_the_token_after_the_image(tmp_path):
+    one = tokenizer(tmp_path)
+    whole, released = (prompt_ids(one, "What?", ChatStyle(None, released)).tolist() for released in (False, True))
+    at = whole.index(IMAGE_TOKEN_ID)
+    assert one.decode(whole[at + 1]) == "\n"
+    assert released == whole[: at + 1] + whole[at + 2 :]
+
+
+def test_a_start_of_text_before_every_piece_is_dropped(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    plain, adding = tokenizer(tmp_path / "a"), tokenizer(tmp_path / "b", adds_bos=True)
+    # The template writes a start of text, too: only the tokenizer's own is dropped, as in the released code.
+    assert prompt_ids(adding, "What?", OURS).tolist() == [
+        plain.bos_token_id,
+        *prompt_ids(plain, "What?", OURS).tolist(),
+    ]
+
+
+def test_the_image_stands_where_the_question_says(tmp_path):
+    one = tokenizer(tmp_path)
+    ids = prompt_ids(one, "Look: <image> What?", OURS).tolist()
+    at = ids.index(IMAGE_TOKEN_ID)
+    assert one.decode(ids[:at]).endswith("Look: ")
+    assert one.decode(ids[at + 1 :]).startswith(" What?")
+    assert prompt_ids(one, "<image> or <image>?", OURS).tolist().count(IMAGE_TOKEN_ID) == 2
+
+
+@pytest.mark.parametrize("question", ["", " \n", "<image>"])
+def test_an_empty_question_is_refused(tmp_path, question):
+    with pytest.raises(ValueError, match="question is empty"):
+        prompt_ids(tokenizer(tmp_path), question, ChatStyle())

@@ -1,0 +1,234 @@
+import io
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from rich.console import Console
+
+from shirg_core.cli import commands
+from shirg_core.cli.app import main
+from shirg_lavida.cli import models
+from shirg_lavida.cli.stream import MASK, live_steps, partial_text
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+
+PROMISED = {"answer", "method", "budget", "prefix_tokens", "visual_tokens", "nfe", "kv_bytes", "timings_ms"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_tokenizer(write_tiny_checkpoint(tmp_path_factory.mktemp("lavida") / "tiny", side=6, patch_size=4))
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        commands,
+        "entry_points",
+        lambda **_: [EntryPoint("ask", "shirg_lavida.cli:ask", commands.ENTRY_POINT_GROUP)],
+    )
+    monkeypatch.chdir(tmp_path)
+    image = Image.new("RGB", (160, 200), "white")
+    ImageDraw.Draw(image).text((20, 20), "Total 42\nand more", fill="black", font_size=24)
+    image.save(tmp_path / "page.png")
+    return tmp_path / "page.png"
+
+
+def shirg(*argv):
+    return main([str(part) for part in argv])
+
+
+def asked(page, model, *options):
+    """The JSON of a call that works, with eight new tokens."""
+    out = page.parent / "out.json"
+    argv = ("ask", page, "What is the total?", "--model", model, "--max-new-tokens", 8, "--json", out)
+    assert shirg(*argv, *options) == 0
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def refused(capsys, *argv):
+    """The one line that a bad call prints."""
+    assert shirg("ask", *argv) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("shirg: error: ")
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+def embed(monkeypatch, value):
+    entry = EntryPoint("micro", value, models.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(models, "entry_points", lambda **asked: [entry] * (asked["name"] == "micro"))
+
+
+def test_the_installed_package_brings_the_command():
+    (entry,) = entry_points(group=commands.ENTRY_POINT_GROUP, name="ask")
+    assert entry.value == "shirg_lavida.cli:ask"
+
+
+def test_answer_and_facts(page, model, capsys):
+    report = asked(page, model)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == report["answer"]
+    assert report.keys() >= PROMISED
+    assert (report["method"], report["views"], report["nfe"]) == ("v2", "anyres", 8)
+    assert report["budget"] == report["n_kept"] == len(report["indices"]) == round(0.25 * report["n_selectable"])
+    assert report["indices"] == sorted(set(report["indices"]))
+    assert report["kv_bytes"] == 2 * 2 * report["prefix_tokens"] * 64 * 4
+    assert list(report["timings_ms"]) == ["image", "model", "embed", "prefill", "steps", "decode", "total"]
+    text = "\n".join(lines)
+    assert f"{report['budget']} of {report['n_selectable']} tokens" in text
+    assert f"{report['prefix_tokens']} tokens, {report['visual_tokens']} of them for the image" in text
+    assert "\x1b" not in text
+
+
+def test_is_what_the_pipeline_answers(page, model):
+    report = asked(page, model, "--method", "pooled", "--step-ratio", 0.5, "--schedule", "shift")
+    answer = LavidaPipeline.from_pretrained(model)(
+        page, "What is the total?", max_new_tokens=8, step_ratio=0.5, schedule="shift"
+    )
+    assert report["answer_ids"] == answer.ids.tolist()
+    assert (report["answer"], report["nfe"], report["visual_tokens"]) == (answer.text, 4, answer.visual_tokens)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--method", "v3"], {"views": "single", "n_selectable": 100, "budget": 25, "summary": True}),
+        (["--method", "v3", "--views", "anyres", "--budget", "20"], {"views": "anyres", "budget": 20}),
+        (["--method", "full"], {"views": "anyres_full", "indices": None, "budget": 156, "n_kept": 156}),
+        (["--method", "full", "--views", "single384"], {"n_kept": 36, "indices": None, "budget_asked": None}),
+        (["--method", "pooled"], {"views": "anyres", "indices": None, "n_kept": 33}),
+        (["--method", "pooled", "--views", "single384"], {"n_kept": 9, "budget_asked": None}),
+        (["--method", "random", "--seed", "3", "--budget", "12"], {"n_kept": 12, "summary": False}),
+        (["--method", "top-relevance", "--budget", "12"], {"n_kept": 12}),
+        (["--no-cache"], {"kv_bytes": 0}),
+        (["--attention", "full", "--no-cache", "--steps", "4"], {"kv_bytes": 0, "nfe": 4}),
+        (["--dtype", "bfloat16", "--device", "cpu"], {"device": "cpu", "nfe": 8}),
+        (["--block-length", "4", "--steps", "4", "--remasking", "margin"], {"nfe": 4}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_methods_and_options(page, model, options, expected):
+    report = asked(page, model, *options)
+    assert {key: report[key] for key in expected} == expected
+    assert report["method"] == (options[1] if options[0] == "--method" else "v2")
+
+
+def test_a_seed_fixes_what_is_drawn_by_lot(page, model):
+    drawn = [asked(page, model, "--temperature", 5, "--seed", seed)["answer_ids"] for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_overlay_and_page(page, model, tmp_path):
+    sheets = [Image.new("RGB", (40, 40), "white"), Image.new("RGB", (40, 60), "white")]
+    sheets[0].save(tmp_path / "p.pdf", save_all=True, append_images=sheets[1:])
+    report = asked(tmp_path / "p.pdf", model, "--page", 2, "--overlay", tmp_path / "kept.png")
+    assert report["page"] == 2
+    with Image.open(tmp_path / "kept.png") as picture:
+        assert picture.width > 1000
+    assert page.exists()
+
+
+def test_compare_puts_pooled_full_and_shirg_side_by_side(page, model, capsys):
+    report = asked(page, model, "--compare", "--method", "v3", "--views", "anyres")
+    assert [each["method"] for each in report["compare"]] == ["pooled", "full", "v3"]
+    assert (report["method"], report["answer"]) == ("v3", report["compare"][2]["answer"])
+    kept = [each["n_kept"] for each in report["compare"]]
+    assert kept == [33, 156, 39]
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("pooled", "full", "v3", "156"))
+    assert [each["method"] for each in asked(page, model, "--compare", "--method", "pooled")["compare"]][2] == "v2"
+
+
+def test_the_checkpoint_says_how_it_is_asked(page, model, tmp_path):
+    own = write_tiny_tokenizer(write_tiny_checkpoint(tmp_path / "own", side=6, patch_size=4))
+    set_config(own, shirg={"views": "single384", "method": "v3", "budget": 7, "max_new_tokens": 4, "system": None})
+    assert shirg("ask", page, "What?", "--model", own, "--json", "own.json") == 0
+    report = json.loads((tmp_path / "own.json").read_text())
+    assert (report["method"], report["views"], report["budget"], report["nfe"]) == ("v3", "single384", 7, 4)
+    assert report["prefix_tokens"] < asked(page, model, "--method", "v3", "--budget", 7)["prefix_tokens"] - 100
+
+
+def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch, capsys):
+    line = refused(capsys, page, "What?")
+    assert "embedded model comes with the training package" in line
+    monkeypatch.setattr(models, "_tiny", lambda: model, raising=False)
+    embed(monkeypatch, "shirg_lavida.cli.models:_tiny")
+    for named in ([], ["--model", "micro"]):
+        assert shirg("ask", page, "What?", "--max-new-tokens", 4, *named) == 0
+    embed(monkeypatch, "shirg_lavida.cli.models:nothing")
+    capsys.readouterr()
+    assert "the embedded model 'micro'" in refused(capsys, page, "What?")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--method", "v4"], ["'v4'", "pooled, full, v3, v2"]),
+        (["--budget", "0"], ["'0'"]),
+        (["--budget", "157"], ["157", "156"]),
+        (["--views", "double"], ["'double'", "pooled_base"]),
+        (["--page", "2"], ["--page 2"]),
+        (["--max-new-tokens", "5000"], ["5000", "4096"]),
+        (["--block-length", "5"], ["block_length=5"]),
+        (["--schedule", "sometimes"], ["'sometimes'", "shift"]),
+        (["--remasking", "never"], ["'never'", "margin"]),
+        (["--attention", "full"], ["cache=False"]),
+        (["--device", "nowhere"], ["--device nowhere"]),
+        (["--dtype", "int8"], ["'int8'", "bfloat16"]),
+        (["--method", "pooled", "--overlay", "kept.png"], ["--overlay", "pooled"]),
+        (["--overlay", "kept.xyz"], [".png"]),
+        (["--json", "no/such/out.json"], ["no folder"]),
+        (["--adapter", "."], ["no adapter", "adapter_config.json"]),
+        (["--model", "nowhere"], ["'nowhere'", "hub id"]),
+        (["--model", "."], ["not a LaViDa checkpoint"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_bad_calls(page, model, capsys, options, words):
+    named = [] if options[0] == "--model" else ["--model", model]
+    line = refused(capsys, "page.png", "What?", *named, *options)
+    for word in words:
+        assert word in line
+    assert [path.name for path in page.parent.iterdir()] == ["page.png"]
+
+
+def test_bad_questions_and_images(page, model, capsys):
+    assert "question is empty" in refused(capsys, page, " ", "--model", model)
+    assert "2 image token" in refused(capsys, page, "<image> or <image>", "--model", model)
+    assert "no such file" in refused(capsys, "none.png", "What?", "--model", model)
+
+
+def test_a_hub_id_offline_is_one_line(page, capsys, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("Got: ConnectError\nplease check your connection")
+
+    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", offline)
+    assert "'someone/model' is no folder" in refused(capsys, page, "What?", "--model", "someone/model")
+
+
+def test_a_terminal_shows_the_steps(model):
+    pipe = LavidaPipeline.from_pretrained(model)
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with live_steps(terminal, pipe) as on_step:
+        pipe(Image.new("RGB", (40, 40)), "What?", max_new_tokens=8, on_step=on_step)
+    shown = terminal.file.getvalue()
+    assert [int(n) for n in re.findall(r"step (\d+)", shown)] == [*range(1, 9), 8]
+    assert MASK * 7 in shown
+    with live_steps(Console(file=io.StringIO()), pipe) as on_step:
+        assert on_step is None
+    a, b = pipe.tokenizer("ab").input_ids
+    assert partial_text(pipe, torch.tensor([a, MASK_ID, MASK_ID, b])) == f"a{MASK}{MASK}b"
+
+
+def test_help_loads_no_model_library():
+    code = "import sys, shirg_lavida.cli; print(sorted({'torch', 'transformers', 'rich'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "transformers"} & set(re.findall(r"\w+", loaded))

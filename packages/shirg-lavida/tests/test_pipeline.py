@@ -1,0 +1,173 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from shirg_core import shirg_v2, shirg_v3
+from shirg_lavida import LavidaPipeline
+from shirg_lavida.chat import ChatStyle, prompt_ids
+from shirg_lavida.pairing import pair_up
+from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+
+SAMPLING = {"step_ratio": 0.5, "schedule": "shift"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_tiny_tokenizer(write_tiny_checkpoint(tmp_path_factory.mktemp("lavida") / "tiny", side=6, patch_size=4))
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return LavidaPipeline.from_pretrained(folder)
+
+
+def picture(width=90, height=60, word="42"):
+    image = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(image).text((10, 10), word, fill="black", font_size=30)
+    return image
+
+
+def ask(pipe, *args, **options):
+    return pipe(*args, **{"max_new_tokens": 16, **SAMPLING, **options})
+
+
+@pytest.mark.parametrize("selector", [None, shirg_v2(budget=30), shirg_v3(budget=30)], ids=["pooled", "v2", "v3"])
+def test_is_the_model_below_the_tokenizer(pipe, selector):
+    answer = ask(replace(pipe, selector=selector), picture(), "What?")
+    ids = prompt_ids(pipe.tokenizer, "What?", ChatStyle())[None]
+    prefix = pipe.model.embed_prompt(ids, [picture()], selector=selector)
+    result = pipe.model.generate(prefix, answer_length=16, **SAMPLING)
+    assert torch.equal(answer.ids, result.ids[0])
+    assert answer.nfe == result.nfe == 8 == len(answer.step_ms)
+    assert answer.prefix_tokens == prefix.shape[1]
+    assert answer.visual_tokens == prefix.visual_tokens[0] == answer.prefix_tokens - ids.shape[1] + 1
+    assert answer.kv_bytes == result.kv_bytes == 2 * 2 * answer.prefix_tokens * 64 * 4
+    assert answer.text == pipe.text(result.ids[0])
+    assert answer.layout == prefix.layouts[0]
+    if selector is None:
+        assert answer.selection is None
+    else:
+        assert torch.equal(answer.selection.indices, prefix.selections[0].indices)
+        assert answer.selection.indices.shape == (1, 30)
+
+
+def test_timings_cover_the_whole_call(pipe):
+    ms = ask(pipe, picture(), "What?").timings_ms
+    assert list(ms) == ["load", "embed", "prefill", "steps", "decode", "total"]
+    assert min(ms.values()) >= 0
+    assert ms["embed"] > 0
+    assert sum(ms.values()) - ms["total"] <= ms["total"] + 0.01
+
+
+def test_a_batch_is_each_of_its_members(pipe):
+    pipe = replace(pipe, selector=shirg_v2(budget=20))
+    images = [picture(), picture(60, 90, "7"), picture()]
+    questions = ["What?", "How much is the total of this page?", "<image> What is it?"]
+    together = ask(pipe, images, questions)
+    for answer, image, question in zip(together, images, questions, strict=True):
+        alone = ask(pipe, image, question)
+        assert (answer.text, answer.prefix_tokens, answer.visual_tokens) == (
+            alone.text,
+            alone.prefix_tokens,
+            alone.visual_tokens,
+        )
+        assert torch.equal(answer.ids, alone.ids)
+        assert torch.equal(answer.selection.indices, alone.selection.indices)
+    # Shorter prompts are padded, and the padding is paid for.
+    longest = max(answer.prefix_tokens for answer in together)
+    assert {answer.kv_bytes for answer in together} == {2 * 2 * longest * 64 * 4}
+
+
+def test_one_image_or_one_question_is_repeated(pipe):
+    answers = ask(pipe, picture(), ["What?", "Why?"])
+    assert [answer.text for answer in answers] == [ask(pipe, picture(), q).text for q in ("What?", "Why?")]
+    assert len(ask(pipe, [picture(), picture(60, 90)], "What?")) == 2
+    assert len(ask(pipe, [picture()], "What?")) == 1
+    assert pair_up("a", ("x", "y")) == (["a", "a"], ("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("images", "questions", "words"),
+    [
+        (["a", "b"], ["x"], "got 2 and 1"),
+        ([], ["x"], "got 0 and 1"),
+        ("a", [], "got 1 and 0"),
+        ([], "x", "got 0 and 1"),
+    ],
+)
+def test_lists_that_do_not_pair_up(images, questions, words):
+    with pytest.raises(ValueError, match=words):
+        pair_up(images, questions)
+
+
+def test_images_come_from_files_too(pipe, tmp_path):
+    picture().save(tmp_path / "page.png")
+    for path in (tmp_path / "page.png", str(tmp_path / "page.png")):
+        assert torch.equal(ask(pipe, path, "What?").ids, ask(pipe, picture(), "What?").ids)
+    with pytest.raises(ValueError, match="no such file"):
+        ask(pipe, tmp_path / "none.png", "What?")
+
+
+def test_the_step_callback_sees_the_answer_come(pipe):
+    seen = []
+    answer = ask(pipe, picture(), "What?", on_step=lambda step, ids: seen.append((step, ids.clone())))
+    assert [step for step, _ in seen] == list(range(8))
+    assert torch.equal(seen[-1][1][0], answer.ids)
+    assert (seen[0][1] == MASK_ID).any()
+
+
+def test_options_reach_the_sampler(pipe):
+    few = pipe(picture(), "What?", max_new_tokens=8, block_length=4, steps=4)
+    assert few.nfe == 4
+    uncached = pipe(picture(), "What?", max_new_tokens=8, block_length=4, steps=4, cache=False)
+    assert torch.equal(few.ids, uncached.ids)
+    assert uncached.kv_bytes == 0
+    draft = torch.tensor([pipe.tokenizer("so").input_ids])
+    assert ask(pipe, picture(), "What?", draft_ids=draft, verify_cache=True).ids[:2].tolist() == draft[0].tolist()
+
+
+def test_text_stops_at_the_end(pipe):
+    ids = torch.tensor([*pipe.tokenizer("yes").input_ids, MASK_ID, EOS_ID, 5, 6])
+    assert pipe.text(ids) == "yes"
+
+
+def test_what_the_checkpoint_recommends(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "own")
+    set_config(own, shirg={"system": None, "released_ids": False, "views": "single384"})
+    pipe = LavidaPipeline.from_pretrained(own)
+    assert (pipe.views, pipe.chat) == ("single384", ChatStyle(None, released_ids=False))
+    assert ask(pipe, picture(), "What?").layout.n_tokens == 36
+    assert LavidaPipeline.from_pretrained(own, views="anyres").views == "anyres"
+    set_config(own, shirg={"vews": "single384"})
+    with pytest.raises(ValueError, match=r"shirg\.vews is unknown"):
+        LavidaPipeline.from_pretrained(own)
+
+
+def test_context_is_checked_before_and_after_the_image(pipe):
+    with pytest.raises(ValueError, match=r"max_new_tokens=4096 leaves no room .* 4096"):
+        pipe(picture(), "What?", max_new_tokens=4096)
+    with pytest.raises(ValueError, match="answer has 3968 tokens"):
+        pipe(picture(), "What?", max_new_tokens=3968)
+
+
+def test_bad_input_is_named(pipe, folder, tmp_path):
+    with pytest.raises(ValueError, match="2 image token"):
+        ask(pipe, picture(), "<image> or <image>?")
+    with pytest.raises(ValueError, match="question is empty"):
+        ask(pipe, picture(), [""])
+    with pytest.raises(ValueError, match="schedule must be one of"):
+        ask(pipe, picture(), "What?", schedule="sometimes")
+    with pytest.raises(TypeError, match="selecter"):
+        LavidaPipeline.from_pretrained(folder, selecter=None)
+    with pytest.raises(FileNotFoundError, match="neither a folder nor a hub id"):
+        LavidaPipeline.from_pretrained(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"no adapter .*: adapter_config\.json is missing"):
+        LavidaPipeline.from_pretrained(folder, adapter=tmp_path)
+    bare = shutil.copytree(folder, tmp_path / "bare")
+    (bare / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no tokenizer"):
+        LavidaPipeline.from_pretrained(bare)

@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from shirg_lavida.plan import block_size, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.step import StepRule
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("length", "block", "expected"), [(32, None, 32), (256, None, 128), (128, None, 128), (24, 8, 8)]
+)
+def test_block_size(length, block, expected):
+    assert block_size(length, block) == expected
+
+
+@pytest.mark.parametrize(("length", "block"), [(200, None), (24, 7), (24, 0), (24, 48)])
+def test_answers_are_whole_blocks(length, block):
+    with pytest.raises(ValueError, match="whole blocks"):
+        block_size(length, block)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ratio", "expected"),
+    [(None, None, 8), (None, 0.5, 4), (None, 0.3, 2), (9, None, 3), (9, 0.5, 1), (None, 1.0, 8)],
+)
+def test_steps_of_a_block_of_three(steps, ratio, expected):
+    assert steps_per_block(24, 8, steps, ratio) == expected
+
+
+@pytest.mark.parametrize(("steps", "ratio"), [(10, None), (0, None), (None, 0.1), (None, 0.0), (None, -1.0)])
+def test_steps_that_make_no_sense(steps, ratio):
+    with pytest.raises(ValueError, match="step"):
+        steps_per_block(24, 8, steps, ratio)
+
+
+def test_draft_begins_every_row():
+    ids = start_ids(2, 5, 60, torch.tensor([[1, 60, 2]]), CPU)
+    assert ids.tolist() == [[1, 60, 2, 60, 60]] * 2
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [torch.zeros(1, 6, dtype=torch.int64), torch.zeros(3, 2, dtype=torch.int64), torch.zeros(1, 2), torch.zeros(2)],
+)
+def test_bad_drafts(draft):
+    with pytest.raises(ValueError, match="draft"):
+        start_ids(2, 5, 60, draft, CPU)
+
+
+def test_plan_counts_each_rows_masks_and_drops_empty_steps():
+    ids = torch.tensor([[1, 60, 60, 60], [1, 2, 3, 60]])
+    window, quotas = plan_block(ids, 0, 4, 60, 4, None, 1.0)
+    assert window == (0, 4)
+    assert quotas.tolist() == [[1, 1], [1, 0], [1, 0]]
+
+
+def test_window_reaches_back_to_masks_left_behind():
+    ids = torch.tensor([[1, 60, 60, 60]])
+    assert plan_block(ids, 2, 4, 60, 2, None, 1.0).window == (0, 4)
+    assert plan_block(torch.tensor([[1, 2, 60, 60]]), 2, 4, 60, 2, None, 1.0).window == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"remasking": "entrophy"}, "entrophy"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"confidence_threshold": 0.0}, "confidence_threshold"),
+        ({"confidence_threshold": 0.9, "remasking": "margin"}, "low_confidence"),
+    ],
+)
+def test_rules_that_cannot_be_followed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        check_rule(StepRule(60, **changes))

@@ -1,0 +1,256 @@
+import itertools
+
+import pytest
+import torch
+
+from shirg_lavida.cache import PrefixCache
+from shirg_lavida.context import answer_context
+from shirg_lavida.denoiser import Denoiser
+from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.sampler import denoise_logits, sample
+from shirg_lavida.step import StepRule, settle
+
+from .language_models import EOS, MASK, answer, backbone, prefix
+
+IDS = {"mask_id": MASK, "eos_id": EOS}
+
+
+def test_cached_and_uncached_sample_the_same_ids():
+    model, x = backbone(), prefix(2)
+    one, two = (
+        sample(model, x, **IDS, answer_length=16, schedule="shift", step_ratio=0.5, cache=c) for c in (True, False)
+    )
+    assert torch.equal(one.ids, two.ids)
+    assert (one.cached, two.cached) == (True, False)
+    assert one.kv_bytes == 2 * 2 * 2 * 20 * 32 * 4
+    assert (two.kv_bytes, two.prefill_ms) == (0, 0.0)
+
+
+def test_full_attention_cannot_be_cached():
+    model, x = backbone(), prefix()
+    for call in (
+        lambda: denoise_logits(model, x, answer(), attention="full"),
+        lambda: sample(model, x, **IDS, answer_length=8, attention="full"),
+    ):
+        with pytest.raises(ValueError, match="cache=False"):
+            call()
+    with pytest.raises(ValueError, match="'causal'"):
+        sample(model, x, **IDS, answer_length=8, attention="causal")
+
+
+def test_full_and_prefix_attention_differ():
+    model, x, ids = backbone(), prefix(), answer()
+    full = denoise_logits(model, x, ids, attention="full", cache=False)
+    assert not torch.allclose(full, denoise_logits(model, x, ids), atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "nfe"),
+    [
+        ({"answer_length": 16}, 16),
+        ({"answer_length": 16, "step_ratio": 0.5, "schedule": "shift"}, 8),
+        ({"answer_length": 16, "block_length": 4, "step_ratio": 0.5}, 8),
+        ({"answer_length": 16, "block_length": 4, "steps": 4}, 4),
+        ({"answer_length": 16, "step_ratio": 0.3}, 4),
+    ],
+)
+def test_nfe_counts_steps_and_every_token_is_settled(options, nfe):
+    result = sample(backbone(), prefix(), **IDS, allow_mask_prediction=False, **options)
+    assert result.nfe == nfe == len(result.step_ms)
+    assert not (result.ids == MASK).any()
+
+
+def test_steps_settle_what_was_planned_and_never_change_it():
+    seen = [torch.full((2, 12), MASK)]
+    sample(
+        backbone(), prefix(2), **IDS, answer_length=12, block_length=6, step_ratio=0.5, schedule="shift",
+        allow_mask_prediction=False, on_step=lambda _, ids: seen.append(ids),
+    )  # fmt: skip
+    assert [int((ids != MASK).sum()) // 2 for ids in seen] == [0, 4, 5, 6, 10, 11, 12]
+    for before, after in itertools.pairwise(seen):
+        assert torch.equal(after[before != MASK], before[before != MASK])
+    assert not (seen[3][:, 6:] != MASK).any()  # the second block waits for the first
+
+
+def test_draft_is_kept_and_its_masks_are_filled():
+    draft = torch.tensor([[7, MASK, 8, MASK]])
+    ids = sample(backbone(), prefix(2), **IDS, answer_length=8, draft_ids=draft, allow_mask_prediction=False).ids
+    assert ids[:, [0, 2]].tolist() == [[7, 8]] * 2
+    assert not (ids == MASK).any()
+
+
+def test_a_fully_drafted_answer_takes_no_step():
+    result = sample(backbone(), prefix(), **IDS, answer_length=8, draft_ids=answer())
+    assert result.nfe == 0
+    assert torch.equal(result.ids, answer())
+
+
+def mask_lover():
+    """A model that predicts the mask at some positions."""
+    model = backbone()
+    with torch.no_grad():
+        model.ff_out.weight[MASK] *= 2
+    return model
+
+
+def test_predicted_masks_stay_unless_banned():
+    model, x = mask_lover(), prefix()
+    left = sample(model, x, **IDS, answer_length=16)
+    assert (left.ids == MASK).any()
+    assert left.nfe == 16
+    assert not (sample(model, x, **IDS, answer_length=16, allow_mask_prediction=False).ids == MASK).any()
+
+
+class Stubborn:
+    """Surest of all that answer token 1 is the mask, for four steps; else token 5, the surer the earlier."""
+
+    n_layers, max_sequence_length = 1, 100
+
+    def __init__(self):
+        self.calls = 0
+
+    def embed(self, ids):
+        return ids[..., None].float()
+
+    def prefill(self, *_, **__):
+        return PrefixCache(())
+
+    def denoise(self, _, positions, __):
+        self.calls += 1
+        return positions[..., None].float()
+
+    def logits(self, hidden):
+        place = hidden[..., 0] - 3  # the prefix has three tokens
+        logits = torch.zeros(*place.shape, MASK + 1)
+        logits[..., 5] = 5 - 0.1 * place
+        logits[..., MASK] = torch.where((place == 1) & (self.calls <= 4), 9.0, 0.0)
+        return logits
+
+
+def test_a_mask_left_behind_takes_a_later_blocks_place():
+    result = sample(Stubborn(), torch.zeros(1, 3, 1), **IDS, answer_length=8, block_length=4)
+    assert result.ids.tolist() == [[5, 5, 5, 5, MASK, MASK, MASK, MASK]]
+    assert result.nfe == 8
+    banned = sample(
+        Stubborn(), torch.zeros(1, 3, 1), **IDS, answer_length=8, block_length=4, allow_mask_prediction=False
+    )
+    assert banned.ids.tolist() == [[5] * 8]
+
+
+def test_stopping_at_the_end_of_text_keeps_everything_before_it():
+    model, x = backbone(), prefix()
+    plain = sample(model, x, **IDS, answer_length=32, block_length=8)
+    settled = int(plain.ids[0, 9])
+    first = plain.ids[0].tolist().index(settled)
+    stopped = sample(model, x, mask_id=MASK, eos_id=settled, answer_length=32, block_length=8, stop_at_eos=True)
+    assert torch.equal(stopped.ids[0, :first], plain.ids[0, :first])
+    assert (stopped.ids[0, first:] == settled).all()
+    assert stopped.nfe <= 16 < plain.nfe
+
+
+def test_a_batch_stops_when_its_last_row_ends():
+    model, x = backbone(), torch.cat([prefix(1, 20, 0), prefix(1, 20, 1)])
+    alone = [sample(model, row[None], **IDS, answer_length=16).ids for row in x]
+    eos = int(alone[0][0, 3])
+    stopped = sample(model, x, mask_id=MASK, eos_id=eos, answer_length=16, stop_at_eos=True)
+    for row, ids in zip(stopped.ids.tolist(), alone, strict=True):
+        reference = ids[0].tolist()
+        end = reference.index(eos) if eos in reference else 16
+        assert row == reference[:end] + [eos] * (16 - end)
+
+
+def test_threshold_takes_fewer_steps_and_1_takes_them_all():
+    model, x = backbone(), prefix()
+    plain = sample(model, x, **IDS, answer_length=16)
+    assert sample(model, x, **IDS, answer_length=16, confidence_threshold=1.0).nfe == plain.nfe
+    quick = sample(model, x, **IDS, answer_length=16, confidence_threshold=0.3, allow_mask_prediction=False)
+    assert 1 <= quick.nfe < 16
+    assert not (quick.ids == MASK).any()
+
+
+def test_same_generator_same_answer():
+    model, x = backbone(), prefix()
+    ids = [
+        sample(
+            model, x, **IDS, answer_length=8, temperature=1.5, generator=torch.Generator().manual_seed(s)
+        ).ids.tolist()
+        for s in (1, 1, 2)
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_rows_of_different_length_answer_as_they_do_alone():
+    model, short, long = backbone(), prefix(1, 9, 1), prefix(1, 20, 2)
+    padded = torch.cat([torch.zeros(1, 11, 32), short], dim=1)
+    mask = torch.arange(20).expand(2, -1) >= torch.tensor([[11], [0]])
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    both = Prefix.of(torch.cat([padded, long]), positions=positions, mask=mask)
+    for options in ({}, {"attention": "full", "cache": False}, {"cache": False}):
+        ids = sample(model, both, **IDS, answer_length=12, **options).ids
+        for row, alone in zip(ids, (short, long), strict=True):
+            assert torch.equal(row[None], sample(model, alone, **IDS, answer_length=12, **options).ids)
+
+
+def test_the_cache_is_bit_identical_after_every_step_and_a_change_is_caught(monkeypatch):
+    model, x = backbone(), prefix(2)
+    result = sample(model, x, **IDS, answer_length=8, verify_cache=True)
+    assert torch.equal(result.ids, sample(model, x, **IDS, answer_length=8).ids)
+    whole = type(model).denoise
+
+    def spoiling(self, x, positions, cache: PrefixCache, **options):
+        cache.layers[1].values[0, 0, 3, 1] += 1e-3
+        return whole(self, x, positions, cache, **options)
+
+    monkeypatch.setattr(type(model), "denoise", spoiling)
+    with pytest.raises(RuntimeError, match="step 0 changed the prefix cache"):
+        sample(model, x, **IDS, answer_length=8, verify_cache=True)
+
+
+def test_gradients_reach_the_prefix_without_cache():
+    x = prefix().requires_grad_()
+    denoise_logits(backbone(), x, answer(), cache=False).square().mean().backward()
+    assert x.grad is not None
+    assert (x.grad.abs().amax(dim=-1) > 0).all()
+
+
+def test_a_step_compiles_without_graph_breaks_and_samples_the_same():
+    model, x = backbone(), prefix()
+
+    def compiled(step):
+        return torch.compile(step, fullgraph=True, backend="aot_eager")
+
+    options = {**IDS, "answer_length": 8, "schedule": "shift", "step_ratio": 0.5}
+    assert torch.equal(sample(model, x, **options, wrap_step=compiled).ids, sample(model, x, **options).ids)
+
+
+def test_a_static_step_reads_and_writes_fixed_storage():
+    # What capturing a CUDA graph relies on: the same inputs, the same cache, replayed with new contents.
+    model = backbone()
+    denoiser = Denoiser.cached(model, answer_context(prefix(), 8, 4096))
+    ids, quota = torch.full((1, 8), MASK), torch.ones(1, dtype=torch.int64)
+    pointers = [layer.keys.data_ptr() for layer in denoiser.require_cache().layers]
+    with torch.no_grad():
+        for _ in range(8):
+            ids = settle(model, denoiser.hidden(ids), ids, quota, (0, 8), StepRule(MASK), compact=False)
+    assert torch.equal(ids, sample(model, prefix(), **IDS, answer_length=8).ids)
+    assert pointers == [layer.keys.data_ptr() for layer in denoiser.require_cache().layers]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"answer_length": 4096}, "context holds 4096"),
+        ({"answer_length": 0}, "answer_length=0"),
+        ({"answer_length": 8, "schedule": "sigmoid"}, "'sigmoid'"),
+        ({"answer_length": 8, "remasking": "none"}, "'none'"),
+        ({"answer_length": 8, "draft_ids": torch.zeros(1, 9, dtype=torch.int64)}, "longer than"),
+    ],
+)
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        sample(backbone(), prefix(), **IDS, **options)
+
+
+def test_answer_and_prefix_batches_must_agree():
+    with pytest.raises(ValueError, match=r"\[2, L\], got \[1, 8\]"):
+        denoise_logits(backbone(), prefix(2), answer(1))
