@@ -1,0 +1,38 @@
+"""`shirg train`: a recipe, and changes to it. Cheap to import: torch and the model come with the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shirg_core.cli.errors import BadInput
+
+
+class RunFailed(BadInput):
+    """A run that could not go on: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optim.lr=2e-4.")
+    ] = None,
+) -> None:
+    """Train what a recipe describes; the same command again goes on where it stood."""
+    from shirg_train.checkpointing import CheckpointError
+    from shirg_train.recipe import RecipeError
+    from shirg_train.tasks import run_recipe
+    from shirg_train.trainer.distributed import is_main_process
+
+    try:
+        finished = run_recipe(recipe, changes or [])
+    except RecipeError as error:
+        raise BadInput(str(error)) from error
+    except CheckpointError as error:
+        raise RunFailed(str(error)) from error
+    if is_main_process():
+        typer.echo(finished)

@@ -1,0 +1,83 @@
+"""One training sample as it lies on disk, and the contract of what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+IMAGE_PLACEHOLDER = "<image>"
+Role: TypeAlias = Literal["system", "user", "assistant"]
+_ROLES: dict[str, Role] = {
+    "system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
+}  # fmt: skip
+
+
+class CorruptSampleError(ValueError):
+    """A sample that cannot be used; the message starts with its kind, up to the first colon."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side said."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A conversation about images.
+
+    Attributes:
+        key: names the sample in reports.
+        images: encoded images, or files that hold them.
+        turns: in order.
+    """
+
+    key: str
+    images: tuple[bytes | Path, ...]
+    turns: tuple[Turn, ...]
+
+
+class Source(Protocol):
+    """Samples by number."""
+
+    @property
+    def groups(self) -> Sequence[int] | None:
+        """Sizes of runs of samples that are cheap to read together; None when all are equally cheap."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Record:
+        """Sample number `index`.
+
+        Raises:
+            CorruptSampleError: it cannot be used.
+        """
+        ...
+
+
+def parse_turns(raw: object) -> tuple[Turn, ...]:
+    """Turns from `[{"from": "human", "value": …}, …]` or `[{"role": "user", "content": …}, …]`.
+
+    Raises:
+        CorruptSampleError: anything else.
+    """
+    if not isinstance(raw, Iterable) or isinstance(raw, str | bytes | Mapping):
+        raise CorruptSampleError(f"conversation: expected a list of turns, got {type(raw).__name__}")
+    turns = []
+    for entry in raw:
+        role, text = _role_and_text(entry)
+        if role not in _ROLES or not isinstance(text, str):
+            raise CorruptSampleError(f"conversation: a turn needs a known role and a text, got {entry!r}")
+        turns.append(Turn(_ROLES[role], text))
+    return tuple(turns)
+
+
+def _role_and_text(entry: object) -> tuple[Any, Any]:
+    if not isinstance(entry, Mapping):
+        return None, None
+    return entry.get("role", entry.get("from")), entry.get("content", entry.get("value"))

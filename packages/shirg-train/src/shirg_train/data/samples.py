@@ -1,0 +1,78 @@
+"""From a record on disk to what a training step takes."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from shirg_train.data.chat import Encode, answer_ids, exchanges, prompt_ids
+from shirg_train.data.record import CorruptSampleError, Record
+from shirg_train.seeds import derive
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """One question about images and its answer.
+
+    Attributes:
+        key: names the sample in reports.
+        prompt_ids: `[M]` int64, `IMAGE_TOKEN_ID` for each image.
+        answer_ids: `[L]` int64, unpadded; these alone are learnt.
+        images: RGB, at their own sizes, in prompt order.
+    """
+
+    key: str
+    prompt_ids: Tensor
+    answer_ids: Tensor
+    images: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How records become samples.
+
+    Args:
+        encode: the tokenizer.
+        system: text of the system turn; None = no such turn.
+        max_tokens: longest prompt and answer together, images counted as one token each; 0 = no limit.
+        smallest_px: an image with a shorter side is of no use.
+        seed: chooses one exchange of a conversation, anew in every epoch.
+    """
+
+    encode: Encode
+    system: str | None = None
+    max_tokens: int = 2048
+    smallest_px: int = 2
+    seed: int = 0
+
+    def __call__(self, record: Record, epoch: int = 0) -> TrainingSample:
+        """Decode a record.
+
+        Raises:
+            CorruptSampleError: an unreadable image, a conversation that does not fit, or too many tokens.
+        """
+        pairs = exchanges(record.turns)
+        question, answer = pairs[derive(self.seed, "exchange", epoch, record.key) % len(pairs)]
+        # Text first: it costs little, and an unfit conversation needs no image.
+        prompt = prompt_ids(question, len(record.images), self.encode, system=self.system)
+        target = answer_ids(answer, self.encode)
+        if self.max_tokens and len(prompt) + len(target) > self.max_tokens:
+            raise CorruptSampleError(f"length: {len(prompt) + len(target)} tokens, {self.max_tokens} are allowed")
+        images = tuple(self._decode(image) for image in record.images)
+        return TrainingSample(record.key, prompt, target, images)
+
+    def _decode(self, encoded: bytes | Path) -> Image.Image:
+        if isinstance(encoded, Path) and not encoded.is_file():
+            raise CorruptSampleError(f"missing image: {encoded}")
+        try:
+            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+                rgb = image.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise CorruptSampleError(f"unreadable image: {error}") from error
+        if min(rgb.size) < self.smallest_px:
+            raise CorruptSampleError(f"tiny image: {rgb.width} × {rgb.height} px")
+        return rgb

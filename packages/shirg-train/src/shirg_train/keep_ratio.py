@@ -1,0 +1,134 @@
+"""Mixed keep ratios: each step draws how images become tokens, so that one adapter serves every budget.
+
+The draw depends on the run's seed and the step only, so all ranks and all micro-batches of a step share it, and the
+number of kept tokens is the same for all of a step's images. (A fraction keeps a fraction of each image's own layout.)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import torch
+
+from shirg_core.baselines import BASELINES
+from shirg_core.budget import Budget, check_budget
+from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_core.selection import Selector
+from shirg_lavida.views import Views
+from shirg_train.seeds import derive, generator
+
+METHODS: Mapping[str, Any] = {"v2": ShirgV2, "v3": ShirgV3, **BASELINES}
+NO_SELECTOR: Mapping[str, Views] = {"pooled": "anyres", "baseline": "single384", "full": "anyres_full"}
+"""Names for policies without a selector: the released pooling, one view of 27 × 27 tokens, every token."""
+OWN_VIEWS: Mapping[str, Views] = {**NO_SELECTOR, "v3": "single"}
+"""Views where a policy names none, the same as `shirg ask` takes; `anyres` for the other methods."""
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """One way for images to become tokens.
+
+    In a recipe an entry is a budget (`768`, `0.3333`: SHIRG-v3), a name without a selector (`pooled`, `baseline`,
+    `full`), or a mapping of the arguments below.
+
+    Args:
+        method: `v2`, `v3`, a baseline of `shirg_core.baselines`, or a name without a selector.
+        budget: K or a fraction; None for methods that decide by themselves.
+        views: see `shirg_lavida.views`; None = the method's own, see `OWN_VIEWS`.
+        weight: how often it is drawn, relative to the others.
+        options: further arguments of the method.
+
+    Raises:
+        ValueError: an unknown method or views, or arguments that the method refuses.
+    """
+
+    method: str
+    budget: Budget | None = None
+    views: str | None = None
+    weight: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = (*METHODS, *NO_SELECTOR)
+        if self.method not in known:
+            raise ValueError(f"unknown method {self.method!r}; known: {', '.join(known)}")
+        if self.views is not None and self.views not in get_args(Views):
+            raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
+        if not self.weight > 0:
+            raise ValueError(f"weight must be > 0, got {self.weight}")
+        if self.budget is not None:
+            check_budget(self.budget)
+        if self.method in NO_SELECTOR and (self.budget is not None or self.options):
+            raise ValueError(f"{self.method!r} selects nothing and takes neither budget nor options")
+        build_selector(self, 0)
+
+    @classmethod
+    def from_entry(cls, entry: object) -> object:
+        """A recipe's shorthand as a mapping; anything else is passed on."""
+        if isinstance(entry, str):
+            return {"method": entry}
+        if isinstance(entry, int | float) and not isinstance(entry, bool):
+            return {"method": "v3", "budget": entry}
+        return entry
+
+    @property
+    def name(self) -> str:
+        """For logs: `v3-768`, `pooled`, `v3-768@single`."""
+        name = self.method if self.budget is None else f"{self.method}-{self.budget:g}"
+        return name if self.views is None else f"{name}@{self.views}"
+
+    @property
+    def selects(self) -> bool:
+        """Whether there is a selector."""
+        return self.method not in NO_SELECTOR
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy ready for one step: arguments of `LavidaModel.embed_prompt`.
+
+    Attributes:
+        name: for logs.
+        selector: None = no selection.
+        views: see `shirg_lavida.views`.
+    """
+
+    name: str
+    selector: Selector | None
+    views: Views
+
+
+def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
+    """The policy of a step, drawn by weight."""
+    weights = torch.tensor([policy.weight for policy in policies])
+    chosen = policies[int(torch.multinomial(weights, 1, generator=generator(seed, "policy", step)))]
+    return build_policy(chosen, derive(seed, "policy-choice", step))
+
+
+def build_policy(config: PolicyConfig, seed: int) -> Policy:
+    """The policy; `seed` goes to methods that draw at random and have none of their own."""
+    views = config.views or OWN_VIEWS.get(config.method, "anyres")
+    return Policy(config.name, build_selector(config, seed), views)  # type: ignore[arg-type]  # checked above
+
+
+def build_selector(config: PolicyConfig, seed: int) -> Selector | None:
+    """The selector, None where the policy has none.
+
+    Raises:
+        ValueError: arguments that the method refuses.
+    """
+    if not config.selects:
+        return None
+    arguments: dict[str, Any] = dict(config.options)
+    if config.budget is not None:
+        arguments["budget"] = config.budget
+    if "seed" in inspect.signature(METHODS[config.method]).parameters:
+        arguments.setdefault("seed", seed)
+    try:
+        selector: Selector = METHODS[config.method](**arguments)
+    except TypeError as error:
+        raise ValueError(f"method {config.method!r} does not take {sorted(arguments)}: {error}") from error
+    return selector

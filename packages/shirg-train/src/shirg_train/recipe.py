@@ -1,0 +1,137 @@
+"""Recipes: YAML files read into frozen dataclasses. What a recipe may say is what the dataclass has.
+
+An unknown key, a missing one or a value of the wrong type is one error that names the key by its path
+(`optim.lr`) and says what would be right.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+T = TypeVar("T")
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed."""
+
+
+def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A recipe's mapping, with `a.b=value` overrides applied; values are YAML.
+
+    Raises:
+        RecipeError: no such file, not a YAML mapping, or an override that cannot be applied.
+    """
+    if not path.is_file():
+        raise RecipeError(f"no recipe {path}")
+    raw = _parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path} must hold a mapping, got {type(raw).__name__}")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set takes key=value, got {override!r}")
+        *parents, last = key.split(".")
+        node = raw
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise RecipeError(f"--set {override}: {parent} is not a mapping")
+            node = child
+        node[last] = _parse(value, f"--set {override}")
+    return raw
+
+
+def build(kind: type[T], value: object, path: str = "") -> T:
+    """`value` as a dataclass `kind`.
+
+    Raises:
+        RecipeError: see the module.
+    """
+    if hint := getattr(kind, "from_entry", None):
+        value = hint(value)
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{path or 'the recipe'} must be a mapping, got {value!r}")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # T is a dataclass
+    if unknown := [str(key) for key in value if key not in known]:
+        where = f"{path}.{unknown[0]}" if path else unknown[0]
+        raise RecipeError(f"unknown recipe key {where!r}; known here: {', '.join(known)}")
+    needed = (n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING)
+    if missing := [name for name in needed if value.get(name) is None]:
+        raise RecipeError(f"the recipe must set {f'{path}.{missing[0]}' if path else missing[0]}")
+    hints = get_type_hints(kind)
+    arguments = {name: _convert(hints[name], item, f"{path}.{name}" if path else name) for name, item in value.items()}
+    try:
+        return kind(**arguments)
+    except RecipeError:
+        raise
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}" if path else str(error)) from error
+
+
+def plain(value: Any) -> Any:
+    """A recipe as what JSON can hold, to record it."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else str(value) if isinstance(value, Path) else value
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, value, path)
+    if origin is Literal:
+        return _expect(value in arguments, value, path, " or ".join(map(str, arguments)))
+    if origin is tuple:
+        _expect(isinstance(value, list | tuple), value, path, "a list")
+        return tuple(_convert(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, value, path)
+    if hint is float:
+        return _float(value, path)
+    if hint is Path:
+        return Path(_expect(isinstance(value, str), value, path, "a path"))
+    if hint is int:
+        return _expect(isinstance(value, int) and not isinstance(value, bool), value, path, "an integer")
+    expected = origin or hint
+    return _expect(isinstance(value, expected), value, path, f"a {expected.__name__}")
+
+
+def _convert_union(members: Sequence[Any], value: Any, path: str) -> Any:
+    if value is None and type(None) in members:
+        return None
+    real = [member for member in members if member is not type(None)]
+    # An integer stays one where both are allowed: 768 tokens are not the share 768.0.
+    if int in real and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return _convert(real[-1], value, path)
+
+
+def _float(value: Any, path: str) -> float:
+    # YAML 1.1 reads 1e-4 as a string, because it has no dot.
+    try:
+        return float(
+            _expect(isinstance(value, int | float | str) and not isinstance(value, bool), value, path, "a number")
+        )
+    except ValueError as error:
+        raise RecipeError(f"{path} must be a number, got {value!r}") from error
+
+
+def _expect(condition: bool, value: Any, path: str, expected: str) -> Any:
+    if not condition:
+        raise RecipeError(f"{path} must be {expected}, got {value!r}")
+    return value

@@ -1,0 +1,94 @@
+"""This process among its ranks. `torchrun` and `deepspeed` say who it is; alone it is rank 0 of 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """Rank, number of ranks, and this rank's device."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this rank writes files and talks."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over ranks."""
+        if self.size > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
+    def max(self, value: int) -> int:
+        """Maximum over ranks."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value, device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's picklable value, in rank order."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+
+def is_main_process() -> bool:
+    """Whether this is rank 0, also before ranks have met and after they have parted."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def join_world(*, always: bool = False) -> Iterator[World]:
+    """Meet the other ranks, and part from them at the end.
+
+    Args:
+        always: open a process group even alone, because DeepSpeed wants one.
+    """
+    launched = "WORLD_SIZE" in os.environ
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if size == 1 and not always:
+        yield World(rank, size, device)
+        return
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    # Alone there is no launcher whose store could be asked; this one lives in the process.
+    store = None if launched else dist.HashStore()  # type: ignore[attr-defined]  # missing from torch's own list of exports
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    try:
+        yield World(rank, size, device)
+        # A rank that leaves while another still talks to it aborts both.
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, without the interpreter's teardown.
+
+    DeepSpeed keeps process groups in module globals, and one run in eight aborts when their threads outlive them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,196 @@
+"""The loop: draw, mask, predict, step; validate, grow, save.
+
+    for each step:  policy and masks from (seed, step)  →  loss summed over micro-batches and ranks  →  AdamW
+    every so often: validation NLL per policy  →  escalation  →  checkpoint
+
+Everything random comes from (seed, step, row), the learning rate from the step. So parameters, moments, the stream's
+place and the step are all there is to a run's state, and a resumed run is the uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shirg_train.checkpointing import Checkpoint, Progress, save_checkpoint
+from shirg_train.escalation import next_rank
+from shirg_train.keep_ratio import draw_policy
+from shirg_train.loss import normaliser
+from shirg_train.metrics import Metrics
+from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
+from shirg_train.recipe import plain
+from shirg_train.seeds import derive, generator
+from shirg_train.trainer.config import AdapterRecipe
+from shirg_train.trainer.distributed import World
+from shirg_train.trainer.engine import Engine
+from shirg_train.trainer.measure import measure
+from shirg_train.trainer.optimizer import lr_factor
+from shirg_train.trainer.samples import Sample, SampleStream, step_batches
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Everything a loop works with.
+
+    Attributes:
+        recipe: as read.
+        total_steps: S.
+        world: the ranks.
+        engine: gradients and steps.
+        stream: this rank's training samples.
+        held_out: all validation samples, the same on every rank.
+        eos_id: pads answers.
+        metrics: where numbers go.
+        write_adapter: `(folder, full parameters, card)`, writes the adapter.
+    """
+
+    recipe: AdapterRecipe
+    total_steps: int
+    world: World
+    engine: Engine
+    stream: SampleStream
+    held_out: Sequence[Sample]
+    eos_id: int
+    metrics: Metrics
+    write_adapter: Callable[[Path, dict[str, torch.Tensor], dict[str, Any]], None]
+
+
+def run_loop(loop: Loop, progress: Progress) -> Progress:
+    """Train from `progress` to the end, or to the step at which the adapter grows (then `rank` has changed).
+
+    Raises:
+        CheckpointError: a checkpoint cannot be written.
+    """
+    recipe = loop.recipe
+    if progress.step == 0 and recipe.validation.every and progress.baseline_nll is None:
+        progress = _first_validation(loop, progress)
+    samples = iter(loop.stream)
+    while progress.step < loop.total_steps:
+        _train_step(loop, progress.step, samples)
+        progress = replace(progress, step=progress.step + 1)
+        rank = progress.rank
+        if recipe.validation.every and progress.step % recipe.validation.every == 0:
+            progress = _validate(loop, progress)
+            progress = _escalate(loop, progress)
+        last = progress.step == loop.total_steps
+        if last or progress.rank != rank or progress.step % recipe.checkpoint.every == 0:
+            _save(loop, progress, grown=progress.rank != rank)
+        if progress.rank != rank:
+            return progress
+    return progress
+
+
+def _train_step(loop: Loop, step: int, samples: Any) -> None:
+    started = time.perf_counter()
+    recipe, world, engine = loop.recipe, loop.world, loop.engine
+    seed, loss = recipe.seed, recipe.loss
+    # 1. The same policy on all ranks, the same masks whatever their number.
+    policy = draw_policy(recipe.keep, seed, step)
+    mine = list(islice(samples, share := recipe.batch.size // world.size))
+    if len(mine) < share:
+        raise ValueError(f"the data ended at step {step} of {loop.total_steps}")
+    batches = step_batches(mine, recipe.batch.micro, loss=loss, eos_id=loop.eos_id, seed=seed, step=step, world=world)
+    torch.manual_seed(derive(seed, "dropout", step, world.rank))
+    # 2. One denominator for the whole step.
+    count = sum((normaliser(b.noise, complement=loss.complement, weighting=loss.weighting) for b in batches), start=0.0)
+    denominator = float(world.sum(torch.as_tensor(count)))
+    # 3. Gradients add up to those of the step's loss.
+    total = torch.zeros((), device=world.device)
+    for batch in batches:
+        nll = engine.forward(batch, policy)
+        engine.backward(nll.total, denominator)
+        total += nll.total.detach()
+    factor = lr_factor(step, loop.total_steps, recipe.optim.warmup_steps)
+    norm = engine.step(factor)
+    tokens = recipe.batch.size * batches[0].answer_ids.shape[1]
+    loop.metrics.write(
+        "step",
+        step + 1,
+        loss=float(world.sum(total)) / denominator,
+        policy=policy.name,
+        lr=recipe.optim.lr * factor,
+        grad_norm=norm,
+        tokens_per_s=round(tokens / (time.perf_counter() - started), 1),
+    )
+
+
+def _first_validation(loop: Loop, progress: Progress) -> Progress:
+    baseline = loop.recipe.validation.baseline or loop.recipe.keep[0]
+    nll = measure(loop.engine, loop.held_out, baseline, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world)
+    loop.metrics.write("validation", 0, baseline=nll, policy=baseline.name)
+    return _validate(loop, replace(progress, baseline_nll=nll))
+
+
+def _validate(loop: Loop, progress: Progress) -> Progress:
+    nll = {
+        policy.name: measure(
+            loop.engine, loop.held_out, policy, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world
+        )
+        for policy in loop.recipe.keep
+    }
+    loop.metrics.write("validation", progress.step, nll=nll)
+    return replace(progress, nll=nll)
+
+
+def _escalate(loop: Loop, progress: Progress) -> Progress:
+    """Decide whether to grow; the adapter itself is rebuilt from the checkpoint that follows."""
+    recipe = loop.recipe
+    selecting = [progress.nll[policy.name] for policy in recipe.keep if policy.selects]
+    if progress.baseline_nll is None or not selecting or progress.step == loop.total_steps:
+        return progress
+    nll = sum(selecting) / len(selecting)
+    wanted = next_rank(
+        recipe.escalation,
+        rank=progress.rank,
+        step=progress.step,
+        total_steps=loop.total_steps,
+        nll=nll,
+        baseline_nll=progress.baseline_nll,
+    )
+    if wanted is None:
+        return progress
+    loop.metrics.write(
+        "event",
+        progress.step,
+        event="rank_escalation",
+        old_rank=progress.rank,
+        new_rank=wanted,
+        nll=nll,
+        baseline_nll=progress.baseline_nll,
+    )
+    grown = grow_config(replace(recipe.adapter, r=progress.rank, alpha=progress.alpha), wanted)
+    return replace(progress, rank=grown.r, alpha=grown.alpha)
+
+
+def _save(loop: Loop, progress: Progress, *, grown: bool) -> None:
+    recipe, world = loop.recipe, loop.world
+    own, moments = loop.engine.parameters(), loop.engine.moments()
+    parameters = own
+    if grown:
+        parameters = grow_parameters(own, progress.rank, generator(recipe.seed, "growth", progress.rank))
+        moments = grow_moments(moments, parameters)
+    places = tuple(world.gather(dict(loop.stream.state_dict())))
+    progress = replace(progress, data=places, recipe=plain(recipe))
+    failure: Exception | None = None
+    if world.is_main:
+        card = {"step": progress.step, "nll": dict(progress.nll), "baseline_nll": progress.baseline_nll}
+        try:
+            save_checkpoint(
+                recipe.output / "checkpoints",
+                Checkpoint(progress, parameters, moments),
+                keep=recipe.checkpoint.keep,
+                write_adapter=lambda folder: loop.write_adapter(folder, own, card),
+            )
+        except Exception as error:  # noqa: BLE001 (raised again below, once the other ranks know)
+            failure = error
+    failures = [f for f in world.gather(None if failure is None else str(failure)) if f is not None]
+    if failure is not None:
+        raise failure
+    if failures:
+        raise RuntimeError(f"rank 0 could not write the checkpoint: {failures[0]}")

@@ -1,0 +1,64 @@
+"""Validation over all ranks: the same held-out batches, masks and result whatever the number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from shirg_lavida.noise import Noise
+from shirg_train.keep_ratio import PolicyConfig, build_policy
+from shirg_train.seeds import derive, generator
+from shirg_train.trainer.config import AdapterRecipe
+from shirg_train.trainer.distributed import World
+from shirg_train.trainer.engine import Engine
+from shirg_train.trainer.samples import MicroBatch, Sample, pad_answers
+
+
+@torch.no_grad()
+def measure(
+    engine: Engine,
+    held_out: Sequence[Sample],
+    policy: PolicyConfig,
+    *,
+    recipe: AdapterRecipe,
+    eos_id: int,
+    world: World,
+) -> float:
+    """Validation NLL in nats per token under one policy.
+
+    Args:
+        engine: runs the model.
+        held_out: all validation samples, the same on every rank.
+        policy: how images become tokens.
+        recipe: the run's.
+        eos_id: pads answers.
+        world: the ranks.
+    """
+    micro, seed, device = recipe.batch.micro, recipe.seed, world.device
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    ready = build_policy(policy, derive(seed, "validation-policy"))
+    for first in range(0, len(held_out), micro * world.size):
+        start = first + micro * world.rank
+        batch = held_out_batch(held_out, start, micro, eos_id, device)
+        draws = generator(seed, "validation", start)
+        nll = engine.forward(batch, ready, times=recipe.validation.times, generator=draws)
+        sums += torch.stack([nll.total, nll.normaliser]).double()
+    total, count = world.sum(sums).tolist()
+    return float(total / count)
+
+
+def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: int, device: torch.device) -> MicroBatch:
+    """The held-out samples from `start` on; behind the last one come the first again, not scored.
+
+    So all ranks make the same calls in the same order, without which ZeRO-3 waits forever.
+    """
+    rows = [held_out[(start + k) % len(held_out)] for k in range(micro)]
+    answers = [row.answer_ids for row in rows]
+    ids = pad_answers(answers, max(map(len, answers)), eos_id)
+    # One end-of-text ends a shorter answer; more of it would only dilute the measure.
+    lengths = torch.tensor([len(a) + 1 if start + k < len(held_out) else 0 for k, a in enumerate(answers)])
+    scored = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
+    noise = Noise(torch.zeros_like(scored), torch.ones(micro, device=device), scored)
+    images = [image for row in rows for image in row.images]
+    return MicroBatch([row.prompt_ids for row in rows], images, ids.to(device), noise)

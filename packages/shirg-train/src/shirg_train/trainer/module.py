@@ -1,0 +1,69 @@
+"""The model as one module whose forward is the loss, so that ZeRO-3's hooks see every parameter it needs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import nn
+
+from shirg_lavida.model import LavidaModel
+from shirg_train.keep_ratio import Policy
+from shirg_train.loss import Nll, diffusion_nll
+from shirg_train.trainer.config import LossConfig
+from shirg_train.trainer.samples import MicroBatch
+from shirg_train.validation import validation_nll
+
+
+class LossModule(nn.Module):
+    """A LaViDa with an adapter, and how its loss is made.
+
+    Args:
+        lavida: adapted, see `shirg_train.adapter`.
+        loss: the recipe's.
+        precision: dtype to compute in; what is trained stays float32.
+        recompute: gradient checkpointing.
+    """
+
+    def __init__(self, lavida: LavidaModel, loss: LossConfig, precision: torch.dtype, *, recompute: bool) -> None:
+        super().__init__()
+        self.lavida = lavida
+        self.loss = loss
+        self.precision = precision
+        self.recompute = recompute
+
+    def forward(
+        self, batch: MicroBatch, policy: Policy, *, times: int | None = None, generator: torch.Generator | None = None
+    ) -> Nll:
+        """Training loss of a micro-batch; with `times` and `generator`, its validation NLL instead."""
+        lavida, ids = self.lavida, batch.answer_ids
+        with self._autocast(ids.device):
+            prefix = lavida.embed_prompt(batch.prompts, batch.images, selector=policy.selector, views=policy.views)
+            mask_id, attention = lavida.config.mask_token_id, self.loss.attention
+            if times is not None:
+                assert generator is not None
+                return validation_nll(
+                    lavida.backbone,
+                    prefix,
+                    ids,
+                    batch.noise.answer,
+                    mask_id=mask_id,
+                    generator=generator,
+                    times=times,
+                    attention=attention,
+                )
+            return diffusion_nll(
+                lavida.backbone,
+                prefix,
+                ids,
+                batch.noise,
+                mask_id=mask_id,
+                complement=self.loss.complement,
+                weighting=self.loss.weighting,
+                attention=attention,
+                recompute=self.recompute,
+            )
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        # Casts the trained float32 parameters on use; the frozen ones are in `precision` already.
+        return torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)

@@ -1,0 +1,182 @@
+"""A whole run: start or resume, grow when the loop says so, leave the finished adapter."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from shirg_lavida.fingerprint import fingerprint
+from shirg_lavida.model import LavidaModel
+from shirg_train.adapter import attach, parameter_counts, trainable
+from shirg_train.adapter_files import save_adapter
+from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
+from shirg_train.metrics import Metrics
+from shirg_train.recipe import RecipeError
+from shirg_train.seeds import derive
+from shirg_train.trainer.config import AdapterRecipe
+from shirg_train.trainer.distributed import World
+from shirg_train.trainer.engine import Engine, TorchEngine
+from shirg_train.trainer.loop import Loop, run_loop
+from shirg_train.trainer.module import LossModule
+from shirg_train.trainer.resume import find_checkpoint
+from shirg_train.trainer.samples import Sample, SampleStream
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run takes besides its recipe.
+
+    Attributes:
+        load_model: a fresh, frozen base model in a dtype, on the CPU.
+        stream: this rank's training samples.
+        held_out: validation samples, the same on every rank.
+        samples_per_epoch: over all ranks; None = not known.
+    """
+
+    load_model: Callable[[torch.dtype], LavidaModel]
+    stream: SampleStream
+    held_out: Sequence[Sample]
+    samples_per_epoch: int | None = None
+
+
+def run(recipe: AdapterRecipe, sources: Sources, world: World) -> Path:
+    """Train to the end and return the folder of the finished adapter.
+
+    Raises:
+        RecipeError: the recipe does not fit the data, the ranks, or the run in its output folder.
+        CheckpointError: a checkpoint that cannot be written or read.
+    """
+    recipe.batch.accumulation(world.size)
+    total_steps = count_steps(recipe, sources.samples_per_epoch)
+    if recipe.validation.every and not sources.held_out:
+        raise RecipeError("validation.every is set, but there are no held-out samples")
+    recipe.output.mkdir(parents=True, exist_ok=True)
+    checkpoint = find_checkpoint(recipe, world)
+    while True:
+        progress = _run_at_one_rank(recipe, sources, world, total_steps, checkpoint)
+        folder = latest_checkpoint(recipe.output / "checkpoints")
+        assert folder is not None, "a loop ends with a checkpoint"
+        if progress.step == total_steps:
+            break
+        checkpoint = load_checkpoint(folder)
+    finished = recipe.output / ADAPTER_FOLDER
+    if world.is_main:
+        _replace_folder(folder / ADAPTER_FOLDER, finished)
+    return finished
+
+
+def count_steps(recipe: AdapterRecipe, samples_per_epoch: int | None) -> int:
+    """Optimizer steps of a run.
+
+    Raises:
+        RecipeError: neither the recipe nor the data says.
+    """
+    if recipe.steps is not None:
+        return recipe.steps
+    if samples_per_epoch is None:
+        raise RecipeError("this data does not know its length: set steps")
+    return max(1, math.ceil(recipe.epochs * samples_per_epoch / recipe.batch.size))
+
+
+def _run_at_one_rank(
+    recipe: AdapterRecipe, sources: Sources, world: World, total_steps: int, checkpoint: Checkpoint | None
+) -> Progress:
+    progress = (
+        Progress(step=0, rank=recipe.adapter.r, alpha=recipe.adapter.alpha, world_size=world.size)
+        if checkpoint is None
+        else checkpoint.progress
+    )
+    # 1. The model and its adapter, the same on every rank.
+    precision = torch.bfloat16 if recipe.model.precision == "bf16" else torch.float32
+    lavida = sources.load_model(precision).requires_grad_(requires_grad=False)
+    mark = fingerprint(lavida)
+    torch.manual_seed(derive(recipe.seed, "adapter"))
+    try:
+        peft = attach(lavida, replace(recipe.adapter, r=progress.rank, alpha=progress.alpha))
+    except ValueError as error:
+        raise RecipeError(f"adapter: {error}") from error
+    lavida.train()
+    counts = parameter_counts(lavida)
+    module = LossModule(lavida, recipe.loss, precision, recompute=recipe.engine.recompute)
+    engine = build_engine(module, recipe, world)
+    # 2. Where it was.
+    if checkpoint is not None:
+        engine.load(checkpoint.parameters, checkpoint.moments)
+        try:
+            sources.stream.load_state_dict(progress.data[world.rank])
+        except ValueError as error:
+            raise RecipeError(f"the data is not what the run in {recipe.output} was trained on: {error}") from error
+    # 3. On from there.
+    names = _peft_names(lavida, peft)
+
+    def write_adapter(folder: Path, parameters: Mapping[str, Tensor], card: dict[str, Any]) -> None:
+        state = {names[name]: tensor for name, tensor in parameters.items()}
+        save_adapter(peft, folder, state=state, fingerprint=mark, card={"parameters": counts, **card})
+
+    with Metrics(
+        recipe.output,
+        total_steps=total_steps,
+        step=None if checkpoint is None else progress.step,
+        active=world.is_main,
+        tensorboard=recipe.log.tensorboard,
+        progress=recipe.log.progress,
+    ) as metrics:
+        if checkpoint is None:
+            metrics.write("start", 0, parameters=counts, total_steps=total_steps, world_size=world.size)
+        metrics.say(f"{counts['trainable']:,} of {counts['total']:,} parameters are trained (rank {progress.rank})")
+        loop = Loop(
+            recipe,
+            total_steps,
+            world,
+            engine,
+            sources.stream,
+            sources.held_out,
+            lavida.config.eos_token_id,
+            metrics,
+            write_adapter,
+        )
+        try:
+            return run_loop(loop, progress)
+        finally:
+            engine.close()
+
+
+def build_engine(module: LossModule, recipe: AdapterRecipe, world: World) -> Engine:
+    """The engine that the recipe asks for.
+
+    Raises:
+        RecipeError: DeepSpeed is asked for and not installed.
+    """
+    if recipe.engine.zero_stage is None:
+        return TorchEngine(module, recipe.optim, world)
+    try:
+        # Not at the top of the file: the base install does without DeepSpeed.
+        from shirg_train.trainer.deepspeed_engine import DeepSpeedEngine
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"engine.zero_stage needs {error.name}: install shirg-train[deepspeed]") from error
+    return DeepSpeedEngine(module, recipe.optim, recipe.batch, recipe.engine, world)
+
+
+def _peft_names(lavida: LavidaModel, peft: PeftModel) -> dict[str, str]:
+    """Our name of each trained parameter → peft's."""
+    theirs = {id(parameter): name for name, parameter in peft.named_parameters()}
+    return {name: theirs[id(parameter)] for name, parameter in trainable(lavida).items()}
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    scratch, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
+    for leftover in (scratch, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    if target.exists():
+        target.rename(old)
+    scratch.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""From samples to a step's micro-batches, the same whatever the number of ranks.
+
+A step takes B samples. Rank r of R takes every R-th, so its k-th sample is row k·R + r of the step. Answers are
+padded with end-of-text, which is a target like any other token, to one length for all rows of all ranks; masks are
+drawn row by row from seeds that name step and row. So the loss of a step does not depend on R, nor on the size of
+micro-batches, beyond rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from shirg_lavida.noise import Noise, forward_process
+from shirg_train.seeds import derive, generator
+from shirg_train.trainer.config import LossConfig
+from shirg_train.trainer.distributed import World
+
+
+class Sample(Protocol):
+    """One prompt with its images and its answer."""
+
+    @property
+    def prompt_ids(self) -> Tensor:
+        """`[M]` int64, `IMAGE_TOKEN_ID` for each image."""
+        ...
+
+    @property
+    def answer_ids(self) -> Tensor:
+        """`[L]` int64, unpadded, all of them targets."""
+        ...
+
+    @property
+    def images(self) -> Sequence[Image.Image]:
+        """In prompt order."""
+        ...
+
+
+class SampleStream(Protocol):
+    """This rank's samples, epoch after epoch, and its place among them."""
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Samples from the present place on, without end."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The place after the last sample that was yielded, as what JSON can hold."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place."""
+        ...
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What one forward pass takes. B rows, L answer tokens.
+
+    Attributes:
+        prompts: B tensors `[M_b]`.
+        images: of all rows, in order.
+        answer_ids: `[B, L]` int64.
+        noise: what is hidden.
+    """
+
+    prompts: list[Tensor]
+    images: list[Image.Image]
+    answer_ids: Tensor
+    noise: Noise
+
+
+def step_batches(
+    samples: Sequence[Sample], micro: int, *, loss: LossConfig, eos_id: int, seed: int, step: int, world: World
+) -> list[MicroBatch]:
+    """The micro-batches of this rank's share of a step.
+
+    Args:
+        samples: this rank's, in order.
+        micro: rows of a micro-batch.
+        loss: padding and ε.
+        eos_id: pads answers.
+        seed: the run's.
+        step: the step's number.
+        world: the ranks.
+    """
+    extra = derive(seed, "padding", step) % (2 * loss.extra_padding) - loss.extra_padding if loss.extra_padding else 0
+    length = world.max(max(len(sample.answer_ids) for sample in samples)) + max(extra, 0)
+    answers = pad_answers([sample.answer_ids for sample in samples], length, eos_id)
+    every = torch.ones(1, length, dtype=torch.bool)
+    rows = [k * world.size + world.rank for k in range(len(samples))]
+    draws = [
+        forward_process(every, epsilon=loss.epsilon, generator=generator(seed, "noise", step, row)) for row in rows
+    ]
+    return [
+        MicroBatch(
+            [sample.prompt_ids for sample in samples[at : at + micro]],
+            [image for sample in samples[at : at + micro] for image in sample.images],
+            answers[at : at + micro].to(world.device),
+            stack_noise(draws[at : at + micro], world.device),
+        )
+        for at in range(0, len(samples), micro)
+    ]
+
+
+def pad_answers(answers: Sequence[Tensor], length: int, eos_id: int) -> Tensor:
+    """`[B, length]` int64, padded on the right with end-of-text."""
+    return torch.stack([F.pad(answer, (0, length - len(answer)), value=eos_id) for answer in answers])
+
+
+def stack_noise(draws: Sequence[Noise], device: torch.device) -> Noise:
+    """Draws of single rows as one batch on `device`."""
+    parts = ([draw.masked for draw in draws], [draw.probability for draw in draws], [draw.answer for draw in draws])
+    return Noise(*(torch.cat(part).to(device) for part in parts))

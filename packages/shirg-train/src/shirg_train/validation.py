@@ -1,0 +1,64 @@
+"""Validation NLL: an upper bound of −log p(answer | prefix) in nats per token (arXiv 2502.09992, eq. 4).
+
+    NLL = 1/(T · Σ_b L_b) · Σ_b Σ_t 1/p_t · Σ_{i masked at p_t} CE_i,     t_k = (k + ½)/T,   p = (1 − ε) t + ε
+
+The T diffusion times are fixed and every mask comes from the given generator, so two models see the same draws. Unlike
+in training, a draw may mask nothing: forcing one token would count it with a weight that its probability does not have.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.noise import Noise, mask_probability
+from shirg_train.loss import Nll, diffusion_nll
+
+
+def fixed_times(count: int) -> list[float]:
+    """T diffusion times in the middles of T equal parts of (0, 1)."""
+    return [(k + 0.5) / count for k in range(count)]
+
+
+@torch.no_grad()
+def validation_nll(
+    backbone: LladaBackbone,
+    prefix: Tensor,
+    answer_ids: Tensor,
+    answer: Tensor,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+    times: int = 8,
+    attention: str = "prefix",
+) -> Nll:
+    """The bound above as a sum and its normaliser.
+
+    Args:
+        backbone: the language model.
+        prefix: `[B, P, d]`.
+        answer_ids: `[B, L]` int64.
+        answer: `[B, L]` bool, the tokens to score.
+        mask_id: the mask token.
+        generator: a CPU generator, seeded by the caller.
+        times: T.
+        attention: `prefix`, or `full`.
+    """
+    total, count = torch.zeros((), device=answer.device), torch.zeros((), device=answer.device)
+    for t in fixed_times(times):
+        p = mask_probability(torch.full((len(answer),), t, device=answer.device))
+        draws = torch.rand(answer.shape, generator=generator).to(answer.device)
+        noise = Noise(answer & (draws < p[:, None]), p, answer)
+        nll = diffusion_nll(
+            backbone,
+            prefix,
+            answer_ids,
+            noise,
+            mask_id=mask_id,
+            complement=False,
+            weighting="inverse_t",
+            attention=attention,
+        )
+        total, count = total + nll.total, count + nll.normaliser
+    return Nll(total, count)

@@ -1,0 +1,45 @@
+import pytest
+
+from shirg_train.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier, split_seed, step_seeds
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"size": 100}, "100"),
+        ({"size": 225}, "225"),
+        ({"channels": 2}, "channels"),
+        ({"tier": "medium"}, "easy, hard"),
+        ({"questions": 9, "facts": (8, 12)}, "questions"),
+        ({"faces": ("roboto-9",)}, "tiny"),
+        ({"faces": ("tiny", "comic-9")}, "comic-9"),
+        ({"kinds": (1.0,)}, "6 weights"),
+    ],
+)
+def test_a_wrong_value_is_named(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        PageConfig(**wrong)
+
+
+def test_a_tier_needs_a_weight_for_every_kind():
+    with pytest.raises(ValueError, match="8 weights"):
+        Tier((1.0,), 0, 0, 0, 0, 0)
+    assert PageConfig(tier=TIERS["hard"]).difficulty is TIERS["hard"]
+
+
+def test_splits_share_no_seed():
+    last = 2**SPLIT_BITS - 1
+    assert split_seed("train", last) < split_seed("valid", 0) < split_seed("valid", last) < split_seed("test", 0)
+    with pytest.raises(ValueError, match="index"):
+        split_seed("train", last + 1)
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_a_step_has_the_same_pages_for_every_number_of_ranks(world):
+    shares = [step_seeds("train", 5, 8, rank=rank, world=world) for rank in range(world)]
+    assert sorted(seed for share in shares for seed in share) == [split_seed("train", 40 + i) for i in range(8)]
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused():
+    with pytest.raises(ValueError, match="multiple"):
+        step_seeds("train", 0, 7, world=2)

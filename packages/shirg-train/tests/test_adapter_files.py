@@ -1,0 +1,130 @@
+"""Adapters on disk: here, with plain peft, and as `shirg ask --adapter` merges them."""
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from shirg_lavida import adapter as without_peft
+from shirg_lavida.fingerprint import fingerprint
+from shirg_lavida.testing import tiny_lavida
+from shirg_train.adapter import AdapterConfig, attach, released_names
+from shirg_train.adapter_files import load_adapter, merge_adapter, save_adapter
+
+X = torch.randn(2, 25, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(
+    scope="module", params=[{}, {"train_projector": True, "tower_blocks": (0,)}], ids=["lora", "everything"]
+)
+def saved(request, tmp_path_factory):
+    """A folder with a trained adapter, and what the adapted model makes of `X`."""
+    folder = tmp_path_factory.mktemp("adapter")
+    model = tiny_lavida(side=5)
+    mark = fingerprint(model)
+    peft = attach(model, AdapterConfig(r=4, dropout=0.1, **request.param))
+    state = {name: p for name, p in peft.named_parameters() if p.requires_grad}
+    generator = torch.Generator().manual_seed(1)
+    for parameter in state.values():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    save_adapter(peft, folder, state=state, fingerprint=mark, card={"step": 3})
+    model.eval()
+    return folder, outputs(model)
+
+
+def outputs(model):
+    pixels = torch.linspace(-1, 1, 3 * model.config.vision.image_size**2)
+    pixels = pixels.view(1, 3, model.config.vision.image_size, -1)
+    with torch.no_grad():
+        return model.projector(X), model.tower(pixels).features
+
+
+def check(model, expected):
+    for got, wanted in zip(outputs(model), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_loads_here_and_merges(saved):
+    folder, expected = saved
+    model = tiny_lavida(side=5)
+    peft = load_adapter(model, folder)
+    check(model, expected)
+    assert not any(p.requires_grad for p in model.parameters())
+    names = {name for name, _ in tiny_lavida(side=5).named_parameters()}
+    merged = merge_adapter(model, peft)
+    check(merged, expected)
+    assert {name for name, _ in merged.named_parameters()} == names
+
+
+def test_loads_with_plain_peft_and_merges(saved):
+    folder, expected = saved
+    model = tiny_lavida(side=5)
+    peft = PeftModel.from_pretrained(released_names(model), str(folder))
+    check(model, expected)
+    peft.merge_and_unload()
+    check(model, expected)
+
+
+def test_loads_without_peft(saved):
+    folder, expected = saved
+    model = tiny_lavida(side=5)
+    without_peft.merge_adapter(model, folder)
+    check(model, expected)
+
+
+def test_loads_into_bfloat16(saved):
+    folder, expected = saved
+    model = tiny_lavida(side=5).to(torch.bfloat16)
+    load_adapter(model, folder)
+    with torch.no_grad():
+        got = model.projector(X.to(torch.bfloat16)).float()
+    torch.testing.assert_close(got, expected[0], rtol=0.05, atol=0.1)
+
+
+def test_files_are_pefts_own(saved):
+    folder, _ = saved
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["peft_type"], config["r"], config["bias"]) == ("LORA", 4, "lora_only")
+    assert {"mm_projector.0", "mm_projector.2"} <= set(config["target_modules"])
+    assert "base_model.model.model.mm_projector.0.lora_A.weight" in load_file(folder / "adapter_model.safetensors")
+    assert json.loads((folder / "shirg.json").read_text())["step"] == 3
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"d_model": 128}, {"mm_projector_type": "linear"}])
+def test_an_adapter_for_another_model_is_refused(saved, other):
+    with pytest.raises(ValueError, match=r"another model|other projector weights"):
+        load_adapter(tiny_lavida(side=5, **other), saved[0])
+
+
+def test_a_rank_mismatch_is_refused(saved, tmp_path):
+    folder = copy(saved[0], tmp_path)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "r": 8}))
+    with pytest.raises(ValueError, match=r"rank mismatch.*r=8.*rank 4"):
+        load_adapter(tiny_lavida(side=5), folder)
+
+
+def test_damage_and_absence_are_named(saved, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"adapter_config.json is missing"):
+        load_adapter(tiny_lavida(side=5), tmp_path)
+    folder = copy(saved[0], tmp_path)
+    (folder / "adapter_model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ValueError, match="damaged"):
+        load_adapter(tiny_lavida(side=5), folder)
+
+
+def test_an_adapter_for_a_deeper_tower_is_refused(saved, tmp_path):
+    folder = copy(saved[0], tmp_path)
+    weights = load_file(folder / "adapter_model.safetensors")
+    name = "base_model.model.model.vision_tower.vision_tower.vision_model.encoder.layers.9.self_attn.q_proj"
+    save_file({**weights, f"{name}.lora_A.weight": torch.zeros(4, 32)}, folder / "adapter_model.safetensors")
+    with pytest.raises(ValueError, match=r"no linear .*layers\.9"):
+        load_adapter(tiny_lavida(side=5), folder)
+
+
+def copy(source, target):
+    for path in source.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target

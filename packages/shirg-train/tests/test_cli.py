@@ -1,0 +1,97 @@
+"""`shirg train` from files to an adapter, and one line for whatever is wrong."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from shirg_core.cli.app import main
+from shirg_lavida.testing import write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_train.__main__ import run as run_as_module
+from shirg_train.adapter_files import load_adapter
+from shirg_train.metrics import read_metrics
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A checkpoint, data in LCS-558K's layout with one corrupt sample, and a recipe."""
+    root = tmp_path_factory.mktemp("train")
+    write_tiny_tokenizer(write_tiny_checkpoint(root / "model", side=5))
+    (root / "data").mkdir()
+    samples = []
+    for number in range(12):
+        if number != 3:
+            Image.new("RGB", (60 + number, 50), (20 * number, 0, 0)).save(root / "data" / f"{number}.png")
+        turns = [
+            {"from": "human", "value": "What colour?\n<image>"},
+            {"from": "gpt", "value": "dark" if number < 6 else "bright"},
+        ]
+        samples.append({"id": str(number), "image": f"{number}.png", "conversations": turns})
+    (root / "data" / "blip_laion_cc_sbu_558k.json").write_text(json.dumps(samples))
+    (root / "recipe.yaml").write_text(
+        f"""
+        kind: adapter
+        output: {root / "out"}
+        steps: 3
+        model: {{path: {root / "model"}, precision: fp32}}
+        data: {{path: {root / "data"}, held_out: 3, workers: 1}}
+        adapter: {{r: 2, alpha: 4}}
+        keep: [pooled, baseline, {{method: v2, budget: 0.5}}]
+        batch: {{size: 2, micro: 1}}
+        optim: {{lr: 1e-3, warmup_steps: 1}}
+        validation: {{every: 3, times: 2}}
+        log: {{progress: false}}
+        """
+    )
+    return root
+
+
+def test_a_run_from_files(files, capsys):
+    assert main(["train", str(files / "recipe.yaml"), "--set", "optim.lr=2e-3"]) == 0
+    assert capsys.readouterr().out.strip() == str(files / "out" / "adapter")
+    steps = read_metrics(files / "out" / "metrics.jsonl", "step")
+    assert [line["step"] for line in steps] == [1, 2, 3]
+    assert steps[0]["lr"] == pytest.approx(2e-3)
+    from shirg_lavida import load_lavida
+
+    load_adapter(load_lavida(files / "model"), files / "out" / "adapter")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["optin.lr=1"], "unknown recipe key 'optin'; known here: model, data"),
+        (["optim.lr=fast"], "optim.lr must be a number, got 'fast'"),
+        (["data.path=nowhere"], "no data at nowhere"),
+        (["model.path=nowhere"], "'nowhere' is neither a folder nor a hub id"),
+        (["kind=video"], "unknown kind 'video'; known: adapter, micro"),
+        (["keep=[v9]"], "keep[0]: unknown method 'v9'"),
+        (["batch.micro=7"], "batch.size=2 is not a multiple"),
+        (["data.held_out=0"], "no held-out samples"),
+        (["adapter.target=[mm_projector.5]"], "no linear 'mm_projector.5'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(files, tmp_path, capsys, changes, message):
+    options = [part for change in [f"output={tmp_path / 'out'}", *changes] for part in ("--set", change)]
+    assert main(["train", str(files / "recipe.yaml"), *options]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert message in shown
+
+
+def test_a_hub_id_while_offline_is_one_line(files, tmp_path, capsys, monkeypatch):
+    def offline(*_args, **_kwargs):
+        raise ConnectionError("offline mode is enabled")
+
+    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", offline)
+    options = ["--set", f"output={tmp_path / 'out'}", "--set", "model.path=someone/lavida"]
+    assert main(["train", str(files / "recipe.yaml"), *options]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "someone/lavida" in shown
+
+
+def test_as_a_module_with_what_launchers_add(files, capsys):
+    assert run_as_module(["--local_rank=0", str(files / "none.yaml")]) == 2
+    assert "no recipe" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""Mixed keep ratios: what is drawn, how often, and that it repeats."""
+
+from collections import Counter
+
+import pytest
+
+from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
+from shirg_train.recipe import RecipeError, build
+
+MIX = tuple(build(PolicyConfig, entry) for entry in ("pooled", 1024, 768, 512))
+
+
+def test_recipe_shorthands():
+    assert [policy.name for policy in MIX] == ["pooled", "v3-1024", "v3-768", "v3-512"]
+    assert build_policy(MIX[1], 0).selector == ShirgV3(1024)
+    assert build_policy(MIX[1], 0).views == "single"
+    assert (build_policy(MIX[0], 0).selector, build_policy(MIX[0], 0).views) == (None, "anyres")
+    assert build_policy(build(PolicyConfig, "baseline"), 0).views == "single384"
+    v2 = build(PolicyConfig, {"method": "v2", "budget": 0.3, "options": {"alpha": 0.5}})
+    assert build_policy(v2, 0) == build_policy(v2, 1)
+    assert build_policy(v2, 0).selector == ShirgV2(0.3, alpha=0.5)
+
+
+def test_draws_repeat_and_are_even():
+    names = [draw_policy(MIX, 7, step).name for step in range(2000)]
+    assert names == [draw_policy(MIX, 7, step).name for step in range(2000)]
+    assert names != [draw_policy(MIX, 8, step).name for step in range(2000)]
+    assert all(420 < count < 580 for count in Counter(names).values())
+
+
+def test_weights_count():
+    mix = (PolicyConfig("pooled", weight=3.0), PolicyConfig("full"))
+    counts = Counter(draw_policy(mix, 0, step).name for step in range(1000))
+    assert 700 < counts["pooled"] < 800
+
+
+def test_random_selections_differ_from_step_to_step():
+    policy = build(PolicyConfig, {"method": "random", "budget": 4})
+    assert draw_policy([policy], 0, 1) != draw_policy([policy], 0, 2)
+    fixed = build(PolicyConfig, {"method": "random", "budget": 4, "options": {"seed": 5}})
+    assert draw_policy([fixed], 0, 1) == draw_policy([fixed], 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("v4", "unknown method 'v4'.*v3"),
+        (0, "budget.*0"),
+        (1.5, "budget.*1.5"),
+        ({"method": "pooled", "budget": 5}, "takes neither"),
+        ({"method": "v3", "budget": 5, "views": "wide"}, "views.*'wide'"),
+        ({"method": "v3", "budget": 5, "options": {"alpha": 1}}, "does not take.*alpha"),
+        ({"method": "v3"}, "does not take"),
+        ({"method": "v3", "budget": 5, "weight": 0}, "weight"),
+    ],
+)
+def test_policies_that_make_no_sense_are_refused(entry, message):
+    with pytest.raises(RecipeError, match=message):
+        build(PolicyConfig, entry)

@@ -1,0 +1,114 @@
+"""Reading recipes: one clear error for whatever is wrong."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from shirg_train.recipe import RecipeError, build, plain, read_yaml
+from shirg_train.trainer.config import AdapterRecipe
+
+SHIPPED = Path(__file__).parent.parent / "recipes" / "lavida_lora.yaml"
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 0.1
+    sizes: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.rate < 0:
+            raise ValueError("rate must be ≥ 0")
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    kind: Literal["a", "b"] = "a"
+    limit: int | None = None
+    share: int | float = 1
+    inner: Inner = field(default_factory=Inner)
+    many: tuple[Inner, ...] = ()
+
+
+def test_everything_is_read():
+    raw = {"name": "x", "kind": "b", "limit": 3, "share": 0.5, "inner": {"rate": "1e-4"}, "many": [{"sizes": [1, 2]}]}
+    assert build(Outer, raw) == Outer("x", "b", 3, 0.5, Inner(1e-4), (Inner(sizes=(1, 2)),))
+    assert build(Outer, {"name": "x", "limit": None, "share": 768}).share == 768
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"name": "x", "innner": {}}, "unknown recipe key 'innner'; known here: name, kind"),
+        ({"name": "x", "inner": {"lr": 1}}, "unknown recipe key 'inner.lr'; known here: rate, sizes"),
+        ({"name": "x", "many": [{}, {"lr": 1}]}, r"unknown recipe key 'many\[1\].lr'"),
+        ({}, "must set name"),
+        ({"name": None}, "must set name"),
+        ({"name": 3}, "name must be a str, got 3"),
+        ({"name": "x", "kind": "c"}, "kind must be a or b, got 'c'"),
+        ({"name": "x", "limit": "many"}, "limit must be an integer, got 'many'"),
+        ({"name": "x", "limit": True}, "limit must be an integer, got True"),
+        ({"name": "x", "inner": {"rate": "fast"}}, "inner.rate must be a number, got 'fast'"),
+        ({"name": "x", "inner": {"rate": -1}}, "inner: rate must be ≥ 0"),
+        ({"name": "x", "inner": 5}, "inner must be a mapping, got 5"),
+        ({"name": "x", "inner": {"sizes": 5}}, "inner.sizes must be a list"),
+    ],
+)
+def test_what_is_wrong_is_named(raw, message):
+    with pytest.raises(RecipeError, match=message):
+        build(Outer, raw)
+
+
+def test_overrides(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("a: {b: 1}\nc: x\n")
+    assert read_yaml(path, ["a.b=[1, 2]", "d.e=null", "c=1e-4"]) == {"a": {"b": [1, 2]}, "c": "1e-4", "d": {"e": None}}
+    for wrong, message in (("a", "key=value"), ("c.d=1", "c is not a mapping"), ("c=[", "not YAML")):
+        with pytest.raises(RecipeError, match=message):
+            read_yaml(path, [wrong])
+
+
+def test_files_that_are_no_recipes(tmp_path):
+    path = tmp_path / "r.yaml"
+    with pytest.raises(RecipeError, match="no recipe"):
+        read_yaml(path)
+    path.write_text("- 1\n")
+    with pytest.raises(RecipeError, match="mapping"):
+        read_yaml(path)
+
+
+def test_the_shipped_recipe_is_the_proposals():
+    raw = read_yaml(SHIPPED, ["model.path=a/b", "data.path=lcs"])
+    recipe = build(AdapterRecipe, raw)
+    adapter, optim = recipe.adapter, recipe.optim
+    assert (adapter.r, adapter.alpha, adapter.dropout, adapter.bias) == (16, 32.0, 0.05, "lora_only")
+    assert adapter.target == ("mm_projector.0", "mm_projector.2")
+    assert (optim.lr, optim.weight_decay, optim.betas, optim.warmup_steps) == (1e-4, 0.0, (0.9, 0.999), 500)
+    assert (recipe.batch.size, recipe.epochs) == (16, 3.0)
+    assert [policy.name for policy in recipe.keep] == ["pooled", "v3-1024", "v3-768", "v3-512"]
+    assert recipe.escalation.ranks == (32, 64)
+    assert plain(recipe)["keep"][1]["budget"] == 1024
+
+
+def test_the_shipped_recipe_wants_a_model():
+    with pytest.raises(RecipeError, match=r"must set model\.path"):
+        build(AdapterRecipe, read_yaml(SHIPPED))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optim.lr_mm=2e-5", "train_projector"),
+        ("keep=[]", "at least one policy"),
+        ("engine.zero_stage=4", "zero_stage"),
+        ("engine.offload=true", "zero_stage"),
+        ("validation.every=0", "escalation needs"),
+        ("optim.betas=[0.9]", "two numbers"),
+    ],
+)
+def test_contradictions_are_named(change, message):
+    raw = read_yaml(SHIPPED, ["model.path=a/b", "data.path=lcs", change])
+    with pytest.raises(RecipeError, match=message):
+        build(AdapterRecipe, raw)

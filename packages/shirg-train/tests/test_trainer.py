@@ -1,0 +1,219 @@
+"""The trainer on one process: the same curve from the same seed, whatever happens in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from shirg_lavida.testing import tiny_lavida
+from shirg_train import checkpointing
+from shirg_train.adapter import released_names
+from shirg_train.adapter_files import load_adapter
+from shirg_train.checkpointing import CheckpointError, latest_checkpoint
+from shirg_train.metrics import read_metrics
+from shirg_train.recipe import RecipeError
+from shirg_train.trainer import loop
+from shirg_train.trainer.run import count_steps, run
+
+from .training_setup import ALONE, TinyStream, tiny_recipe, tiny_sources
+
+SETUP = Path(__file__).with_name("training_setup.py")
+GROWS = {"escalation": {"ranks": [4], "after": [0.3], "margin": -10.0}}
+"""A margin that no NLL stays below: the adapter grows at the first validation after 30 % of the steps."""
+
+
+class InterruptedRunError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def losses(output):
+    return [(line["step"], line["loss"], line["policy"]) for line in read_metrics(output / "metrics.jsonl", "step")]
+
+
+def state(output):
+    return load_file(latest_checkpoint(output / "checkpoints") / "state.safetensors")
+
+
+def assert_same_run(one, other):
+    assert losses(one) == losses(other)
+    for kind in ("validation", "event"):
+        lines = [read_metrics(output / "metrics.jsonl", kind) for output in (one, other)]
+        assert lines[0] == lines[1]
+    left, right = state(one), state(other)
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run of six steps, dropout and growth included."""
+    output = tmp_path_factory.mktemp("whole")
+    run(tiny_recipe(output, **GROWS), tiny_sources(), ALONE)
+    return output
+
+
+def test_same_seed_same_curve_other_seed_another(whole, tmp_path):
+    run(tiny_recipe(tmp_path / "same", **GROWS), tiny_sources(), ALONE)
+    assert_same_run(whole, tmp_path / "same")
+    run(tiny_recipe(tmp_path / "other", seed=1, **GROWS), tiny_sources(), ALONE)
+    assert losses(whole) != losses(tmp_path / "other")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, steps):
+    real, done = loop._train_step, []
+
+    def interrupted(*arguments):
+        if len(done) == steps:
+            raise InterruptedRunError
+        done.append(None)
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_train_step", interrupted)
+        with pytest.raises(InterruptedRunError):
+            run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
+    run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
+    assert_same_run(whole, tmp_path)
+
+
+def test_killed_processes_resume(whole, tmp_path):
+    command = [sys.executable, str(SETUP), str(tmp_path), repr(GROWS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        metrics = tmp_path / "metrics.jsonl"
+        while not metrics.exists() or metrics.read_text().count('"kind": "step"') < 3:
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert len(losses(tmp_path)) < 6
+    with torch.random.fork_rng():
+        run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
+    assert_same_run(whole, tmp_path)
+
+
+def test_growth_is_an_event_and_the_adapter_has_the_new_rank(whole):
+    (event,) = read_metrics(whole / "metrics.jsonl", "event")
+    assert (event["event"], event["step"], event["old_rank"], event["new_rank"]) == ("rank_escalation", 3, 2, 4)
+    config = json.loads((whole / "adapter" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+
+
+def test_validation_nll_falls(tmp_path):
+    recipe = tiny_recipe(tmp_path, steps=30, validation={"every": 15}, optim={"lr": 0.05, "warmup_steps": 2})
+    run(recipe, tiny_sources(), ALONE)
+    first, *_, last = read_metrics(tmp_path / "metrics.jsonl", "validation")[1:]
+    assert all(last["nll"][name] < first["nll"][name] - 0.5 for name in first["nll"])
+
+
+def test_the_result_is_an_adapter(whole):
+    here, theirs = tiny_lavida(side=5), tiny_lavida(side=5)
+    load_adapter(here, whole / "adapter")
+    PeftModel.from_pretrained(released_names(theirs), str(whole / "adapter"))
+    x = torch.randn(3, 25, 32)
+    assert torch.equal(here.projector(x), theirs.projector(x))
+    assert not torch.equal(here.projector(x), tiny_lavida(side=5).projector(x))
+    card = json.loads((whole / "adapter" / "shirg.json").read_text())
+    assert card["step"] == 6
+    # Recorded where training started or grew: 4 · (32 + 64) + 4 · (64 + 64) + 2 · 64.
+    assert card["parameters"]["trainable"] == 1024
+    (start,) = read_metrics(whole / "metrics.jsonl", "start")
+    assert start["parameters"]["trainable"] == 576
+
+
+@pytest.mark.parametrize("micro", [1, 2, 4])
+def test_micro_batches_do_not_change_the_step(tmp_path, micro):
+    adapter = {"r": 2, "alpha": 4, "dropout": 0.0}
+    run(tiny_recipe(tmp_path / "a", steps=3, adapter=adapter, batch={"size": 4, "micro": 4}), tiny_sources(), ALONE)
+    run(tiny_recipe(tmp_path / "b", steps=3, adapter=adapter, batch={"size": 4, "micro": micro}), tiny_sources(), ALONE)
+    for (_, one, _), (_, other, _) in zip(losses(tmp_path / "a"), losses(tmp_path / "b"), strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize("weighting", ["none", "inverse_t"])
+@pytest.mark.parametrize("attention", ["prefix", "full"])
+@pytest.mark.parametrize("complement", [False, True])
+def test_every_loss_trains(tmp_path, weighting, attention, complement):
+    loss = {"weighting": weighting, "attention": attention, "complement": complement, "extra_padding": 0}
+    run(tiny_recipe(tmp_path, steps=2, loss=loss, validation={"every": 0}), tiny_sources(), ALONE)
+    assert len(losses(tmp_path)) == 2
+
+
+def test_bfloat16_own_weights_and_tower(tmp_path):
+    recipe = tiny_recipe(
+        tmp_path,
+        steps=3,
+        model={"path": "tiny", "precision": "bf16"},
+        adapter={"r": 2, "alpha": 4, "train_projector": True, "tower_blocks": [1]},
+        optim={"lr": 0.01, "lr_mm": 0.001, "warmup_steps": 1},
+    )
+    run(recipe, tiny_sources(), ALONE)
+    saved = state(tmp_path)
+    fresh = tiny_lavida(side=5).to(torch.bfloat16)
+    own = saved["parameter/projector.0.base_layer.weight"]
+    assert own.dtype == torch.float32
+    change = (own - fresh.projector[0].weight.float()).abs().max()
+    assert 0 < change < 0.01
+    assert saved["parameter/tower.siglip.encoder.layers.1.self_attn.q_proj.lora_B.default.weight"].any()
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    real, calls = checkpointing.save_file, []
+
+    def full(*arguments):
+        calls.append(None)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpointing, "save_file", full)
+        with pytest.raises(CheckpointError, match=r"No space left.*intact.*step-00000002"):
+            run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
+    run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
+    assert [step for step, *_ in losses(tmp_path)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_run_stays_finished(whole):
+    before = (whole / "metrics.jsonl").read_bytes()
+    assert run(tiny_recipe(whole, **GROWS), tiny_sources(), ALONE) == whole / "adapter"
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optim": {"lr": 0.5, "warmup_steps": 2}}, r"holds a run with optim: .*0\.01.*0\.5"),
+        ({"resume": "never"}, "resume is 'never'"),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused(whole, change, message):
+    with pytest.raises(RecipeError, match=message):
+        run(tiny_recipe(whole, **{**GROWS, **change}), tiny_sources(), ALONE)
+
+
+def test_recipes_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"no linear 'mm_projector\.7'"):
+        run(tiny_recipe(tmp_path, adapter={"target": ["mm_projector.7"]}), tiny_sources(), ALONE)
+    with pytest.raises(RecipeError, match=r"batch.size=3.*1 ranks × batch.micro=2"):
+        run(tiny_recipe(tmp_path, batch={"size": 3, "micro": 2}), tiny_sources(), ALONE)
+    with pytest.raises(RecipeError, match="set steps"):
+        count_steps(tiny_recipe(tmp_path, steps=None), None)
+    assert count_steps(tiny_recipe(tmp_path, steps=None, epochs=3), 10) == 8
+
+
+def test_a_stream_that_ends_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(TinyStream, "__iter__", lambda _self: iter(()))
+    with pytest.raises(ValueError, match="the data ended at step 0 of 6"):
+        run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
