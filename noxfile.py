@@ -51,7 +51,7 @@ def tests(session: nox.Session, package: str) -> None:
 def bench(session: nox.Session) -> None:
     """Latency and memory benchmarks; fails when a tracked ratio regresses against the committed baseline."""
     _sync(session, "--package", "shirg-bench", "--group", "test")
-    session.run("pytest", "packages/shirg-bench/benchmarks", "--benchmark-only", *session.posargs)
+    session.run("pytest", "packages/shirg-bench/benchmarks", "--benchmark-only", "-m", "not gpu", *session.posargs)
 
 
 @nox.session
@@ -59,3 +59,4 @@ def gpu(session: nox.Session) -> None:
     """Parity, graph-capture and synchronisation checks that need a CUDA device, then the kernel benchmark."""
     _sync(session, "--package", "shirg-bench", "--group", "test")
     session.run("pytest", "packages/shirg-core/tests", "-m", "gpu", *session.posargs)
+    session.run("pytest", "packages/shirg-bench/benchmarks/bench_kernels.py", "-m", "gpu", *session.posargs)

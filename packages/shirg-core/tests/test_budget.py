@@ -1,5 +1,6 @@
 """From a budget to K."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +60,13 @@ def test_less_than_pinned_names_both_numbers():
     with pytest.raises(ValueError, match=r"8.*9"):
         kept_tokens(8, layout)
     assert kept_tokens(9, layout) == 9
+
+
+def test_budgets_may_come_out_of_numpy():
+    layout = ViewLayout.single(4, 4)
+    for budget, k in ((np.int64(7), 7), (np.uint8(7), 7), (np.float32(0.25), 4), (np.float64(0.25), 4)):
+        assert kept_tokens(budget, layout) == k
+        assert type(kept_tokens(budget, layout)) is int
+    for budget in (np.int64(0), np.float32(1.0), np.bool_(True), True):
+        with pytest.raises(ValueError, match="integer ≥ 1 or a fraction"):
+            check_budget(budget)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -169,3 +170,9 @@ def test_failing_write_leaves_nothing(page, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("shirg_core.cli.output._write_text", full)
     assert "No space left" in refused(capsys, "select", page, "--json", tmp_path / "o.json")
     assert [path.name for path in tmp_path.iterdir()] == ["page.png"]
+
+
+def test_output_over_a_special_file_is_refused(page, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a regular file" in refused(capsys, "select", page, "--json", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()

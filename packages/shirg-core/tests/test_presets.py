@@ -368,3 +368,11 @@ def test_a_fractional_budget_counts_selectable_tokens(method, knobs):
     layout = ViewLayout(views=(View(4, 5, valid=valid), View(2, 2)))
     selection = method(0.3, **knobs)(make_features("normal", 1, 24, 4, 1), layout)
     assert selection.indices.shape[1] == round(0.3 * 16)
+
+
+def test_a_selection_compares_by_identity():
+    layout = ViewLayout.single(3, 3)
+    selection = shirg_v3(2)(torch.randn(1, 9, 4), layout)
+    again = shirg_v3(2)(torch.randn(1, 9, 4), layout)
+    assert selection == selection
+    assert selection != again

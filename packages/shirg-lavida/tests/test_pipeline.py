@@ -6,8 +6,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from shirg_core import shirg_v2, shirg_v3
+from shirg_core.cli.methods import METHODS
 from shirg_lavida import LavidaPipeline
 from shirg_lavida.chat import ChatStyle, prompt_ids
+from shirg_lavida.cli.methods import with_method
 from shirg_lavida.pairing import pair_up
 from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
@@ -128,6 +130,14 @@ def test_options_reach_the_sampler(pipe):
     assert uncached.kv_bytes == 0
     draft = torch.tensor([pipe.tokenizer("so").input_ids])
     assert ask(pipe, picture(), "What?", draft_ids=draft, verify_cache=True).ids[:2].tolist() == draft[0].tolist()
+
+
+@pytest.mark.parametrize("method", ["pooled", "full", *METHODS])
+@pytest.mark.parametrize("views", ["anyres", "single", "single384", "pooled_base"])
+def test_no_selector_and_no_view_changes_the_cache(pipe, method, views):
+    chosen = with_method(pipe, method, 40 if views == "pooled_base" else 12, views, None)
+    answer = ask(chosen, picture(), "What?", verify_cache=True)
+    assert torch.equal(answer.ids, ask(chosen, picture(), "What?", cache=False).ids)
 
 
 def test_text_stops_at_the_end(pipe):

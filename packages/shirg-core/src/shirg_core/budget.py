@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import TypeAlias
 
 from shirg_core.layout import ViewLayout
@@ -15,10 +16,16 @@ def check_budget(budget: Budget) -> None:
     Raises:
         ValueError: neither an integer ≥ 1 nor a fraction in (0, 1).
     """
-    is_count = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
-    is_share = isinstance(budget, float) and 0.0 < budget < 1.0
-    if not (is_count or is_share):
-        raise ValueError(f"budget must be an integer ≥ 1 or a fraction in (0, 1), got {budget!r}")
+    _number(budget)
+
+
+def _number(budget: object) -> int | float:
+    """The budget in Python's own types: counts and shares often come out of NumPy."""
+    if not isinstance(budget, bool) and isinstance(budget, Integral) and int(budget) >= 1:
+        return int(budget)
+    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < float(budget) < 1:
+        return float(budget)
+    raise ValueError(f"budget must be an integer ≥ 1 or a fraction in (0, 1), got {budget!r}")
 
 
 def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
@@ -27,8 +34,8 @@ def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
     Raises:
         ValueError: a malformed budget, or K above the layout's selectable tokens or below its pinned ones.
     """
-    check_budget(budget)
-    k = budget if isinstance(budget, int) else max(1, round(budget * layout.n_selectable))
+    number = _number(budget)
+    k = number if isinstance(number, int) else max(1, round(number * layout.n_selectable))
     if k > layout.n_selectable:
         raise ValueError(f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout")
     if k < layout.n_pinned:

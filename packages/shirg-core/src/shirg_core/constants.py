@@ -19,7 +19,12 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     on the first call only. `torch.compile` does not trace the function but takes its result as a constant, guarded by
     the arguments. The results are shared: callers must not write to them.
     """
-    cached = lru_cache(maxsize=256)(build)
+
+    @lru_cache(maxsize=256)
+    def cached(*args: P.args, **kwargs: P.kwargs) -> R:
+        # Built on the CPU whatever the default device, then moved by `build` itself: parts must not end up apart.
+        with torch.device("cpu"):
+            return build(*args, **kwargs)
 
     # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
     def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:

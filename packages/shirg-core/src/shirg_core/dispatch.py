@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, cast
 
+import torch
 from torch import Tensor
 
 from shirg_core import reference
@@ -13,7 +15,7 @@ from shirg_core.selection import Selection
 if TYPE_CHECKING:
     from shirg_core.presets import ShirgV2, ShirgV3
 
-IMPLEMENTATIONS = ("auto", "reference")
+IMPLEMENTATIONS = ("auto", "reference", "triton")
 
 
 class Backend(Protocol):
@@ -40,12 +42,27 @@ class Backend(Protocol):
         ...
 
 
-def backend(impl: str, features: Tensor) -> Backend:  # noqa: ARG001 (the device decides once there is a choice)
+def backend(impl: str, features: Tensor) -> Backend:
     """The backend for a call on `features`.
+
+    `auto` takes the kernels for CUDA tensors where Triton is installed and the call is not being compiled (a compiler
+    sees through the reference, and fuses it its own way); the reference elsewhere.
 
     Raises:
         ValueError: an unknown name.
+        ImportError: `triton` was asked for by name and is not installed.
+        RuntimeError: `triton` was asked for by name and cannot run on the tensor's device.
     """
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl must be one of {', '.join(IMPLEMENTATIONS)}, got {impl!r}")
-    return cast("Backend", reference)
+    if impl == "reference" or (impl == "auto" and not _prefers_kernels(features)):
+        return cast("Backend", reference)
+    # Here and not above: importing Triton costs time, and not every platform has it.
+    from shirg_core import kernels
+
+    kernels.check_device(features)
+    return cast("Backend", kernels)
+
+
+def _prefers_kernels(features: Tensor) -> bool:
+    return features.is_cuda and not torch.compiler.is_compiling() and find_spec("triton") is not None

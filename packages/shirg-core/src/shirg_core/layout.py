@@ -8,8 +8,10 @@ different views comparable and drawable.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -45,21 +47,31 @@ class View:
     valid: BoolGrid | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.h, int) and isinstance(self.w, int)) or self.h < 1 or self.w < 1:
+        sides: tuple[object, object] = (self.h, self.w)
+        if not all(not isinstance(side, bool) and isinstance(side, Integral) and int(side) >= 1 for side in sides):
             raise ValueError(f"a view needs a grid of at least 1 × 1 tokens (integers), got h={self.h!r}, w={self.w!r}")
+        # Sizes often come out of NumPy; a compiled graph wants Python's integers.
+        object.__setattr__(self, "h", int(self.h))
+        object.__setattr__(self, "w", int(self.w))
         box = tuple(float(c) for c in self.box)
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-            raise ValueError(f"box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")
+        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]) or not all(map(math.isfinite, box)):
+            raise ValueError(f"box must be finite (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")
         object.__setattr__(self, "box", box)
         if self.valid is not None:
             object.__setattr__(self, "valid", self._flat_valid(self.valid))
 
     def _flat_valid(self, valid: BoolGrid) -> tuple[bool, ...] | None:
         """`valid` as `h·w` booleans in raster order; None when nothing is padding."""
-        mask = torch.as_tensor(valid)
-        if tuple(mask.shape) not in {(self.h, self.w), (self.h * self.w,)}:
-            raise ValueError(f"valid must have shape [{self.h}, {self.w}], got {list(mask.shape)}")
-        flat = tuple(bool(v) for v in mask.reshape(-1).tolist())
+        rows = [
+            list(row) if isinstance(row, Iterable) else [row]
+            for row in (valid.tolist() if isinstance(valid, Tensor) else valid)
+        ]
+        lengths = [len(row) for row in rows]
+        if lengths not in ([self.w] * self.h, [1] * (self.h * self.w)):
+            raise ValueError(
+                f"valid must have shape [{self.h}, {self.w}], got {len(rows)} rows of {sorted(set(lengths))}"
+            )
+        flat = tuple(bool(v) for row in rows for v in row)
         return None if all(flat) else flat
 
     @property
@@ -135,6 +147,10 @@ class ViewLayout:
         if self.n_selectable == 0:
             raise ValueError("every token of the layout is padding; at least one must be valid")
         _INTERNED.setdefault(views, self)
+
+    def __reduce__(self) -> tuple[type[ViewLayout], tuple[tuple[View, ...]]]:
+        """Copies and unpickled layouts are the one object, too."""
+        return ViewLayout, (self.views,)
 
     @classmethod
     def single(cls, h: int, w: int) -> ViewLayout:

@@ -11,7 +11,7 @@ from torch import Tensor
 from shirg_core.layout import ViewLayout
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """Which of N tokens were kept, per image.
 

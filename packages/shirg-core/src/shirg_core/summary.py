@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 
 
+@without_autocast
 def summarise(features: Tensor, indices: Tensor, layout: ViewLayout, weights: Tensor | None = None) -> Tensor | None:
     """Average the dropped tokens.
 

@@ -30,6 +30,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 from shirg_core.reference import assemble, find_regions, without_padding
 from shirg_core.scores import minmax, snap
 from shirg_core.selection import Selection
@@ -77,6 +78,7 @@ class ConditionalDPP:
         return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
 
 
+@without_autocast
 def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None, layout: ViewLayout) -> Tensor:
     """r̃ `[B, N]`: mean cosine with the text tokens, min–max normalised; 1 where it is constant."""
     directions = F.normalize(text.float(), dim=-1)
@@ -88,6 +90,7 @@ def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None,
     return torch.where(weight.amax(1, keepdim=True) > 0, weight, 1.0)
 
 
+@without_autocast
 def greedy_map(kernel: Tensor, k: int, pinned: Tensor) -> Tensor:
     """Greedy maximisation of the determinant.
 

@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 from shirg_core.scores.combine import SCORE_GRID
 
 
+@without_autocast
 def cosine_matrix(tokens: Tensor) -> Tensor:
     """`tokens [n, D]` of one image → `[n, n]` float32 cosines on the 2⁻¹⁶ grid.
 

@@ -27,6 +27,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import loose_index, merge_groups, own_groups
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 from shirg_core.reference import without_padding
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
@@ -74,6 +75,7 @@ class _State(NamedTuple):
     place: Tensor
 
 
+@without_autocast
 def merge_until(tokens: Tensor, k: int) -> Tensor:
     """`tokens [n, D]` of one image → `[n]` int64, the first token of the group that each token ends up in."""
     here = torch.arange(tokens.shape[0], device=tokens.device)

@@ -26,6 +26,9 @@ def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> N
     for path in outputs:
         if path.is_dir():
             raise BadInput(f"cannot write {path}: it is a folder")
+        if path.exists() and not path.is_file():
+            # Renaming over /dev/null would replace the device itself.
+            raise BadInput(f"cannot write {path}: it is not a regular file")
         if not path.parent.is_dir():
             raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
         if not os.access(path.parent, os.W_OK):

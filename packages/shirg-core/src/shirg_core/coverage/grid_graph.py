@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def _area_sizes(edges: list[list[int]], valid: list[bool]) -> dict[int, int]:
     return sizes
 
 
+@without_autocast
 def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
     """Cosine along every edge of `grid_graph`, in its order, in float32.
 

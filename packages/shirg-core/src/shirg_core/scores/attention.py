@@ -34,11 +34,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
 
 QUERY_BLOCK = 256
 TILE = 64
 
 
+@without_autocast
 def attention_deviation(features: Tensor, layout: ViewLayout, *, temperature: float = 0.1) -> Tensor:
     """`n·A − 1`: by what share each token receives more or less attention than the average token, in float32.
 
@@ -54,6 +56,7 @@ def attention_deviation(features: Tensor, layout: ViewLayout, *, temperature: fl
     return _scatter_valid([_deviation(x, temperature) for x in _selectable(features, keep)], layout, keep)
 
 
+@without_autocast
 def attention_received(
     features: Tensor, layout: ViewLayout, *, temperature: float = 0.1, queries: int | None = None
 ) -> Tensor:
@@ -81,6 +84,7 @@ def received_from_deviation(deviation: Tensor, layout: ViewLayout) -> Tensor:
     return received * layout.valid_mask(deviation.device) if layout.has_padding else received
 
 
+@without_autocast
 def mean_attention_received(features: Tensor, layout: ViewLayout, *, temperature: float = 0.1) -> Tensor:
     """Attention each token receives from the mean direction of all tokens: linear time, an approximation of A.
 

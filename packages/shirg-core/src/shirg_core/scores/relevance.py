@@ -15,9 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shirg_core.precision import without_autocast
+
 TILE = 16
 
 
+@without_autocast
 def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
     """Largest cosine of each visual token with any text token, in float32.
 

@@ -1,0 +1,56 @@
+"""Clusters: every level of the Borůvka rounds that an image may need, and how many clusters it may have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from shirg_core.coverage.grid_graph import grid_graph
+from shirg_core.coverage.limits import region_limit
+from shirg_core.kernels.boruvka_kernel import boruvka_kernel
+from shirg_core.kernels.geometry import Geometry
+from shirg_core.kernels.numerics import power_of_two
+from shirg_core.layout import ViewLayout
+
+FEWEST_TOKENS, MOST_TOKENS = 128, 4096
+
+
+class Levels(NamedTuple):
+    """Clusterings from one token each to the coarsest that may be needed, and how many clusters are allowed."""
+
+    levels: Tensor
+    counts: Tensor
+    most: int
+    room: int
+
+
+def cluster_levels(
+    right: Tensor, below: Tensor, geo: Geometry, layout: ViewLayout, budget: int, share: float
+) -> Levels:
+    """Launch the kernel.
+
+    Raises:
+        ValueError: K is smaller than the number of regions that the geometry forces (a connected area each).
+    """
+    graph = grid_graph(layout, right.device)
+    needed = layout.n_pinned + graph.loose_components
+    if needed > budget:
+        raise ValueError(
+            f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
+            f"and one for each of {graph.loose_components} other regions"
+        )
+    most, room = region_limit(layout, budget, share), budget - layout.n_pinned
+    rounds = graph.rounds(most, room)
+    (batch, n), n_views = right.shape, len(layout.views)
+    levels = torch.empty(batch, rounds + 1, n, dtype=torch.int32, device=right.device)
+    counts = torch.empty(batch, rounds + 1, n_views, dtype=torch.int32, device=right.device)
+    best = torch.empty(batch, n, dtype=torch.int64, device=right.device)
+    parents = torch.empty(2, batch, n, dtype=torch.int32, device=right.device)
+    block = max(FEWEST_TOKENS, power_of_two(max(v.n_tokens for v in layout.views), MOST_TOKENS))
+    boruvka_kernel[(n_views, batch)](
+        right, below, geo.tokens, geo.views, levels, counts, best, parents[0], parents[1], n, rounds,
+        BLOCK=block, num_warps=min(32, max(4, block // 128)), num_stages=1, enable_fp_fusion=False,
+    )  # fmt: skip
+    return Levels(levels, counts, most, room)

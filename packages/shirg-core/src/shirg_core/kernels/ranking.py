@@ -1,0 +1,128 @@
+"""From components to indices: what the ranking kernel is given, and what comes back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from shirg_core.kernels.boruvka import Levels
+from shirg_core.kernels.geometry import Geometry
+from shirg_core.kernels.numerics import power_of_two, unit_stride
+from shirg_core.kernels.rank_kernel import rank_kernel
+from shirg_core.layout import ViewLayout
+from shirg_core.scores.combine import SCORE_GRID
+
+FEWEST_TOKENS, MOST_TOKENS = 128, 4096
+
+
+class Component(NamedTuple):
+    """A weight and raw values `[B, N]`."""
+
+    weight: float
+    values: Tensor
+
+
+class Components(NamedTuple):
+    """The components of a score in the order in which the reference adds them; None = absent."""
+
+    attention: Component | None = None
+    view_a: Component | None = None
+    view_b: Component | None = None
+    image_a: Component | None = None
+    image_b: Component | None = None
+
+
+class Ranking(NamedTuple):
+    """`indices [B, K]` int64, `scores [B, N]`, `slot [B, N]` int32, `dropped_weight [B]`, `regions [B, N]` or None."""
+
+    indices: Tensor
+    scores: Tensor
+    slot: Tensor
+    dropped_weight: Tensor
+    regions: Tensor | None
+
+
+class AttentionParts(NamedTuple):
+    """Partial sums `[B, T, n]` of Q·A, or of n·A − 1 where `deviation` is given, and where the results `[B, N]` go."""
+
+    parts: Tensor
+    n_asking: int
+    attention: Tensor
+    deviation: Tensor | None
+
+
+def rank(
+    components: Components,
+    geo: Geometry,
+    layout: ViewLayout,
+    k: int,
+    *,
+    parts: AttentionParts | None = None,
+    cells: Tensor | None = None,
+    clusters: Levels | None = None,
+    weights: Tensor | None = None,
+    batch: int,
+) -> Ranking:
+    """Launch the kernel.
+
+    Args:
+        components: what the score is made of; `attention` and `image_*` per image, `view_*` (contiguous) per view.
+        geo: the layout's constants.
+        layout: geometry of the N tokens.
+        k: K.
+        parts: attention to finish first.
+        cells: `[N]` region of every token, or
+        clusters: levels to choose from, or neither: one region.
+        weights: `[B, N]` whose sum over the dropped tokens the summary needs.
+        batch: B.
+    """
+    n, device = layout.n_tokens, geo.tokens.device
+    out = Ranking(
+        torch.empty(batch, k, dtype=torch.int64, device=device),
+        torch.empty(batch, n, device=device),
+        torch.empty(batch, n, dtype=torch.int32, device=device),
+        torch.empty(batch, device=device),
+        None if clusters is None else torch.empty(batch, n, dtype=torch.int64, device=device),
+    )
+    n_views = len(layout.views)
+    best = torch.empty(batch, n, dtype=torch.int64, device=device)
+    keys, first, number = torch.empty(3, batch, n, dtype=torch.int32, device=device)
+    extents = torch.empty(batch, 2, n_views, 2, device=device)
+    block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
+    view_block = power_of_two(n_views, 8)
+    longest = max(v.n_tokens for v in layout.views)
+    bits, integer_keys = _key_bits(components)
+    slots = [c if c is None else unit_stride(c.values) for c in components]
+    strides = [0 if values is None else values.stride(0) for values in slots]
+    amounts = [0.0 if c is None else float(c.weight) for c in components]
+    # Where n·A − 1 is scaled in place of A, whether it varies is still judged by the size of n·A.
+    offset = 1.0 if parts is not None and parts.deviation is not None else 0.0
+    dense_weights = None if weights is None else unit_stride(weights)
+    rank_kernel[(batch,)](
+        *slots, *amounts, strides[0], strides[3], strides[4], offset,
+        *((None, None, None) if parts is None else (parts.parts, parts.deviation, parts.attention)), geo.position,
+        0 if parts is None else parts.parts.shape[1], 1 if parts is None else parts.n_asking,
+        layout.n_selectable, geo.tokens, geo.views, geo.view_ids, extents, n_views, longest,
+        cells, *((None, None, 0, 0, 0) if clusters is None else
+                 (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.room)),
+        dense_weights, 0 if dense_weights is None else dense_weights.stride(0),
+        out.scores, out.regions, out.slot, out.indices, out.dropped_weight, keys, best, first, number,
+        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, BITS=bits, BLOCK=block,
+        VIEW_BLOCK=view_block, TOKEN_BLOCK=max(FEWEST_TOKENS, power_of_two(longest, MOST_TOKENS // view_block)),
+        LEVEL_BLOCK=32,
+        num_warps=min(16, max(4, block // 256)), num_stages=1, enable_fp_fusion=False,
+    )  # fmt: skip
+    return out
+
+
+def _key_bits(components: Components) -> tuple[int, bool]:
+    """How many bits (even) hold any key, and whether the score's grid number itself is the key.
+
+    Grid numbers are short, which makes for few search turns; huge weights outgrow int32, and then the bits of the score
+    as a float, which rank alike because no score is negative, take their place.
+    """
+    highest = int(sum(c.weight for c in components if c is not None) * SCORE_GRID * (1 + 1e-5)) + 2
+    bits = highest.bit_length()
+    return (bits + bits % 2, True) if bits <= 28 else (32, False)
