@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -48,7 +50,7 @@ def test_v2_3645_to_1024(track, benchmark):
     run = lambda: _call(selector, V2_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
     benchmark.extra_info["peak_workspace_bytes"] = peak_workspace_bytes(run)
-    track("v2-3645-1024", run, lambda: _cosine(inputs["features"]), bar=0.25)
+    track("v2-3645-1024", run, lambda: _cosine(inputs["features"]), bar=0.25, bar_threads=2)
 
 
 def test_v3_2304_to_768(track, benchmark):
@@ -59,7 +61,7 @@ def test_v3_2304_to_768(track, benchmark):
     matrix = 4 * V3_LAYOUT.n_tokens**2
     result = 4 * (V3_BUDGET + 1) * WIDTH
     assert peak - result < 0.9 * matrix
-    track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5)
+    track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5, bar_threads=2)
 
 
 EXACT_K = sorted(set(BASELINES) - FIXED_COUNT)
@@ -76,8 +78,8 @@ def test_baseline_3645_to_1024(name, benchmark):
     run = lambda: _call(baseline, V2_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
     v2 = shirg_v2(budget=V2_BUDGET)
-    measured = interleaved_ratio(lambda: _call(v2, V2_LAYOUT, inputs), run, pairs=3, warmup=0)
-    benchmark.pedantic(run, rounds=2)
+    measured = interleaved_ratio(lambda: _call(v2, V2_LAYOUT, inputs), run, pairs=3, clock=time.thread_time)
+    benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(name=f"v2/{name}", **measured.as_dict())
     if name not in LIGHT:
         assert measured.ratio < 1, f"v2 against {name}: {measured}"
@@ -95,8 +97,8 @@ def test_baseline_2304_to_768(name, benchmark):
     run = lambda: _call(baseline, V3_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V3_BUDGET, V3_LAYOUT)
     v3 = shirg_v3(budget=V3_BUDGET)
-    measured = interleaved_ratio(lambda: v3(inputs["features"], V3_LAYOUT), run, pairs=3, warmup=0)
-    benchmark.pedantic(run, rounds=2)
+    measured = interleaved_ratio(lambda: v3(inputs["features"], V3_LAYOUT), run, pairs=3, clock=time.thread_time)
+    benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(name=f"v3/{name}", **measured.as_dict())
     if name in {"saint", "cdpruner"}:
         assert measured.ratio < 1, f"v3 against {name}: {measured}"

@@ -23,3 +23,9 @@ def test_runs_alternate_and_warmup_is_not_counted():
 def test_too_few_pairs():
     with pytest.raises(ValueError, match="pairs must be ≥ 2, got 1"):
         interleaved_ratio(lambda: None, lambda: None, pairs=1)
+
+
+def test_the_clock_can_be_any():
+    ticks = iter(range(100))
+    measured = interleaved_ratio(lambda: next(ticks), lambda: None, pairs=2, warmup=0, clock=lambda: float(next(ticks)))
+    assert measured.ratio == 2.0

@@ -38,3 +38,9 @@ def test_every_token_has_its_chance():
 def test_bad_seed():
     with pytest.raises(ValueError, match="seed must be an integer"):
         RandomTokens(4, seed=-1)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 0.5])
+def test_a_seed_the_generator_cannot_hold(seed):
+    with pytest.raises(ValueError, match="seed must be an integer in"):
+        RandomTokens(3, seed=seed)

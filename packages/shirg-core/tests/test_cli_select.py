@@ -176,3 +176,16 @@ def test_output_over_a_special_file_is_refused(page, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refused(capsys, "select", page, "--json", tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_output_names_that_cannot_be(page, tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("x" * 300, "loop"):
+        assert "cannot write" in refused(capsys, "select", page, "--json", tmp_path / name)
+
+
+def test_budget_beyond_the_layout_is_refused_by_methods_that_take_none(page, tmp_path, capsys):
+    picture = tmp_path / "o.png"
+    assert "K=2305" in refused(capsys, "select", page, "--method", "pooling", "--budget", "2305", "-o", picture)
+    assert "K=2305" in refused(capsys, "compare", page, "--methods", "pooling", "--budget", "2305", "-o", picture)
+    assert not picture.exists()

@@ -38,3 +38,10 @@ def test_folder_as_target_is_an_error(tmp_path):
     with pytest.raises(OSError, match="folder"), atomic_path(tmp_path / "folder") as temporary:
         temporary.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    target = tmp_path / ("x" * 250 + ".json")
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"

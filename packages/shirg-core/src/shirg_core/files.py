@@ -13,8 +13,9 @@ from pathlib import Path
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `target`; rename it to `target` when the block ends well, remove it otherwise.
 
-    The temporary file has the target's suffix, so that libraries which choose a format by suffix do the right thing. It
-    lies in the same folder because a rename is atomic only within one file system.
+    The temporary file's name is short, because the target's may be as long as names get. It has the target's suffix, so
+    that libraries which choose a format by suffix do the right thing, and lies in the same folder because a rename is
+    atomic only within one file system.
 
     Args:
         target: the file to create or replace; its folder must exist.
@@ -23,7 +24,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         OSError: the folder cannot be written to, or the target is a folder.
     """
     target = Path(target)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=".shirg-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:

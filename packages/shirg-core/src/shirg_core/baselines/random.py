@@ -31,7 +31,7 @@ class RandomTokens:
 
     Args:
         budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
-        seed: of the draw, ≥ 0; the same on every device.
+        seed: of the draw, in [0, 2⁶³); the same on every device.
     """
 
     budget: Budget
@@ -40,8 +40,8 @@ class RandomTokens:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed must be an integer ≥ 0, got {self.seed!r}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be an integer in [0, 2⁶³), got {self.seed!r}")
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""

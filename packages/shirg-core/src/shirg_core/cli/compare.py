@@ -33,11 +33,13 @@ def compare(
     from shirg_core.cli.timer import StageTimer
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
-    parse_budget(budget)
+    parsed = parse_budget(budget)
     check_outputs(image, output, json)
     timer = StageTimer()
     material = prepare(image, page, views, timer)
     results = run_methods(names, budget, seed, material)
+    # Before anything is written: methods that decide their count themselves did not look at it.
+    material.budget(parsed)
     if output is not None:
         from shirg_core.images.figure import Panel, comparison_figure, save_figure
 

@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from shirg_core.budget import kept_tokens
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import METHODS, accepted_options, build_selector, parse_budget
@@ -86,7 +85,7 @@ def as_json(
     return {
         "image": str(image),
         "page": page,
-        "budget": kept_tokens(parse_budget(budget), material.layout),
+        "budget": material.budget(parse_budget(budget)),
         "budget_asked": budget,
         "featurizer": "pixels",
         "n_tokens": material.layout.n_tokens,

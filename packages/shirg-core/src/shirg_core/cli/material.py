@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from shirg_core.budget import Budget, kept_tokens
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.timer import StageTimer
 from shirg_core.images import ImageError, ImageViews, anyres_views, load_image, pixel_features, single_view
@@ -27,6 +28,15 @@ class Material:
     layout: ViewLayout
     features: Tensor
     edges: Tensor
+
+    def budget(self, asked: Budget) -> int:
+        """K, also for methods that decide their count themselves and never look at it.
+
+        Raises:
+            BadInput: the layout cannot hold it.
+        """
+        with bad_input(ValueError):
+            return kept_tokens(asked, self.layout)
 
     def select(self, selector: Selector) -> Selection:
         """Apply a selector.

@@ -20,6 +20,12 @@ def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> N
     Raises:
         BadInput: with the offending path.
     """
+    # The questions themselves fail on a name that is too long (OSError) or a loop of links (RuntimeError, or OSError).
+    with bad_input(OSError, RuntimeError, prefix="cannot write the output: "):
+        _check_outputs(source, picture, summary)
+
+
+def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> None:
     if picture is not None and picture.suffix.lower() not in PICTURE_SUFFIXES:
         raise BadInput(f"cannot write {picture}: the picture must end in one of {', '.join(PICTURE_SUFFIXES)}")
     outputs = [path for path in (picture, summary) if path is not None]

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shirg_core.budget import kept_tokens
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import parse_budget
 from shirg_core.layout import ViewLayout
@@ -40,13 +39,17 @@ class Report:
 
     @classmethod
     def of(cls, method: str, budget: str, material: Material, selection: Selection) -> Report:
-        """Count what was kept of one image."""
+        """Count what was kept of one image.
+
+        Raises:
+            BadInput: a budget that the layout cannot hold.
+        """
         layout, kept, regions = material.layout, selection.mask[0], selection.regions[0]
         n_regions = int(regions.max()) + 1
         views = layout.view_ids()[kept].bincount(minlength=len(layout.views))
         return cls(
             method=method,
-            budget=kept_tokens(parse_budget(budget), layout),
+            budget=material.budget(parse_budget(budget)),
             budget_asked=budget,
             layout=layout,
             indices=selection.indices[0].tolist(),
