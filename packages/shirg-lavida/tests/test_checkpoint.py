@@ -8,6 +8,7 @@ from shirg_lavida import load_lavida, save_lavida
 from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys
 from shirg_lavida.testing import set_config, tiny_lavida, write_tiny_checkpoint
 
+TIED = "model.transformer.ff_out.weight"
 SMALL = {"side": 6, "patch_size": 4}
 
 
@@ -227,3 +228,24 @@ def test_unmerged_adapters_are_not_saved(tmp_path):
     model.register_parameter("adapter", torch.nn.Parameter(torch.zeros(1)))
     with pytest.raises(ValueError, match="adapter"):
         save_lavida(model, tmp_path / "ck")
+
+
+def test_weights_are_as_readable_as_any_new_file(tmp_path):
+    for options in ({}, {"max_shard_size": "60KB"}):
+        folder = tmp_path / f"ck{len(options)}"
+        save_lavida(tiny_lavida(0, **SMALL), folder, **options)
+        plain = tmp_path / "plain"
+        plain.touch()
+        modes = {path.stat().st_mode for path in folder.iterdir() if path.is_file()}
+        assert modes == {plain.stat().st_mode}
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_tied_output_that_is_stored_all_the_same(tmp_path, factor):
+    folder = write_tiny_checkpoint(tmp_path / "ck", weight_tying=True, **SMALL)
+    change_weights(folder, lambda w: w.update({TIED: w["model.transformer.wte.weight"] * factor}))
+    if factor == 1:
+        assert load_lavida(folder).backbone.ff_out is None
+    else:
+        with pytest.raises(ValueError, match=f"{TIED} differs"):
+            load_lavida(folder)

@@ -176,6 +176,9 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
         (["--budget", "157"], ["157", "156"]),
         (["--views", "double"], ["'double'", "pooled_base"]),
         (["--page", "2"], ["--page 2"]),
+        (["--seed", str(2**70)], ["--seed", str(2**70)]),
+        (["--step-ratio", "nan"], ["step_ratio", "nan"]),
+        (["--temperature", "inf"], ["temperature", "inf"]),
         (["--max-new-tokens", "5000"], ["5000", "4096"]),
         (["--block-length", "5"], ["block_length=5"]),
         (["--schedule", "sometimes"], ["'sometimes'", "shift"]),
@@ -232,3 +235,7 @@ def test_help_loads_no_model_library():
     code = "import sys, shirg_lavida.cli; print(sorted({'torch', 'transformers', 'rich'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "transformers"} & set(re.findall(r"\w+", loaded))
+
+
+def test_a_seed_out_of_range_is_refused_before_a_model_is_looked_for(page, capsys):
+    assert "--seed" in refused(capsys, page, "What?", "--model", "nowhere", "--seed", -1)

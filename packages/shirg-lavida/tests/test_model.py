@@ -1,3 +1,6 @@
+import inspect
+from typing import Required, get_type_hints
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,8 @@ from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
 from shirg_lavida import IMAGE_TOKEN_ID
+from shirg_lavida.sampler import sample
+from shirg_lavida.sampling_options import AnswerOptions, SamplingOptions
 from shirg_lavida.testing import tiny_lavida
 
 
@@ -108,3 +113,21 @@ def test_training_gradients_pass_from_the_loss_to_the_projector():
     prefix = model.embed_prompt(PROMPT, [picture()], selector=shirg_v3(budget=30))
     model.denoise_logits(prefix, torch.tensor([[254, 254]]), cache=False).sum().backward()
     assert model.projector[2].weight.grad.abs().sum() > 0
+
+
+def test_prompts_may_be_plain_numbers_and_images_must_be_a_list(model):
+    tensors = model.embed_prompt(PROMPT, [picture()])
+    assert torch.equal(model.embed_prompt(PROMPT.tolist(), [picture()]).embeddings, tensors.embeddings)
+    for images in (picture(), "page.png"):
+        with pytest.raises(ValueError, match="list of Pillow images"):
+            model.embed_prompt(PROMPT, images)
+
+
+def test_sampling_options_are_the_samplers_own_and_its_ids_are_not_among_them(model):
+    names = inspect.signature(sample).parameters.keys() - {"backbone", "prefix", "mask_id", "eos_id"}
+    assert get_type_hints(AnswerOptions).keys() == names
+    assert get_type_hints(AnswerOptions, include_extras=True)["answer_length"] == Required[int]
+    assert get_type_hints(SamplingOptions).keys() == names - {"answer_length", "timings"}
+    prefix = model.embed_prompt(PROMPT, [picture()])
+    with pytest.raises(TypeError, match="mask_id"):
+        model.sample(prefix, answer_length=4, mask_id=3)

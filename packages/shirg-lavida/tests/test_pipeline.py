@@ -99,9 +99,12 @@ def test_one_image_or_one_question_is_repeated(pipe):
         ([], ["x"], "got 0 and 1"),
         ("a", [], "got 1 and 0"),
         ([], "x", "got 0 and 1"),
+        (torch.zeros(3, 4, 4), "x", "a Pillow image or the path of one, got a Tensor"),
+        (["a", 7], "x", "got a int"),
+        ("a", ["x", 7], "a question in words, got a int"),
     ],
 )
-def test_lists_that_do_not_pair_up(images, questions, words):
+def test_what_does_not_pair_up(images, questions, words):
     with pytest.raises(ValueError, match=words):
         pair_up(images, questions)
 

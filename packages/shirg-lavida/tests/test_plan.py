@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from shirg_lavida.plan import block_size, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.schedule import SCHEDULES, transfer_plan
 from shirg_lavida.step import StepRule
 
-CPU = torch.device("cpu")
+HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
 
 
 @pytest.mark.parametrize(
@@ -28,24 +29,34 @@ def test_steps_of_a_block_of_three(steps, ratio, expected):
     assert steps_per_block(24, 8, steps, ratio) == expected
 
 
-@pytest.mark.parametrize(("steps", "ratio"), [(10, None), (0, None), (None, 0.1), (None, 0.0), (None, -1.0)])
+@pytest.mark.parametrize(
+    ("steps", "ratio"),
+    [(10, None), (0, None), (None, 0.1), (None, 0.0), (None, -1.0), (None, float("nan")), (None, float("inf"))],
+)
 def test_steps_that_make_no_sense(steps, ratio):
     with pytest.raises(ValueError, match="step"):
         steps_per_block(24, 8, steps, ratio)
 
 
 def test_draft_begins_every_row():
-    ids = start_ids(2, 5, 60, torch.tensor([[1, 60, 2]]), CPU)
+    ids = start_ids((2, 5), torch.tensor([[1, 60, 2]]), **HOME)
     assert ids.tolist() == [[1, 60, 2, 60, 60]] * 2
 
 
 @pytest.mark.parametrize(
     "draft",
-    [torch.zeros(1, 6, dtype=torch.int64), torch.zeros(3, 2, dtype=torch.int64), torch.zeros(1, 2), torch.zeros(2)],
+    [
+        torch.zeros(1, 6, dtype=torch.int64),
+        torch.zeros(3, 2, dtype=torch.int64),
+        torch.zeros(1, 2),
+        torch.zeros(2),
+        torch.tensor([[1, 64]]),
+        torch.tensor([[-1]]),
+    ],
 )
 def test_bad_drafts(draft):
     with pytest.raises(ValueError, match="draft"):
-        start_ids(2, 5, 60, draft, CPU)
+        start_ids((2, 5), draft, **HOME)
 
 
 def test_plan_counts_each_rows_masks_and_drops_empty_steps():
@@ -66,6 +77,8 @@ def test_window_reaches_back_to_masks_left_behind():
     [
         ({"remasking": "entrophy"}, "entrophy"),
         ({"temperature": -0.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature must be a finite number ≥ 0, got nan"),
+        ({"temperature": float("inf")}, "got inf"),
         ({"confidence_threshold": 0.0}, "confidence_threshold"),
         ({"confidence_threshold": 0.9, "remasking": "margin"}, "low_confidence"),
     ],
@@ -73,3 +86,35 @@ def test_window_reaches_back_to_masks_left_behind():
 def test_rules_that_cannot_be_followed(changes, message):
     with pytest.raises(ValueError, match=message):
         check_rule(StepRule(60, **changes))
+
+
+@pytest.mark.parametrize(("steps", "ratio"), [(None, 1e9), (None, 1e308), (3 * 10**9, None), (3 * 10**9, 2.0)])
+def test_no_more_steps_than_a_block_has_tokens(steps, ratio):
+    assert steps_per_block(24, 8, steps, ratio) == 8
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("masked", [0, 3, 8])
+def test_steps_beyond_the_blocks_length_are_empty_under_every_schedule(schedule, masked):
+    (bounded,), (whole,) = (transfer_plan([masked], steps, schedule=schedule) for steps in (8, 50))
+    assert whole == bounded + [0] * 42
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_narrow_ids_are_widened_before_they_are_compared(dtype):
+    ids = check_ids("answer_ids", torch.tensor([5, 100], dtype=dtype), 126464)
+    assert (ids.tolist(), ids.dtype) == ([5, 100], torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (torch.tensor([0, 9]), r"answer_ids must be in \[0, 9\), got 9"),
+        (torch.tensor([-200]), "got -200"),
+        (torch.tensor([1.0]), "integers, got torch.float32"),
+        (torch.tensor([True]), "integers, got torch.bool"),
+    ],
+)
+def test_ids_that_cannot_be_embedded(ids, message):
+    with pytest.raises(ValueError, match=message):
+        check_ids("answer_ids", ids, 9)

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
+from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
 from shirg_core.selection import Selection, gather_tokens
 from shirg_lavida.prefix import visual_prefix
@@ -168,9 +169,28 @@ def test_shirg_plugs_in(model, selector, views):
     assert entry.embeddings.shape == (41, 64)
 
 
-def test_text_aware_selector_without_text(model):
-    with pytest.raises(ValueError, match="text"):
-        run(model, [picture(40, 40)], selector=shirg_v2(budget=40))
+@pytest.mark.parametrize(
+    ("select_on", "cause"), [("projected", "no text token of its own"), ("tower", "select_on='tower' passes no text")]
+)
+def test_text_aware_selector_without_text_is_told_why(model, select_on, cause):
+    with pytest.raises(ValueError, match=f"needs `text`.*{cause}"):
+        run(model, [picture(40, 40)], selector=shirg_v2(budget=40), select_on=select_on)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (picture(40, 40), "list of Pillow images, got a Image"),
+        ("page.png", "list of Pillow images, got 'page.png'"),
+        (torch.zeros(3, 40, 40), "list of Pillow images, got a Tensor"),
+        (["page.png"], "number 0 is 'page.png'"),
+        ([picture(40, 40), torch.zeros(3, 40, 40)], "number 1 is a Tensor"),
+    ],
+    ids=["one image", "path", "tensor", "list of paths", "mixed"],
+)
+def test_images_come_as_a_list_of_pillow_images(model, images, message):
+    with pytest.raises(ValueError, match=message):
+        visual_prefix(model, images, VisionOptions(), [NO_TEXT])
 
 
 def test_pooler_projector_selects_after_it():
@@ -200,11 +220,14 @@ def test_no_images(model):
     ("options", "message"),
     [
         ({"select_on": "pixels"}, "projected, tower"),
+        ({"selector": "v3"}, "'v3' cannot choose tokens; expected one that is built"),
+        ({"selector": ShirgV3}, "ShirgV3'> cannot choose tokens"),
+        ({"selector": lambda budget: shirg_v3(budget)}, r"cannot choose tokens .*shirg_v3\(budget=512\)"),
         ({"select_on": "tower"}, "there is no selector"),
         ({"tower_attention": True}, "there is no selector"),
         ({"select_on": "tower", "selector": Spy(), "views": "pooled_base"}, "pools after"),
     ],
 )
-def test_options_that_contradict_each_other(options, message):
+def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         VisionOptions(**options)

@@ -1,6 +1,10 @@
+import copy
+
 import pytest
 import torch
 
+from shirg_core.layout import ViewLayout
+from shirg_core.selection import Selection
 from shirg_lavida.prefix_type import Prefix
 
 
@@ -44,3 +48,25 @@ def test_wrong_embeddings():
         Prefix.of(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="floating"):
         Prefix.of(torch.zeros(1, 3, 4, dtype=torch.int64))
+
+
+def test_a_deep_copy_shares_nothing_and_carries_everything():
+    positions, mask = torch.tensor([[0, 0, 5]]), torch.tensor([[False, True, True]])
+    zeros = torch.zeros(1, 4)
+    chosen = Selection(torch.tensor([[0, 2]]), zeros, zeros.long(), torch.ones(1, 2, 4))
+    layout = ViewLayout.single(2, 2)
+    prefix = Prefix.of(
+        torch.ones(1, 3, 4), positions=positions, mask=mask, visual_tokens=[2], selections=[chosen], layouts=[layout]
+    )
+    copied = copy.deepcopy([prefix, prefix])
+    assert copied[0] is copied[1]
+    assert type(copied[0]) is Prefix
+    prefix.embeddings.zero_()
+    positions.zero_()
+    mask.fill_(True)
+    chosen.indices.zero_()
+    assert torch.equal(copied[0].embeddings, torch.ones(1, 3, 4))
+    assert copied[0].positions.tolist() == [[0, 0, 5]]
+    assert copied[0].mask.tolist() == [[False, True, True]]
+    assert copied[0].selections[0].indices.tolist() == [[0, 2]]
+    assert (copied[0].visual_tokens, copied[0].layouts) == ((2,), (layout,))

@@ -4,7 +4,7 @@ import torch
 from shirg_core.layout import ViewLayout
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.prefix import ImagePrefix
-from shirg_lavida.prompt import check_images, join, split_rows
+from shirg_lavida.prompt import image_owners, join, split_rows
 
 LAYOUT = ViewLayout.single(2, 2)
 
@@ -56,6 +56,9 @@ def test_rows_from_any_shape():
     assert [r.tolist() for r in split_rows(ids, None, 9)] == [[1, 2, 3], [4, 5, 6]]
     assert [r.tolist() for r in split_rows(ids[0], None, 9)] == [[1, 2, 3]]
     assert [r.tolist() for r in split_rows([ids[0], ids[1, :2]], None, 9)] == [[1, 2, 3], [4, 5]]
+    assert [r.tolist() for r in split_rows([1, 2], None, 9)] == [[1, 2]]
+    assert [r.tolist() for r in split_rows([[1, IMAGE_TOKEN_ID], (3,)], None, 9)] == [[1, IMAGE_TOKEN_ID], [3]]
+    assert [r.tolist() for r in split_rows(torch.tensor([1, 2], dtype=torch.uint8), None, 126464)] == [[1, 2]]
     mask = torch.tensor([[0, 1, 1], [1, 1, 1]])
     assert [r.tolist() for r in split_rows(ids, mask, 9)] == [[2, 3], [4, 5, 6]]
 
@@ -73,6 +76,17 @@ def test_rows_from_any_shape():
         (torch.tensor([[1, 2]]), torch.tensor([[1]]), "attention_mask"),
         ([torch.tensor([1])], torch.tensor([[1]]), "a list"),
         (torch.tensor([[1, 2]]), torch.tensor([[0, 0]]), "at least one token"),
+        (torch.tensor([[1, 2]]), [[1, 1]], "attention_mask must be a tensor, got a list"),
+        ([[1], []], None, "at least one token"),
+        ([1, 2.5], None, "float32"),
+        ([True], None, "bool"),
+        ([1, 9], None, "id 9"),
+        ([[[1]]], None, "1-dimensional"),
+        ([1, [2]], None, "one list or tensor of ids per prompt"),
+        ([2**70], None, "one list or tensor of ids per prompt"),
+        (["a"], None, "one list or tensor of ids per prompt"),
+        ("a prompt", None, "got a str"),
+        (7, None, "got a int"),
     ],
 )
 def test_wrong_ids(ids, mask, message):
@@ -82,6 +96,6 @@ def test_wrong_ids(ids, mask, message):
 
 def test_one_image_per_image_token():
     rows = [torch.tensor([IMAGE_TOKEN_ID, 1, IMAGE_TOKEN_ID]), torch.tensor([1]), torch.tensor([IMAGE_TOKEN_ID])]
-    assert check_images(rows, 3) == [0, 0, 2]
+    assert image_owners(rows, 3) == [0, 0, 2]
     with pytest.raises(ValueError, match=r"3 image token.* 2 image"):
-        check_images(rows, 2)
+        image_owners(rows, 2)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from shirg_lavida.remasking import choose, confidence
+from shirg_lavida.remasking import confidence, predict
 
 
 def exact(logits, chosen, remasking):
@@ -63,7 +63,7 @@ def test_a_banned_token_carries_no_probability():
 def test_temperature_samples_the_tempered_softmax():
     logits = torch.tensor([1.0, 0.0, -1.0])
     uniform = torch.rand(40_000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    drawn = choose(logits.expand(40_000, 3), 0.5, uniform).bincount(minlength=3) / 40_000
+    drawn = predict(logits.expand(40_000, 3), 0.5, uniform).bincount(minlength=3) / 40_000
     torch.testing.assert_close(drawn, (logits / 0.5).softmax(dim=-1), atol=0.01, rtol=0)
 
 
@@ -71,4 +71,4 @@ def test_bad_input():
     with pytest.raises(ValueError, match="entrophy"):
         confidence(torch.zeros(1, 3), torch.zeros(1, dtype=torch.long), "entrophy")
     with pytest.raises(ValueError, match="uniform draws"):
-        choose(torch.zeros(1, 3), 0.5)
+        predict(torch.zeros(1, 3), 0.5)

@@ -10,7 +10,7 @@ from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.sampler import denoise_logits, sample
 from shirg_lavida.step import StepRule, settle
 
-from .language_models import EOS, MASK, answer, backbone, prefix
+from .language_models import EOS, MASK, VOCAB, answer, backbone, prefix
 
 IDS = {"mask_id": MASK, "eos_id": EOS}
 
@@ -104,7 +104,7 @@ def test_predicted_masks_stay_unless_banned():
 class Stubborn:
     """Surest of all that answer token 1 is the mask, for four steps; else token 5, the surer the earlier."""
 
-    n_layers, max_sequence_length = 1, 100
+    n_layers, max_sequence_length, vocab_size = 1, 100, MASK + 1
 
     def __init__(self):
         self.calls = 0
@@ -244,6 +244,9 @@ def test_a_static_step_reads_and_writes_fixed_storage():
         ({"answer_length": 8, "schedule": "sigmoid"}, "'sigmoid'"),
         ({"answer_length": 8, "remasking": "none"}, "'none'"),
         ({"answer_length": 8, "draft_ids": torch.zeros(1, 9, dtype=torch.int64)}, "longer than"),
+        ({"answer_length": 8, "draft_ids": torch.tensor([[VOCAB]])}, f"draft_ids .* got {VOCAB}"),
+        ({"answer_length": 8, "temperature": float("nan")}, "temperature"),
+        ({"answer_length": 8, "shift": float("inf")}, "shift"),
     ],
 )
 def test_bad_input(options, message):
@@ -254,3 +257,42 @@ def test_bad_input(options, message):
 def test_answer_and_prefix_batches_must_agree():
     with pytest.raises(ValueError, match=r"\[2, L\], got \[1, 8\]"):
         denoise_logits(backbone(), prefix(2), answer(1))
+
+
+def test_a_huge_step_ratio_takes_a_step_per_token_and_no_longer():
+    many, one = (sample(backbone(), prefix(), **IDS, answer_length=8, step_ratio=r) for r in (1e9, 1.0))
+    assert many.nfe == one.nfe
+    assert torch.equal(many.ids, one.ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (torch.tensor([[VOCAB]]), rf"answer_ids must be in \[0, {VOCAB}\), got {VOCAB}"),
+        (torch.tensor([[-200]]), "got -200"),
+        (torch.zeros(1, 2), "float32"),
+    ],
+)
+def test_answers_that_cannot_be_embedded(ids, message):
+    with pytest.raises(ValueError, match=message):
+        denoise_logits(backbone(), prefix(), ids)
+
+
+def test_any_integers_are_ids():
+    model, x, ids = backbone(), prefix(), answer()
+    assert torch.equal(denoise_logits(model, x, ids.to(torch.uint8)), denoise_logits(model, x, ids))
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [(prefix()[..., :-1], r"\[B, P, 32\].*\[1, 20, 31\]"), (prefix().double(), "float32.*float64")],
+    ids=["width", "dtype"],
+)
+def test_a_prefix_that_does_not_fit_the_model_is_refused_with_and_without_cache(wrong, message, cache):
+    for call in (
+        lambda: denoise_logits(backbone(), wrong, answer(), cache=cache),
+        lambda: sample(backbone(), wrong, **IDS, answer_length=8, cache=cache),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -9,7 +9,7 @@ from shirg_lavida.schedule import SCHEDULES, transfer_plan
     st.integers(0, 70),
     st.integers(1, 70),
     st.sampled_from(SCHEDULES),
-    st.sampled_from([1 / 3, 1.0, 3.0]),
+    st.sampled_from([1e-3, 0.1, 1 / 3, 1.0, 3.0, 100.0]),
 )
 def test_a_plan_settles_every_token_and_wastes_no_step(masked, steps, schedule, shift):
     (plan,) = transfer_plan([masked], steps, schedule=schedule, shift=shift)
@@ -53,7 +53,11 @@ def test_rows_are_planned_alone():
     [
         ({"steps": 0}, "at least one step"),
         ({"steps": 2, "schedule": "quadratic"}, "'quadratic'"),
-        ({"steps": 2, "shift": 0.0}, "shift must be > 0"),
+        ({"steps": 2, "shift": 0.0}, "shift must be a finite number > 0, got 0.0"),
+        ({"steps": 2, "shift": float("nan")}, "got nan"),
+        ({"steps": 2, "shift": float("inf")}, "got inf"),
+        ({"steps": 2, "schedule": "shift", "shift": 1e300}, "float32 can work with, got 1e[+]300"),
+        ({"steps": 2, "schedule": "shift", "shift": 1e-9}, "float32 can work with, got 1e-09"),
     ],
 )
 def test_bad_input(arguments, message):

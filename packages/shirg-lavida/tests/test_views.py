@@ -109,3 +109,18 @@ def test_normalisation_rounds_as_numpy_does():
     unit = (np.arange(256).astype(np.float64) * (1 / 255)).astype(np.float32)
     expected = (unit - np.float32(0.5)) / np.float32(0.5)
     assert torch.equal(normalize(to_unit(levels)), torch.from_numpy(expected))
+
+
+def test_modes_that_plain_conversion_spoils_are_read_as_files_are():
+    plan = plan_views(REAL, (2, 2), "single384", selecting=False)
+    grey = Image.fromarray(np.full((2, 2), 0x8080, dtype=np.uint16))
+    assert cut_views(grey, plan).unique().tolist() == [128]
+    assert cut_views(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), plan).unique().tolist() == [255]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_plain_images_are_converted_as_released(mode):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).convert(mode)
+    released = image.convert("RGB").resize((384, 384), Image.Resampling.BICUBIC)
+    (view,) = cut_views(image, plan_views(REAL, (40, 30), "single384", selecting=False))
+    assert torch.equal(view.permute(1, 2, 0), torch.from_numpy(np.array(released)))

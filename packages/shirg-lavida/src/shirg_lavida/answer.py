@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from torch import Tensor
 
@@ -60,7 +59,7 @@ def split_answers(
             timings_ms=timings_ms,
             step_ms=result.step_ms,
             selection=prefix.selections[b],
-            layout=cast("ViewLayout", prefix.layouts[b]),
+            layout=prefix.layouts[b],
         )
         for b, text in enumerate(texts)
     ]

@@ -27,6 +27,8 @@ from shirg_lavida.cache import LayerCache, PrefixCache
 __all__ = ["LladaBackbone", "LladaConfig"]
 
 UPSTREAM_PREFIX = "model.transformer."
+TIED_KEYS = (f"{UPSTREAM_PREFIX}ff_out.weight", f"{UPSTREAM_PREFIX}wte.weight")
+"""Upstream's output and embedding, which are one weight under `weight_tying`."""
 
 
 class RmsNorm(nn.Module):
@@ -91,6 +93,11 @@ class LladaBackbone(nn.Module):
     def n_layers(self) -> int:
         """Blocks."""
         return self.config.n_layers
+
+    @property
+    def vocab_size(self) -> int:
+        """V; ids are below it."""
+        return self.config.vocab_size
 
     @property
     def max_sequence_length(self) -> int:

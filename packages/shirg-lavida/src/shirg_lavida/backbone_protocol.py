@@ -30,6 +30,11 @@ class DiffusionBackbone(Protocol):
         ...
 
     @property
+    def vocab_size(self) -> int:
+        """V; ids are below it."""
+        ...
+
+    @property
     def max_sequence_length(self) -> int:
         """Largest allowed position + 1."""
         ...

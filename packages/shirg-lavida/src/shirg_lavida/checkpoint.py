@@ -9,6 +9,7 @@ its `config.json` from there.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from accelerate import init_empty_weights  # type: ignore[import-untyped]
 from huggingface_hub import save_torch_state_dict
 
-from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.backbone import TIED_KEYS, LladaBackbone
 from shirg_lavida.config import LavidaConfig, check_lavida
 from shirg_lavida.locate import PathOrId, locate
 from shirg_lavida.model import LavidaModel
@@ -27,6 +28,7 @@ from shirg_lavida.weights import (
     FLOAT_DTYPES,
     Stored,
     check_match,
+    drop_tied,
     read_json,
     read_weights,
     set_parameter,
@@ -79,6 +81,8 @@ def load_lavida(
     with init_empty_weights(include_buffers=False):
         model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision))
     names = checkpoint_keys(model)
+    if model.config.llada.weight_tying:
+        stored = drop_tied(stored, *TIED_KEYS)
     check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
     devices = part_devices(model, device_map or {"": device or "cpu"}, dtype)
     for key, weight in read_weights(stored):
@@ -112,6 +116,9 @@ def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "
         save_torch_state_dict(state, fresh, max_shard_size=max_shard_size)
         raw = {**model.config.raw, "mm_vision_tower": TOWER_FOLDER}
         (fresh / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+        # safetensors writes for the owner's eyes only; a checkpoint is as readable as any new file.
+        for weights in fresh.glob("*.safetensors"):
+            shutil.copymode(fresh / "config.json", weights)
         tower = model.config.vision.to_transformers().to_json_string()
         (fresh / TOWER_FOLDER / "config.json").write_text(tower, encoding="utf-8")
         if target.exists():

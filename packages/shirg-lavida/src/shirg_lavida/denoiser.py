@@ -37,7 +37,12 @@ class Denoiser:
 
     @classmethod
     def cached(cls, backbone: DiffusionBackbone, context: Context, pruning: Pruning | None = None) -> Denoiser:
-        """Runs the prefix now, thinned out if asked, and keeps its keys and values."""
+        """Runs the prefix now, thinned out if asked, and keeps its keys and values.
+
+        Raises:
+            ValueError: a prefix of another width or dtype than the model's.
+        """
+        _check_fit(backbone, context)
         if pruning is not None:
             return cls(backbone, context, pruning.prefill(backbone, context))
         cache = backbone.prefill(
@@ -47,7 +52,12 @@ class Denoiser:
 
     @classmethod
     def uncached(cls, backbone: DiffusionBackbone, context: Context, attention: str) -> Denoiser:
-        """Runs prefix and answer together, under either kind of attention."""
+        """Runs prefix and answer together, under either kind of attention.
+
+        Raises:
+            ValueError: a prefix of another width or dtype than the model's.
+        """
+        _check_fit(backbone, context)
         length, mask = context.answer_length, context.mask
         if attention == "full":
             return cls(backbone, context, allowed=full_mask(length, mask))
@@ -59,7 +69,7 @@ class Denoiser:
         x = self.backbone.embed(ids)
         if self.cache is not None:
             return self.backbone.denoise(x, self.context.answer_positions, self.cache)
-        x = torch.cat([self.context.embeddings.to(x.dtype), x], dim=1)
+        x = torch.cat([self.context.embeddings, x], dim=1)
         positions = torch.cat([self.context.positions, self.context.answer_positions], dim=1)
         return self.backbone.forward(x, positions, self.allowed)[:, -ids.shape[1] :]
 
@@ -103,4 +113,15 @@ def check_attention(attention: str, *, cache: bool) -> None:
         raise ValueError(
             'attention="full" lets the prefix see the answer, so its keys and values change at every step '
             "and cannot be cached: pass cache=False"
+        )
+
+
+def _check_fit(backbone: DiffusionBackbone, context: Context) -> None:
+    """The prefix must look like what the backbone embeds: a cast here would change answers unseen."""
+    prefix = context.embeddings
+    own = backbone.embed(torch.zeros(1, 1, dtype=torch.int64, device=prefix.device))
+    if prefix.shape[-1] != own.shape[-1] or prefix.dtype != own.dtype:
+        raise ValueError(
+            f"the model's embeddings are {own.dtype} [B, P, {own.shape[-1]}], "
+            f"but the prefix is {prefix.dtype} {list(prefix.shape)}"
         )

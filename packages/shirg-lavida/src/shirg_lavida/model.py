@@ -6,7 +6,7 @@ arXiv 2505.16839. The classes are the released model's shape for shape; `checkpo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from PIL import Image
@@ -18,12 +18,13 @@ from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.prefix import visual_prefix
 from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.projector import build_projector
-from shirg_lavida.prompt import Positions, check_images, join, split_rows
+from shirg_lavida.prompt import Ids, Positions, image_owners, join, split_rows
 from shirg_lavida.reading_order import Newline
 from shirg_lavida.sampler import SampleResult, denoise_logits, sample
+from shirg_lavida.sampling_options import AnswerOptions
 from shirg_lavida.tower import SiglipTower
 from shirg_lavida.views import Views
-from shirg_lavida.vision_options import SelectOn, VisionOptions
+from shirg_lavida.vision_options import SelectOn, VisionOptions, check_images
 
 
 class LavidaModel(nn.Module):
@@ -50,7 +51,7 @@ class LavidaModel(nn.Module):
 
     def embed_prompt(
         self,
-        input_ids: Tensor | Sequence[Tensor],
+        input_ids: Ids,
         images: Sequence[Image.Image],
         *,
         selector: Selector | None = None,
@@ -64,7 +65,8 @@ class LavidaModel(nn.Module):
         """Embed prompts and their images as the prefix; selection happens here and nowhere else.
 
         Args:
-            input_ids: `[L]`, `[B, L]`, or B tensors `[L_b]` of ids; `IMAGE_TOKEN_ID` stands for one image.
+            input_ids: `[L]`, `[B, L]`, or B prompts `[L_b]`; tensors, or lists of ints. `IMAGE_TOKEN_ID` stands for one
+                image.
             images: in prompt order, over all prompts.
             selector: chooses tokens, with the prompt's own tokens as text; None pools `anyres` as released and keeps
                 every token of other views.
@@ -83,7 +85,8 @@ class LavidaModel(nn.Module):
         """
         options = VisionOptions(selector, views, newline, select_on, tower_attention)
         rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
-        owners = check_images(rows, len(images))
+        check_images(images)
+        owners = image_owners(rows, len(images))
         device = self.image_newline.device
         texts = [self.backbone.embed(row[row != IMAGE_TOKEN_ID].to(device)[None])[0] for row in rows]
         entries = visual_prefix(self, images, options, [texts[b] for b in owners])
@@ -99,11 +102,11 @@ class LavidaModel(nn.Module):
         """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampler.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
-    def sample(self, prefix: Tensor, **options: Any) -> Tensor:
+    def sample(self, prefix: Tensor, **options: Unpack[AnswerOptions]) -> Tensor:
         """Sampled ids `[B, L]`; `generate` with everything else left out."""
         return self.generate(prefix, **options).ids
 
-    def generate(self, prefix: Tensor, **options: Any) -> SampleResult:
+    def generate(self, prefix: Tensor, **options: Unpack[AnswerOptions]) -> SampleResult:
         """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampler.sample`."""
         mask_id, eos_id = self.config.mask_token_id, self.config.eos_token_id
         return sample(self.backbone, prefix, mask_id=mask_id, eos_id=eos_id, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeAlias, cast
 
 from PIL import Image
@@ -18,7 +19,7 @@ def pair_up(
     """Images and questions as two lists of one length; a single one of either is repeated.
 
     Raises:
-        ValueError: empty lists, or lists of different length.
+        ValueError: empty lists, lists of different length, or what is neither an image nor the path of one.
     """
     images = cast("Sequence[Picture]", image if is_list(image) else [image])
     questions = cast("Sequence[str]", question if is_list(question) else [question])
@@ -29,6 +30,12 @@ def pair_up(
         questions = [*questions] * n_images
     if len(images) != len(questions) or not images:
         raise ValueError(f"need as many images as questions, at least one: got {n_images} and {n_questions}")
+    for picture in images:
+        if not isinstance(picture, Image.Image | str | Path):
+            raise ValueError(f"expected a Pillow image or the path of one, got a {type(picture).__name__}")
+    for asked in questions:
+        if not isinstance(asked, str):
+            raise ValueError(f"expected a question in words, got a {type(asked).__name__}")
     return images, questions
 
 

@@ -124,7 +124,7 @@ class LavidaPipeline:
                 one question about many images, are repeated to fit.
             max_new_tokens: length of the answer.
             timings: wait for the device between stages, so that times mean something on a GPU.
-            sampling: options of `shirg_lavida.sampler.sample`: step_ratio, schedule, remasking, on_step, …
+            sampling: `shirg_lavida.sampling_options.SamplingOptions`: step_ratio, schedule, remasking, …
 
         Returns:
             An `Answer`, or one per pair where a list came.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -40,18 +41,21 @@ def block_size(answer_length: int, block_length: int | None) -> int:
 
 
 def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio: float | None) -> int:
-    """⌊(steps // blocks) · step_ratio⌋, at least 1; `steps=None` means one step per token.
+    """min(size, ⌊(steps // blocks) · step_ratio⌋), at least 1; `steps=None` means one step per token.
+
+    Under every schedule a block of `size` tokens leaves steps beyond `size` empty, so none are planned.
 
     Raises:
-        ValueError: steps that do not split into blocks, or too few to do anything.
+        ValueError: steps that do not split into blocks, a ratio that is no positive number, or too few to do anything.
     """
     blocks = answer_length // size
     total = answer_length if steps is None else steps
     if total < 1 or total % blocks:
         raise ValueError(f"steps={total} must be a positive multiple of the {blocks} blocks")
-    if step_ratio is not None and step_ratio <= 0:
-        raise ValueError(f"step_ratio must be > 0, got {step_ratio}")
-    per_block = total // blocks if step_ratio is None else int(total // blocks * step_ratio)
+    if step_ratio is not None and not (math.isfinite(step_ratio) and step_ratio > 0):
+        raise ValueError(f"step_ratio must be a finite number > 0, got {step_ratio}")
+    # Bounded before it is floored: a large ratio may overflow to infinity.
+    per_block = int(min(size, total // blocks * (1.0 if step_ratio is None else step_ratio)))
     if per_block < 1:
         raise ValueError(f"step_ratio={step_ratio} leaves no step for a block of {total // blocks} steps")
     return per_block
@@ -61,12 +65,13 @@ def check_rule(rule: StepRule) -> None:
     """Reject a rule that cannot be followed.
 
     Raises:
-        ValueError: unknown remasking, negative temperature, or a threshold that is no probability of the chosen token.
+        ValueError: unknown remasking, a temperature that is negative or not finite, or a threshold that is no
+            probability of the chosen token.
     """
     if rule.remasking not in REMASKING:
         raise ValueError(f"remasking must be one of {REMASKING}, got {rule.remasking!r}")
-    if rule.temperature < 0:
-        raise ValueError(f"temperature must be ≥ 0, got {rule.temperature}")
+    if not (math.isfinite(rule.temperature) and rule.temperature >= 0):
+        raise ValueError(f"temperature must be a finite number ≥ 0, got {rule.temperature}")
     threshold = rule.confidence_threshold
     if threshold is not None and not 0 < threshold <= 1:
         raise ValueError(f"confidence_threshold must be in (0, 1], got {threshold}")
@@ -74,12 +79,30 @@ def check_rule(rule: StepRule) -> None:
         raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {rule.remasking!r}')
 
 
-def start_ids(batch: int, answer_length: int, mask_id: int, draft_ids: Tensor | None, device: torch.device) -> Tensor:
-    """`[B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
+def check_ids(name: str, ids: Tensor, vocab_size: int) -> Tensor:
+    """`ids` as int64, all of which can be embedded. Synchronises the device: once per call, never per step.
 
     Raises:
-        ValueError: a draft of another batch size or dtype, or longer than the answer.
+        ValueError: not integers, or an id outside the vocabulary.
     """
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise ValueError(f"{name} must be integers, got {ids.dtype}")
+    ids = ids.to(torch.int64)
+    wrong = ids[(ids < 0) | (ids >= vocab_size)]
+    if len(wrong):
+        raise ValueError(f"{name} must be in [0, {vocab_size}), got {int(wrong[0])}")
+    return ids
+
+
+def start_ids(
+    shape: tuple[int, int], draft_ids: Tensor | None, *, mask_id: int, vocab_size: int, device: torch.device
+) -> Tensor:
+    """`shape = [B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
+
+    Raises:
+        ValueError: a draft of another batch size or dtype, longer than the answer, or with ids outside the vocabulary.
+    """
+    batch, answer_length = shape
     ids = torch.full((batch, answer_length), mask_id, dtype=torch.int64, device=device)
     if draft_ids is None:
         return ids
@@ -89,6 +112,7 @@ def start_ids(batch: int, answer_length: int, mask_id: int, draft_ids: Tensor | 
         )
     if draft_ids.shape[1] > answer_length:
         raise ValueError(f"a draft of {draft_ids.shape[1]} tokens is longer than answer_length={answer_length}")
+    check_ids("draft_ids", draft_ids, vocab_size)
     ids[:, : draft_ids.shape[1]] = draft_ids.to(device)
     return ids
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
-from shirg_lavida.choose import ImageBatch, choose_tokens, project
 from shirg_lavida.placement import device_of
 from shirg_lavida.reading_order import in_reading_order
+from shirg_lavida.select_tokens import ImageBatch, project, select_tokens
 from shirg_lavida.views import ViewPlan, cut_views, normalize, plan_views, to_unit
-from shirg_lavida.vision_options import VisionOptions, VisionPath
+from shirg_lavida.vision_options import VisionOptions, VisionPath, check_images
 
 
 class ImagePrefix(NamedTuple):
@@ -47,14 +47,16 @@ def visual_prefix(
 
     Args:
         model: tower, projector and newline embedding.
-        images: any size and mode; converted to RGB.
+        images: Pillow images of any size and mode; converted to RGB.
         options: views, selector, newlines.
         text: per image, `[M, d]` embeddings of its prompt's own tokens; M = 0 when there are none.
 
     Raises:
-        ValueError: options the checkpoint cannot serve, or what the selector refuses.
+        ValueError: options the checkpoint cannot serve, images that are not a list of Pillow images, or what the
+            selector refuses.
     """
     options.check(model.config)
+    check_images(images)
     if not images:
         return []
     # 1. Cut every image into views.
@@ -80,7 +82,7 @@ def visual_prefix(
             attention=None if seen.attention is None else torch.stack([seen.attention[rows[i]] for i in members]),
             text=[text[i] for i in members],
         )
-        kept, indices, summary, selection = choose_tokens(model, plan, options, batch)
+        kept, indices, summary, selection = select_tokens(model, plan, options, batch)
         summary = None if summary is None else summary.to(device)
         ordered = in_reading_order(
             plan, options.newline, kept.to(device), indices.to(device), model.image_newline, summary

@@ -7,6 +7,7 @@ tensor, so what it carries never outlives the rows it describes. Autograd passes
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,14 +28,15 @@ class Prefix(torch.Tensor):
         mask: `[B, P]` bool, False = padding before a shorter prompt; None = nothing padded.
         visual_tokens: per row, the number of prefix entries that stand for images (newlines and summaries included).
         selections: per image, in prompt order, what was kept (batch of one); None where nothing was selected.
-        layouts: per image, the geometry of the tokens that the selection chose from; None where the image was pooled.
+        layouts: per image, the geometry of the tokens that the selection chose from; without a selection, of the tokens
+            the image became, after any pooling.
     """
 
     positions: Tensor | None
     mask: Tensor | None
     visual_tokens: tuple[int, ...]
     selections: tuple[Selection | None, ...]
-    layouts: tuple[ViewLayout | None, ...]
+    layouts: tuple[ViewLayout, ...]
 
     # Every operation returns a plain tensor, as for torch.nn.Parameter.
     __torch_function__ = cast("Any", torch._C._disabled_torch_function_impl)
@@ -48,7 +50,7 @@ class Prefix(torch.Tensor):
         mask: Tensor | None = None,
         visual_tokens: Sequence[int] | None = None,
         selections: Sequence[Selection | None] = (),
-        layouts: Sequence[ViewLayout | None] = (),
+        layouts: Sequence[ViewLayout] = (),
     ) -> Prefix:
         """Wrap `embeddings [B, P, d]`; no copy, gradients kept.
 
@@ -75,3 +77,16 @@ class Prefix(torch.Tensor):
     def embeddings(self) -> Tensor:
         """The plain `[B, P, d]` tensor: same storage, same gradients."""
         return self.as_subclass(torch.Tensor)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Prefix:
+        """A copy of the embeddings and of everything they carry; as with any tensor, not of the graph behind them."""
+        copied = Prefix.of(
+            copy.deepcopy(self.embeddings, memo),
+            positions=copy.deepcopy(self.positions, memo),
+            mask=copy.deepcopy(self.mask, memo),
+            visual_tokens=self.visual_tokens,
+            selections=copy.deepcopy(self.selections, memo),
+            layouts=self.layouts,
+        )
+        memo[id(self)] = copied
+        return copied

@@ -16,37 +16,59 @@ from shirg_lavida.prefix_type import Prefix
 Positions: TypeAlias = Literal["packed", "original"]
 
 
-def split_rows(input_ids: Tensor | Sequence[Tensor], attention_mask: Tensor | None, vocab_size: int) -> list[Tensor]:
+Ids: TypeAlias = Tensor | Sequence[int] | Sequence[Sequence[int]] | Sequence[Tensor]
+"""One prompt, or several."""
+
+
+def split_rows(input_ids: Ids, attention_mask: Tensor | None, vocab_size: int) -> list[Tensor]:
     """The prompts as a list of `[L_b]` int64 tensors on the CPU, padding removed.
 
     Args:
-        input_ids: `[L]`, `[B, L]`, or B tensors `[L_b]`; `IMAGE_TOKEN_ID` stands for one image.
+        input_ids: `[L]`, `[B, L]`, or B prompts `[L_b]`; tensors, or lists of ints. `IMAGE_TOKEN_ID` stands for one
+            image.
         attention_mask: `[B, L]`, 0 = padding; None = nothing padded.
         vocab_size: ids are below it.
 
     Raises:
-        ValueError: wrong shape or dtype, an empty prompt, or an id outside the vocabulary.
+        ValueError: wrong type, shape or dtype, an empty prompt, or an id outside the vocabulary.
     """
+    if attention_mask is not None and not isinstance(attention_mask, Tensor):
+        raise ValueError(f"attention_mask must be a tensor, got a {type(attention_mask).__name__}")
     if attention_mask is not None and (not isinstance(input_ids, Tensor) or attention_mask.shape != input_ids.shape):
         shape = list(input_ids.shape) if isinstance(input_ids, Tensor) else "a list"
         raise ValueError(f"attention_mask {list(attention_mask.shape)} does not fit input_ids {shape}")
-    rows = list(input_ids) if not isinstance(input_ids, Tensor) or input_ids.dim() == 2 else [input_ids]
+    rows = _rows(input_ids)
     if attention_mask is not None:
         rows = [row[mask.bool()] for row, mask in zip(rows, attention_mask.view(len(rows), -1), strict=True)]
     if not rows:
         raise ValueError("input_ids holds no prompt")
     for row in rows:
-        if row.dim() != 1 or row.is_floating_point() or row.dtype == torch.bool:
-            raise ValueError(f"a prompt is a 1-dimensional tensor of ids, got {row.dtype} {list(row.shape)}")
-        if len(row) == 0:
+        if row.dim() == 1 and len(row) == 0:
             raise ValueError("a prompt needs at least one token")
+        if row.dim() != 1 or row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
+            raise ValueError(f"a prompt is a 1-dimensional tensor of ids, got {row.dtype} {list(row.shape)}")
+        # Widened first: a narrow dtype wraps what it is compared with.
+        row = row.to(torch.int64)
         wrong = row[(row != IMAGE_TOKEN_ID) & ((row < 0) | (row >= vocab_size))]
         if len(wrong):
             raise ValueError(f"id {int(wrong[0])} is neither below {vocab_size} nor the image token {IMAGE_TOKEN_ID}")
     return [row.to("cpu", torch.int64) for row in rows]
 
 
-def check_images(rows: Sequence[Tensor], n_images: int) -> list[int]:
+def _rows(input_ids: object) -> list[Tensor]:
+    """One tensor per prompt, whatever is in it."""
+    if isinstance(input_ids, Tensor):
+        return list(input_ids) if input_ids.dim() == 2 else [input_ids]
+    if not isinstance(input_ids, Sequence) or isinstance(input_ids, str):
+        raise ValueError(f"input_ids must be a tensor or a list, got a {type(input_ids).__name__}")
+    prompts = [input_ids] if input_ids and isinstance(input_ids[0], int) else input_ids
+    try:
+        return [prompt if isinstance(prompt, Tensor) else torch.tensor(prompt) for prompt in prompts]
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"input_ids must be ids, or one list or tensor of ids per prompt: {error}") from error
+
+
+def image_owners(rows: Sequence[Tensor], n_images: int) -> list[int]:
     """The row of each image token, in prompt order.
 
     Raises:

@@ -26,7 +26,7 @@ REMASKING = ("low_confidence", "entropy", "margin", "random")
 ENTROPY_EPSILON = 1e-10
 
 
-def choose(logits: Tensor, temperature: float = 0.0, uniform: Tensor | None = None) -> Tensor:
+def predict(logits: Tensor, temperature: float = 0.0, uniform: Tensor | None = None) -> Tensor:
     """The token for every position, `[…, V]` → `[…]` int64.
 
     Args:

@@ -32,7 +32,7 @@ from shirg_lavida.backbone_protocol import DiffusionBackbone
 from shirg_lavida.clock import Clock
 from shirg_lavida.context import answer_context
 from shirg_lavida.denoiser import Denoiser, check_attention
-from shirg_lavida.plan import block_size, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
 from shirg_lavida.pruning import Pruning
 from shirg_lavida.step import Step, StepRule, ended, fill_after_end, settle
 
@@ -71,11 +71,13 @@ def denoise_logits(
     """Logits `[B, L, V]` of one step for `answer_ids [B, L]` after `prefix [B, P, d]`. Gradients need `cache=False`.
 
     Raises:
-        ValueError: `attention="full"` with `cache=True`, a batch mismatch, or an answer that does not fit the context.
+        ValueError: `attention="full"` with `cache=True`, a batch mismatch, ids outside the vocabulary, a prefix of
+            another width or dtype than the model's, or an answer that does not fit the context.
     """
     check_attention(attention, cache=cache)
     if answer_ids.dim() != 2 or answer_ids.shape[0] != prefix.shape[0]:
         raise ValueError(f"answer_ids must be [{prefix.shape[0]}, L], got {list(answer_ids.shape)}")
+    answer_ids = check_ids("answer_ids", answer_ids, backbone.vocab_size)
     context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
     denoiser = Denoiser.cached(backbone, context) if cache else Denoiser.uncached(backbone, context, attention)
     return backbone.logits(denoiser.hidden(answer_ids))
@@ -119,7 +121,7 @@ def sample(
         answer_length: L.
         block_length: tokens of a block, a divisor of L; None = min(128, L).
         steps: steps over all blocks, a multiple of their number; None = L.
-        step_ratio: factor on a block's steps, floored.
+        step_ratio: factor on a block's steps, floored; steps beyond a block's tokens are left out.
         schedule: None, "linear", "cosine", "shift" or "logit_normal".
         shift: parameter of "shift".
         remasking: "low_confidence", "entropy", "margin" or "random".
@@ -140,7 +142,8 @@ def sample(
             never synchronises the device; on a CPU logits are otherwise computed for masked tokens only.
 
     Raises:
-        ValueError: an argument that cannot be followed, or an answer that does not fit the context.
+        ValueError: an argument that cannot be followed, a prefix of another width or dtype than the model's, or an
+            answer that does not fit the context.
         RuntimeError: `verify_cache` found the cache changed.
     """
     # 1. Arguments.
@@ -152,7 +155,8 @@ def sample(
     size = block_size(answer_length, block_length)
     block_steps = steps_per_block(answer_length, size, steps, step_ratio)
     context = answer_context(prefix, answer_length, backbone.max_sequence_length)
-    ids = start_ids(prefix.shape[0], answer_length, mask_id, draft_ids, prefix.device)
+    shape = (prefix.shape[0], answer_length)
+    ids = start_ids(shape, draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
     rewrite = None if pruning is None else pruning.rewrite
     clock = Clock(ids.device, synchronise=timings)
     # 2. The prefix, once.

@@ -48,14 +48,14 @@ def transfer_plan(
         One list of `steps` counts per row; a row's counts sum to its m.
 
     Raises:
-        ValueError: no steps, an unknown schedule, or a shift that is not positive.
+        ValueError: no steps, an unknown schedule, or a shift that is not a positive number or is beyond float32.
     """
     if steps < 1:
         raise ValueError(f"a block needs at least one step, got {steps}")
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
-    if shift <= 0:
-        raise ValueError(f"shift must be > 0, got {shift}")
+    if not (math.isfinite(shift) and shift > 0):
+        raise ValueError(f"shift must be a finite number > 0, got {shift}")
     if schedule is None:
         return [[m // steps + (i < m % steps) for i in range(steps)] for m in masked]
     return [_curve_plan(m, min(steps, m), schedule, shift) + [0] * (steps - min(steps, m)) for m in masked]
@@ -65,9 +65,14 @@ def _curve_plan(masked: int, steps: int, schedule: str, shift: float) -> list[in
     """The plan of one row, `steps` ≤ `masked` long."""
     # float32 throughout: the floors are taken of float32 products upstream, and an ulp moves a token.
     sigma = _CURVES[schedule](torch.linspace(0, 1, steps + 1), shift)
+    if not bool(sigma.isfinite().all()):
+        raise ValueError(f"shift must be a number that float32 can work with, got {shift}")
     reached = (sigma * torch.tensor(masked)).to(torch.int64)
     counts = (reached[1:] - reached[:-1]).clamp(min=1).tolist()
     surplus, i = sum(counts) - masked, 0
+    # In float32 σ(1) may fall an ulp short of 1, and a token short of m. Upstream stops there with an assertion.
+    if surplus < 0:
+        counts[-1] -= surplus
     while surplus > 0:
         if counts[i % steps] > 1:
             counts[i % steps] -= 1

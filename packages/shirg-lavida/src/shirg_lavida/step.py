@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from shirg_lavida.backbone_protocol import DiffusionBackbone
-from shirg_lavida.remasking import choose, confidence
+from shirg_lavida.remasking import confidence, predict
 
 Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
@@ -84,7 +84,7 @@ def settle(
         shape = (*ids.shape, logits.shape[-1])
         uniform = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
         uniform = uniform[rows] if compact else uniform
-    chosen = choose(logits, rule.temperature, uniform)
+    chosen = predict(logits, rule.temperature, uniform)
     # 3. How sure the model is of it.
     if rule.remasking == "random":
         shape = (ids.shape[0], unseen + ids.shape[1])

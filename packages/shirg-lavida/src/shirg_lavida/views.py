@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.anyres import anyres_layout, best_canvas, place, unpad_margins
+from shirg_core.images.load import to_rgb
 from shirg_core.layout import ViewLayout
 from shirg_lavida.config import LavidaConfig
 
@@ -100,8 +101,11 @@ def plan_views(config: LavidaConfig, size: tuple[int, int], views: Views, *, sel
 
 
 def cut_views(image: Image.Image, plan: ViewPlan) -> Tensor:
-    """Cut an image into its views: `[V, 3, px, px]` uint8, base view first, then crops in raster order."""
-    rgb = image.convert("RGB")
+    """Cut an image into its views: `[V, 3, px, px]` uint8, base view first, then crops in raster order.
+
+    Any mode becomes RGB as `load_image` does it, which for images of 8 bits without transparency is Pillow's own way.
+    """
+    rgb = to_rgb(image)
     px = plan.px
     cuts = [rgb.resize((px, px), Image.Resampling.BICUBIC)]
     if plan.canvas is not None:

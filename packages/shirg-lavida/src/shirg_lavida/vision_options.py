@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
+from PIL import Image
 from torch import nn
 
 from shirg_core.selection import Selector
@@ -38,7 +41,7 @@ class VisionOptions:
         tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
 
     Raises:
-        ValueError: an unknown `select_on`, or options that need a selector and have none.
+        ValueError: a selector that is none, an unknown `select_on`, or options that need a selector and have none.
     """
 
     selector: Selector | None = None
@@ -48,6 +51,8 @@ class VisionOptions:
     tower_attention: bool = False
 
     def __post_init__(self) -> None:
+        if self.selector is not None:
+            _check_selector(self.selector)
         if self.select_on not in get_args(SelectOn):
             raise ValueError(f"select_on must be one of {', '.join(get_args(SelectOn))}, got {self.select_on!r}")
         if self.selector is None and (self.select_on == "tower" or self.tower_attention):
@@ -70,3 +75,31 @@ class VisionOptions:
             raise ValueError(
                 f"{asked} does not fit a pooler projector, which needs each view's full grid: select after"
             )
+
+
+def check_images(images: object) -> None:
+    """Whether these are images as `visual_prefix` takes them.
+
+    Raises:
+        ValueError: not a sequence of Pillow images.
+    """
+    if not isinstance(images, Sequence) or isinstance(images, str | bytes):
+        raise ValueError(f"images must be a list of Pillow images, got {_kind(images)}")
+    for i, image in enumerate(images):
+        if not isinstance(image, Image.Image):
+            raise ValueError(f"images must be Pillow images, but number {i} is {_kind(image)}")
+
+
+def _check_selector(selector: object) -> None:
+    """A selector's name, its class or the function that builds it are easily passed in its place."""
+    example = "expected one that is built, such as shirg_v3(budget=512)"
+    if isinstance(selector, type) or not callable(selector):
+        raise ValueError(f"selector {selector!r} cannot choose tokens; {example}")
+    try:
+        inspect.signature(selector).bind(None, None, text=None, text_mask=None, edges=None, attention=None)
+    except TypeError as error:
+        raise ValueError(f"selector {selector!r} cannot choose tokens ({error}); {example}") from error
+
+
+def _kind(value: object) -> str:
+    return f"{value!r}" if isinstance(value, str) else f"a {type(value).__name__}"

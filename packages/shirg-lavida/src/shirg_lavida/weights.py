@@ -113,6 +113,23 @@ def check_match(stored: Mapping[str, Stored], names: Mapping[str, str], shapes: 
             raise ValueError(f"{key} is stored as {weight.dtype}; expected one of {', '.join(FLOAT_DTYPES)}")
 
 
+def drop_tied(stored: Mapping[str, Stored], key: str, twin: str) -> dict[str, Stored]:
+    """`stored` without `key`, a tied weight that some writers store again beside its `twin`.
+
+    Raises:
+        ValueError: it is not the same weight; one of checkpoint and config is wrong, and this cannot tell which.
+    """
+    pair = {name: stored[name] for name in (key, twin) if name in stored}
+    if len(pair) == 2:
+        same = pair[key].shape == pair[twin].shape and pair[key].dtype == pair[twin].dtype
+        if same:
+            tensors = dict(read_weights(pair))
+            same = torch.equal(tensors[key], tensors[twin])
+        if not same:
+            raise ValueError(f"weight_tying is on, but the checkpoint's {key} differs from its {twin}")
+    return {name: weight for name, weight in stored.items() if name != key}
+
+
 def read_weights(stored: Mapping[str, Stored]) -> Iterator[tuple[str, Tensor]]:
     """Yield `(upstream key, tensor)` file by file; tensors are mapped from the file, not copied."""
     for file in sorted({weight.file for weight in stored.values()}):

@@ -32,6 +32,8 @@ def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> 
     for path in outputs:
         if path.is_dir():
             raise BadInput(f"cannot write {path}: it is a folder")
+        if path.is_symlink() and not path.exists():
+            raise BadInput(f"cannot write {path}: it is a link that leads nowhere")
         if path.exists() and not path.is_file():
             # Renaming over /dev/null would replace the device itself.
             raise BadInput(f"cannot write {path}: it is not a regular file")

@@ -24,6 +24,9 @@ from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.recommended import Recommended
 
+SEEDS = 2**63
+"""Seeds that every source of randomness here takes, PyTorch's generators and the selectors that draw lots."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -57,6 +60,8 @@ def run(request: Request) -> None:
     if request.method is not None:
         check_method(request.method)
     budget = None if request.budget is None else parse_budget(request.budget)
+    if request.seed is not None and not 0 <= request.seed < SEEDS:
+        raise BadInput(f"--seed must be an integer in [0, 2⁶³), got {request.seed}")
     check_outputs(request.image, request.overlay, request.json)
     timer = StageTimer()
     with timer.stage("image"), bad_input(ImageError):

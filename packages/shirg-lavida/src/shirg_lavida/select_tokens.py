@@ -55,7 +55,7 @@ def project(model: VisionPath, features: Tensor) -> Tensor:
     return projected
 
 
-def choose_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, batch: ImageBatch) -> Chosen:
+def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, batch: ImageBatch) -> Chosen:
     """Ask the selector, or keep every unpadded token when there is none.
 
     Raises:
@@ -69,14 +69,22 @@ def choose_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
     attention = batch.attention
     if attention is not None:
         attention = _tokens_of_plan(model.config, plan, attention[..., None]).squeeze(-1).to(features.device)
-    selection = options.selector(
-        features,
-        plan.layout,
-        text=None if text is None else text.to(features.device),
-        text_mask=None if text_mask is None else text_mask.to(features.device),
-        edges=_edges(model.config, plan, batch.pixels).to(features.device),
-        attention=attention,
-    )
+    try:
+        selection = options.selector(
+            features,
+            plan.layout,
+            text=None if text is None else text.to(features.device),
+            text_mask=None if text_mask is None else text_mask.to(features.device),
+            edges=_edges(model.config, plan, batch.pixels).to(features.device),
+            attention=attention,
+        )
+    except ValueError as error:
+        if text is not None:
+            raise
+        # A selector that lacks text cannot know why, and its advice alone sends the caller astray.
+        tower = options.select_on == "tower"
+        cause = "select_on='tower' passes no text" if tower else "the prompt has no text token of its own"
+        raise ValueError(f"{error} (the selector got no text: {cause})") from error
     kept, summary = selection.kept, selection.summary
     if options.select_on == "tower":
         kept, summary = project(model, kept), None if summary is None else project(model, summary)
