@@ -9,7 +9,7 @@ import pytest
 from shirg_train.recipe import RecipeError, build, plain, read_yaml
 from shirg_train.trainer.config import AdapterRecipe
 
-SHIPPED = Path(__file__).parent.parent / "recipes" / "lavida_lora.yaml"
+SHIPPED = Path(__file__).parents[3] / "recipes" / "lavida_lora.yaml"
 
 
 @dataclass(frozen=True)

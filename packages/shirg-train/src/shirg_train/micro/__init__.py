@@ -1,0 +1,1 @@
+"""The embedded micro model: a LaViDa of under a million parameters, trained from nothing on synthetic pages."""

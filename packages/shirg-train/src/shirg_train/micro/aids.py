@@ -1,0 +1,97 @@
+"""Training-only losses that teach reading and binding; none of their weights is in the checkpoint.
+
+A micro model learns to read print within minutes, and then for a long time answers with *some* value of the page:
+which value belongs to the asked label is the plateau. These losses break it.
+
+    chars, places   cross-entropy of every cell's glyph and place in its value, linear in the tower's features
+    values          cross-entropy of the value's character at every place (none, where a patch does not show it), linear
+                    in the projected token: the language model reads an answer's j-th character from one subspace
+    owners          − log softmax_w(cos(z_i, e_w) / τ) at the label that patch i's print belongs to, over all word
+                    embeddings e_w, z_i the projected token; a patch without a fact belongs to `<|unknown|>`.
+                    It also is what gives text relevance (SHIRG-v2) a meaning in this model.
+    pointer         − log attention of one head from answer character j to the patch that shows it
+    label_pointer   − log attention of one head from every answer token to the label in the prompt
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shirg_train.micro.answers import Answered
+from shirg_train.micro.batches import MicroBatch
+from shirg_train.micro.visual import Visual
+from shirg_train.pages.words import ALPHABET, MAX_VALUE
+
+EMPTY_WEIGHT = 0.1
+"""Weight of cells and patches without print, of which there are many."""
+TEMPERATURE = 0.1
+CLASSES = len(ALPHABET) + 1
+
+
+class Aids(nn.Module):
+    """The heads of the first three losses.
+
+    Args:
+        tower_width: channels of the tower, D.
+        width: channels of the language model, d.
+        cells: S, cells of a patch.
+    """
+
+    def __init__(self, tower_width: int, width: int, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+        self.chars = nn.Linear(tower_width, cells * CLASSES)
+        self.places = nn.Linear(tower_width, cells * (MAX_VALUE + 1))
+        self.values = nn.Linear(width, MAX_VALUE * CLASSES)
+
+    def glyphs(self, features: Tensor, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """The losses `chars` and `places` of `features [B, N, D]`."""
+        losses = []
+        for head, target in ((self.chars, batch.chars), (self.places, batch.places)):
+            losses.append(_cross_entropy(head(features).unflatten(-1, (self.cells, -1)), target))
+        return losses[0], losses[1]
+
+    def characters(self, projected: Tensor, batch: MicroBatch) -> Tensor:
+        """The loss `values` of `projected [B, N, d]`."""
+        target = torch.zeros(*projected.shape[:2], MAX_VALUE + 1, dtype=torch.int64)
+        target = target.scatter(-1, batch.places, batch.chars.clamp_min(0))[..., 1:]
+        return _cross_entropy(self.values(projected).unflatten(-1, (MAX_VALUE, -1)), target)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    weight = torch.ones(logits.shape[-1])
+    weight[0] = EMPTY_WEIGHT
+    return F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), weight=weight, ignore_index=-1)
+
+
+def owner_loss(projected: Tensor, owners: Tensor, embeddings: Tensor, labels: Tensor, unknown: int) -> Tensor:
+    """The loss `owners`.
+
+    Args:
+        projected: `[B, N, d]`.
+        owners: `[B, N, S]` 1 + label, 0 = none.
+        embeddings: `[V, d]` word embeddings.
+        labels: `[labels]` the token of every label.
+        unknown: the token of what belongs to no fact.
+    """
+    tokens = torch.cat([torch.tensor([unknown]), labels])[owners]
+    owned = owners > 0
+    weight = owned / owned.sum(-1, keepdim=True).clamp_min(1)
+    weight = torch.where(owned.any(-1, keepdim=True), weight, EMPTY_WEIGHT / owners.shape[-1])
+    cosine = F.normalize(projected.float(), dim=-1) @ F.normalize(embeddings.float(), dim=-1).T
+    likelihood = (cosine / TEMPERATURE).log_softmax(-1).gather(-1, tokens)
+    return -(weight * likelihood).sum() / weight.sum()
+
+
+def pointer_losses(out: Answered, visual: Visual, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+    """The losses `pointer` (over characters whose patch was kept) and `label_pointer`; rows are pages or questions."""
+    rows, questions, length, _ = out.pointer.shape
+    pointers = batch.pointers.view(rows, questions, length)
+    column = visual.columns[:, None].expand(-1, questions, -1).gather(2, pointers.clamp_min(0))
+    column = torch.where(pointers >= 0, column, -1)
+    shown = column >= 0
+    pointer = -out.pointer.log_softmax(-1).gather(-1, column.clamp_min(0)[..., None])[..., 0]
+    label = -out.label_pointer.log_softmax(-1)[..., batch.label_at]
+    return (pointer * shown).sum() / shown.sum().clamp_min(1), label.mean()

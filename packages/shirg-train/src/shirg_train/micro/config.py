@@ -1,0 +1,166 @@
+"""What a micro training run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.pages.config import TIERS, PageConfig
+from shirg_train.pages.fonts import TINY
+from shirg_train.pages.tokens import TEMPLATES
+
+
+@dataclass(frozen=True)
+class SizeConfig:
+    """The model's shape.
+
+    Args:
+        image_size: side of a page in pixels: one view, the tower's own size.
+        patch_size: side of a token in pixels.
+        tower_width: channels of the tower.
+        tower_layers: layers that run; the checkpoint's config names one more, as LaViDa drops the last.
+        tower_mlp: width of the tower's MLP.
+        width: channels of the language model.
+        layers: blocks of the language model.
+        mlp: width of its gated MLP.
+        heads: attention heads of both.
+        rope_theta: base of the rotary frequencies; contexts are hundreds of tokens long, not thousands.
+    """
+
+    image_size: int = 112
+    patch_size: int = 8
+    tower_width: int = 96
+    tower_layers: int = 3
+    tower_mlp: int = 384
+    width: int = 96
+    layers: int = 3
+    mlp: int = 256
+    heads: int = 3
+    rope_theta: float = 10_000.0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The pages.
+
+    Args:
+        facts: fewest and most label–value pairs aimed at per page.
+        questions: asked per page.
+        faces: print sizes of the facts.
+    """
+
+    facts: tuple[int, ...] = (6, 8)
+    questions: int = 4
+    faces: tuple[str, ...] = (TINY,)
+
+    def __post_init__(self) -> None:
+        if len(self.facts) != 2:
+            raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
+
+    def pages(self, size: SizeConfig, tier: str) -> PageConfig:
+        """The generator's config for one tier."""
+        return PageConfig(
+            size=size.image_size,
+            patch=size.patch_size,
+            tier=tier,
+            facts=(self.facts[0], self.facts[1]),
+            questions=self.questions,
+            faces=self.faces,
+        )
+
+
+@dataclass(frozen=True)
+class AidConfig:
+    """Weights of the training-only losses, see `aids.py`; 0 switches one off.
+
+    Args:
+        chars: glyph of every cell of a patch, from the tower's features.
+        places: place of every glyph in its value, from the tower's features.
+        values: the value's character at each place, from the projected token.
+        owners: label of every patch, by cosine with the label's word embedding, from the projected token.
+        pointer: attention from answer token to the patch that shows its character.
+        label_pointer: attention from answer token to the label in the prompt.
+    """
+
+    chars: float = 0.5
+    places: float = 0.2
+    values: float = 0.5
+    owners: float = 0.5
+    pointer: float = 0.5
+    label_pointer: float = 0.2
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stretch of training.
+
+    Args:
+        name: for the log.
+        steps: optimiser steps.
+        lr: learning rate at the start; both optimisers use it.
+        final_lr: at the end, reached linearly.
+        warmup: steps from zero to `lr`.
+        pages: per step.
+        layout: `packed` asks all of a page's questions in one row, so visual tokens cannot see them; `joined` asks one
+            question per row exactly as inference does.
+        train_tower: False freezes the tower.
+        answers: False trains tower and projector by the aids alone, without the language model: reading comes first.
+        policies: how images become tokens; one is drawn per step.
+        aids: weights of the training-only losses.
+        tiers: of pages, one is drawn per step; naming one twice doubles its share.
+        templates: how many of the question templates are used, drawn per step; the first one half of the time.
+    """
+
+    name: str
+    steps: int
+    lr: float = 4e-3
+    final_lr: float = 4e-3
+    warmup: int = 0
+    pages: int = 64
+    layout: Literal["packed", "joined"] = "packed"
+    train_tower: bool = True
+    answers: bool = True
+    policies: tuple[PolicyConfig, ...] = (PolicyConfig("baseline"),)
+    aids: AidConfig = AidConfig()
+    tiers: tuple[str, ...] = ("easy",)
+    templates: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.pages < 1 or self.lr <= 0 or self.final_lr < 0:
+            raise ValueError(f"stage {self.name!r}: steps, pages and lr must be positive")
+        if not self.answers and not self.train_tower:
+            raise ValueError(f"stage {self.name!r} trains nothing: neither the tower nor answers")
+        unknown = [tier for tier in self.tiers if tier not in TIERS]
+        if unknown or not self.tiers:
+            raise ValueError(f"stage {self.name!r}: tiers must be among {', '.join(TIERS)}, got {unknown}")
+        if not 1 <= self.templates <= len(TEMPLATES):
+            raise ValueError(f"stage {self.name!r}: templates must be 1–{len(TEMPLATES)}, got {self.templates}")
+        texts = [policy.name for policy in self.policies if policy.method in ("v2", "top-relevance", "cdpruner")]
+        if self.layout == "packed" and texts:
+            raise ValueError(f"stage {self.name!r}: {texts} need one question per row, set layout: joined")
+
+
+@dataclass(frozen=True)
+class MicroConfig:
+    """A whole run.
+
+    Args:
+        stages: in order.
+        seed: of weights, noise, pages and policies.
+        size: the model's shape.
+        data: the pages.
+        weight_decay: of both optimisers.
+        clip: largest gradient norm.
+        save_every: steps between saved states.
+        log_every: steps between lines of the log.
+    """
+
+    stages: tuple[StageConfig, ...]
+    seed: int = 1
+    size: SizeConfig = SizeConfig()
+    data: DataConfig = DataConfig()
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    save_every: int = 100
+    log_every: int = 25

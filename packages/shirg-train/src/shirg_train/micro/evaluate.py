@@ -1,0 +1,128 @@
+"""Exact match of a micro checkpoint per tier and policy, with intervals.
+
+Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
+together); the tower runs once per page for all policies. Intervals are percentiles of a bootstrap over pages, because a
+page's questions fail together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.prefix_type import Prefix
+from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.visual import see, visual_rows
+from shirg_train.pages.config import Split, split_seed
+from shirg_train.pages.page import draw_pages
+from shirg_train.pages.tokens import TEMPLATES
+from shirg_train.seeds import derive
+
+CHUNK = 32
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the table.
+
+    Attributes:
+        policy: what was run.
+        tier: of the pages.
+        visual_tokens: mean entries of the prefix that stand for the page, newlines and summary included.
+        correct: `[pages, questions]` bool.
+    """
+
+    policy: PolicyConfig
+    tier: str
+    visual_tokens: float
+    correct: NDArray[np.bool_]
+
+    def row(self) -> dict[str, Any]:
+        """For the results file."""
+        low, high = bootstrap(self.correct)
+        return {
+            "tier": self.tier,
+            "method": self.policy.method,
+            "budget": self.policy.budget,
+            "options": dict(self.policy.options),
+            "visual_tokens": round(self.visual_tokens, 1),
+            "questions": self.correct.size,
+            "exact_match": round(float(self.correct.mean()), 4),
+            "low": round(low, 4),
+            "high": round(high, 4),
+        }
+
+
+def evaluate(
+    model: LavidaModel,
+    tokenizer: Tokenizer,
+    policies: Sequence[PolicyConfig],
+    *,
+    size: SizeConfig,
+    data: DataConfig,
+    tier: str,
+    pages: int,
+    split: Split = "test",
+    seed: int = 0,
+) -> list[Score]:
+    """Ask every question of `pages` unseen pages under every policy; `seed` draws random selections."""
+    correct: list[list[NDArray[np.bool_]]] = [[] for _ in policies]
+    tokens: list[list[float]] = [[] for _ in policies]
+    for start in range(0, pages, CHUNK):
+        seeds = [split_seed(split, i) for i in range(start, min(start + CHUNK, pages))]
+        batch = to_tensors(draw_pages(data.pages(size, tier), seeds), tokenizer, TEMPLATES[0])
+        for i, (prefix, visual_tokens) in enumerate(prefixes(model, batch, policies, derive(seed, "evaluate", start))):
+            given = model.sample(prefix, answer_length=ANSWER_LENGTH)
+            right = (given == batch.answers.flatten(0, 1)).all(dim=1)
+            correct[i].append(right.view(len(seeds), -1).numpy())
+            tokens[i].append(visual_tokens)
+    return [
+        Score(policy, tier, float(np.mean(tokens[i])), np.concatenate(correct[i])) for i, policy in enumerate(policies)
+    ]
+
+
+@torch.no_grad()
+def prefixes(
+    model: LavidaModel, batch: MicroBatch, policies: Sequence[PolicyConfig], seed: int
+) -> Iterator[tuple[Prefix, float]]:
+    """For every policy, the prefixes `[B·Q, P, d]` of all questions and the mean number of visual entries."""
+    questions = batch.answers.shape[1]
+    dtype = model.image_newline.dtype
+    features = see(model, batch.images, train_tower=False).to(dtype).repeat_interleave(questions, 0)
+    images = batch.images.repeat_interleave(questions, 0)
+    tails = batch.tails.flatten(0, 1)
+    head = model.backbone.embed(batch.head).expand(len(tails), -1, -1)
+    tail = model.backbone.embed(tails)
+    for policy in policies:
+        selector = build_selector(policy, seed)
+        visual = visual_rows(model, images, features, selector, torch.cat([head, tail], dim=1))
+        yield _join(head, visual.rows, visual.valid, tail), float(visual.valid.sum(1).float().mean())
+
+
+def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
+    x = torch.cat([head, rows, tail], dim=1)
+    if bool(valid.all()):
+        return Prefix.of(x)
+    ones = valid.new_ones(len(x), 1)
+    mask = torch.cat([ones.expand(-1, head.shape[1]), valid, ones.expand(-1, tail.shape[1])], dim=1)
+    return Prefix.of(x, positions=(mask.cumsum(1) - 1).clamp_min(0), mask=mask)
+
+
+def bootstrap(correct: NDArray[np.bool_], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Interval of the mean of `[pages, questions]`, pages resampled."""
+    per_page = correct.mean(axis=1)
+    drawn = np.random.default_rng(seed).integers(0, len(per_page), (RESAMPLES, len(per_page)))
+    means = per_page[drawn].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,208 @@
+"""Training the micro model from a recipe, stage after stage; a run that was killed goes on where it stood."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from shirg_lavida.checkpoint import save_lavida
+from shirg_lavida.model import LavidaModel
+from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.micro.aids import Aids
+from shirg_train.micro.batches import draw_batch, label_tokens
+from shirg_train.micro.build import build_model
+from shirg_train.micro.config import MicroConfig, StageConfig
+from shirg_train.micro.muon import build_optimizers, set_lr
+from shirg_train.micro.objective import objective
+from shirg_train.micro.state import Progress, load_state, save_state
+from shirg_train.pages.tokenizer import UNKNOWN, build_tokenizer, save_tokenizer
+from shirg_train.recipe import build
+from shirg_train.seeds import derive, generator
+
+LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
+MERGES = frozenset({"pooling", "tome", "saint", "scissor"})
+"""Methods whose kept tokens are mixtures of patches."""
+
+
+def train_micro(
+    recipe: Mapping[str, Any], out: Path, *, report: Callable[[dict[str, Any]], None] | None = None
+) -> Path:
+    """Train, or go on training, the micro model.
+
+    Args:
+        recipe: a `MicroConfig` as read from YAML, without the key `kind`.
+        out: folder for state, log and checkpoint; created if need be.
+        report: called with every line of the log.
+
+    Returns:
+        The checkpoint's folder, in bfloat16, with the tokenizer beside the weights.
+
+    Raises:
+        RecipeError: a recipe that cannot be followed.
+        FloatingPointError: the loss is not finite; the last saved state is intact.
+    """
+    config = build(MicroConfig, dict(recipe))
+    out.mkdir(parents=True, exist_ok=True)
+    run = start_run(config)
+    progress, optimizer_states = load_state(out, run.model, run.aids)
+    with (out / LOG_FILE).open("a", encoding="utf-8") as log:
+        while progress.stage < len(config.stages):
+            stage = config.stages[progress.stage]
+            optimizers = build_optimizers(
+                run.model, run.aids, weight_decay=config.weight_decay, train_tower=stage.train_tower
+            )
+            for optimizer, state in zip(optimizers, optimizer_states, strict=bool(optimizer_states)):
+                optimizer.load_state_dict(state)
+            optimizer_states = []
+            for line in _run_stage(run, stage, progress, optimizers, out):
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                if report is not None:
+                    report(line)
+            export(run.model, out / CHECKPOINT)
+            progress = Progress(progress.stage + 1, 0, progress.total)
+    return out / CHECKPOINT
+
+
+@dataclass(frozen=True)
+class Run:
+    """What does not change during a run but by learning.
+
+    Attributes:
+        config: the recipe.
+        tokenizer: the micro model's.
+        model: the model.
+        aids: heads of the training-only losses.
+        labels: `[labels]` the token of every label.
+        unknown: the token of what belongs to no fact.
+    """
+
+    config: MicroConfig
+    tokenizer: Tokenizer
+    model: LavidaModel
+    aids: Aids
+    labels: Tensor
+    unknown: int
+
+
+def start_run(config: MicroConfig) -> Run:
+    """Fresh weights, from the seed alone."""
+    tokenizer = build_tokenizer()
+    rows, columns = config.data.pages(config.size, "easy").slots
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(config.seed, "aids"))
+        aids = Aids(config.size.tower_width, config.size.width, rows * columns)
+    model = build_model(config.size, tokenizer, config.seed).train()
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    if unknown is None:
+        raise ValueError(f"the tokenizer has no token {UNKNOWN!r}")
+    return Run(config, tokenizer, model, aids, label_tokens(tokenizer), unknown)
+
+
+def export(model: LavidaModel, folder: Path) -> None:
+    """Write a bfloat16 checkpoint in the upstream layout, with the tokenizer's files."""
+    rounded = LavidaModel(model.config)
+    rounded.load_state_dict(model.state_dict())
+    save_lavida(rounded.to(torch.bfloat16), folder, overwrite=True)
+    save_tokenizer(folder)
+
+
+def learning_rate(stage: StageConfig, step: int) -> float:
+    """Linear from `lr` to `final_lr`, after a linear warm-up."""
+    slope = stage.lr + (stage.final_lr - stage.lr) * step / stage.steps
+    return slope * min(1.0, (step + 1) / stage.warmup) if stage.warmup else slope
+
+
+def draw(config: MicroConfig, stage: StageConfig, total: int) -> PolicyConfig:
+    """The policy of a step, by weight."""
+    weights = torch.tensor([policy.weight for policy in stage.policies])
+    return stage.policies[int(torch.multinomial(weights, 1, generator=generator(config.seed, "policy", total)))]
+
+
+def _run_stage(
+    run: Run, stage: StageConfig, progress: Progress, optimizers: tuple[torch.optim.Optimizer, ...], out: Path
+) -> Iterator[dict[str, Any]]:
+    """Train to the end of the stage; yields lines of the log."""
+    config = run.config
+    learning = [p for p in (*run.model.parameters(), *run.aids.parameters()) if p.requires_grad]
+    sums: dict[str, list[float]] = defaultdict(list)
+    start = time.monotonic()
+    while progress.step < stage.steps:
+        set_lr(optimizers, learning_rate(stage, progress.step))
+        name, losses = _losses(run, stage, progress.total)
+        _step(losses["loss"], learning, optimizers, config.clip, progress)
+        for key, value in losses.items():
+            sums[f"nll/{name}" if key == "nll" else key].append(value.item())
+        last = progress.step == stage.steps
+        if last or progress.total % config.log_every == 0:
+            seconds, start = time.monotonic() - start, time.monotonic()
+            line = {"stage": stage.name, "step": progress.step, "total": progress.total, "seconds": round(seconds, 1)}
+            yield line | {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
+            sums.clear()
+        if last or progress.total % config.save_every == 0:
+            save_state(out, progress, run.model, run.aids, optimizers)
+
+
+def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
+    """Name of the policy and losses of step `total`, which depend on the weights, the seed and the step only."""
+    seed = run.config.seed
+    policy = draw(run.config, stage, total)
+    batch = draw_batch(run.config, stage, total, run.tokenizer)
+    with torch.autocast("cpu", torch.bfloat16), _unfused_attention():
+        return policy.name, objective(
+            run.model,
+            run.aids,
+            batch,
+            stage,
+            build_selector(policy, derive(seed, "choice", total)),
+            points=policy.method not in MERGES,
+            labels=run.labels,
+            unknown=run.unknown,
+            dice=generator(seed, "noise", total),
+        )
+
+
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    """On a CPU, small heads are faster unfused and in bfloat16, forward and backward together."""
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
+
+
+def _step(
+    loss: Tensor,
+    learning: list[nn.Parameter],
+    optimizers: tuple[torch.optim.Optimizer, ...],
+    clip: float,
+    progress: Progress,
+) -> None:
+    """One optimiser step.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    if not bool(torch.isfinite(loss)):
+        raise FloatingPointError(f"the loss is {float(loss)} at step {progress.total}")
+    loss.backward()
+    nn.utils.clip_grad_norm_(learning, clip)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    progress.step += 1
+    progress.total += 1

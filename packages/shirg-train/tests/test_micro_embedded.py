@@ -1,0 +1,65 @@
+"""The shipped checkpoint reads pages nobody trained on, and the shipped samples show what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from shirg_core.baselines import BASELINES
+from shirg_core.presets import shirg_v2
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.micro.batches import ANSWER_LENGTH
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.evaluate import evaluate
+from shirg_train.micro.samples import checkpoint_folder, listed_samples, write_samples
+from shirg_train.pages.tokenizer import build_tokenizer
+
+
+@pytest.fixture(scope="module")
+def pipe() -> LavidaPipeline:
+    return LavidaPipeline.from_pretrained(checkpoint_folder(), dtype=torch.float32)
+
+
+def test_assets_fit_their_budget() -> None:
+    files = [file for file in checkpoint_folder().parent.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 12_000_000
+    assert (checkpoint_folder().parent / "training_log.jsonl") in files
+
+
+def test_checkpoint_is_bfloat16_and_brings_its_own_tokenizer(pipe: LavidaPipeline) -> None:
+    stored = LavidaPipeline.from_pretrained(checkpoint_folder())
+    assert {p.dtype for p in stored.model.parameters()} == {torch.bfloat16}
+    text = "What is the total?"
+    assert pipe.tokenizer(text).input_ids == build_tokenizer().encode(text, add_special_tokens=False).ids
+
+
+def test_unseen_pages_are_read_and_selection_beats_pooling(pipe: LavidaPipeline) -> None:
+    policies = [PolicyConfig("baseline"), PolicyConfig("v2", 1 / 3), PolicyConfig("pooling")]
+    scores = evaluate(
+        pipe.model, build_tokenizer(), policies, size=SizeConfig(), data=DataConfig(), tier="easy", pages=32
+    )
+    full, gated, pooled = (score.correct.mean() for score in scores)
+    assert full >= 0.85
+    assert gated >= 0.8
+    assert gated >= pooled + 0.2
+
+
+def test_samples_show_what_they_say(pipe: LavidaPipeline, tmp_path: Path) -> None:
+    written = write_samples(tmp_path)
+    assert written == json.loads((tmp_path / "samples.json").read_text(encoding="utf-8"))
+    listed = listed_samples()
+    assert 4 <= len(written) == len(listed) <= 6
+    assert any(sample["pooled"] == "wrong" for sample in listed)
+    for sample, entry in zip(listed, written, strict=True):
+        with Image.open(tmp_path / entry["image"]) as image:
+            page = image.copy()
+        gate = LavidaPipeline(pipe.model, pipe.tokenizer, shirg_v2(1 / 3), pipe.views, chat=pipe.chat)
+        assert gate(page, entry["question"], max_new_tokens=ANSWER_LENGTH).text == entry["answer"]
+        pooled = LavidaPipeline(pipe.model, pipe.tokenizer, BASELINES["pooling"](), pipe.views, chat=pipe.chat)
+        answered = pooled(page, entry["question"], max_new_tokens=ANSWER_LENGTH).text
+        assert (answered == entry["answer"]) == (sample["pooled"] == "right")

@@ -1,0 +1,59 @@
+"""The accuracy table: exact match per page and question, intervals, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.micro.build import build_model
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.evaluate import bootstrap, evaluate
+from shirg_train.micro.loop import export
+from shirg_train.micro.table import markdown, measure, table_policies, write_rows
+from shirg_train.pages.tokenizer import build_tokenizer
+
+SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
+DATA = DataConfig(questions=2)
+
+
+def test_bootstrap_resamples_pages() -> None:
+    rng = np.random.default_rng(1)
+    independent = rng.random((400, 2)) < 0.5
+    twins = np.repeat(independent[:, :1], 2, axis=1)
+    low, high = bootstrap(independent)
+    assert low < independent.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * (0.25 / 800) ** 0.5, rel=0.15)
+    low, high = bootstrap(twins)
+    assert high - low == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.15)
+    assert bootstrap(np.ones((5, 2), bool)) == (1.0, 1.0)
+
+
+def test_scores_are_per_page_and_question_and_repeat() -> None:
+    tokenizer = build_tokenizer()
+    model = build_model(SIZE, tokenizer, 0).eval()
+    policies = [PolicyConfig("baseline"), PolicyConfig("pooling"), PolicyConfig("random", 0.25)]
+    first, again = (evaluate(model, tokenizer, policies, size=SIZE, data=DATA, tier="easy", pages=3) for _ in range(2))
+    assert [score.correct.shape for score in first] == [(3, 2)] * 3
+    assert [score.visual_tokens for score in first[:2]] == [14 * 14 + 14, 7 * 7 + 7]
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.correct, other.correct)
+
+
+def test_table_covers_every_method_and_budget(tmp_path: Path) -> None:
+    export(build_model(SIZE, build_tokenizer(), 0), tmp_path / "micro")
+    policies = table_policies()
+    rows = measure(
+        tmp_path / "micro", regime="untrained", tiers=["easy", "hard"], pages=1, data=DATA, policies=policies
+    )
+    assert len(rows) == 2 * (2 + 5 * 3)
+    assert {row["questions"] for row in rows} == {2}
+    write_rows(rows, tmp_path / "results" / "rows.jsonl")
+    lines = (tmp_path / "results" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    text = markdown(rows)
+    assert text.count("\n") == 2 + len(policies)
+    assert "| v3 | 1/12 |" in text

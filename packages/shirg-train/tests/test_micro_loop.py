@@ -1,0 +1,120 @@
+"""Training the micro model: it resumes bit for bit, freezes what it should, and fails with one clear error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from shirg_lavida import load_lavida
+from shirg_train.micro.config import StageConfig
+from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, learning_rate, train_micro
+from shirg_train.micro.state import STATE_FILE
+from shirg_train.recipe import RecipeError
+
+SIZE = {"tower_width": 24, "tower_layers": 1, "tower_mlp": 32, "width": 24, "layers": 2, "mlp": 32, "heads": 3}
+
+
+def recipe(*stages: dict[str, object], **options: object) -> dict[str, object]:
+    return {"size": SIZE, "data": {"questions": 2}, "log_every": 1, "save_every": 1, "stages": list(stages), **options}
+
+
+READ = {"name": "read", "steps": 2, "pages": 4, "answers": False, "warmup": 2}
+ANSWER = {"name": "answer", "steps": 2, "pages": 4, "policies": ["baseline", {"method": "random", "budget": 0.5}]}
+ADAPT = {
+    "name": "adapt",
+    "steps": 4,
+    "pages": 2,
+    "layout": "joined",
+    "train_tower": False,
+    "policies": ["pooling", {"method": "v2", "budget": 0.3333}, {"method": "v3", "budget": 0.1667}],
+}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / STATE_FILE, weights_only=True)["model"]
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole = recipe(READ, ANSWER, ADAPT)
+    train_micro(whole, tmp_path / "whole")
+    train_micro(recipe(READ, {**ANSWER, "steps": 1}), tmp_path / "cut")
+    state = torch.load(tmp_path / "cut" / STATE_FILE, weights_only=True)
+    assert state["progress"] == {"stage": 1, "step": 1, "total": 3}
+    train_micro(whole, tmp_path / "cut")
+    for name, value in weights(tmp_path / "whole").items():
+        assert torch.equal(value, weights(tmp_path / "cut")[name]), name
+
+
+def test_checkpoint_loads_as_a_lavida_in_bfloat16(tmp_path: Path) -> None:
+    folder = train_micro(recipe(READ), tmp_path)
+    assert folder == tmp_path / CHECKPOINT
+    model = load_lavida(folder)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert (folder / "tokenizer.json").is_file()
+    trained = weights(tmp_path)["projector.0.weight"]
+    assert torch.equal(model.projector[0].weight, trained.to(torch.bfloat16))
+
+
+def test_a_frozen_tower_stays_and_the_rest_moves(tmp_path: Path) -> None:
+    train_micro(recipe(READ), tmp_path)
+    before = weights(tmp_path)
+    train_micro(recipe(READ, ADAPT), tmp_path)
+    after = weights(tmp_path)
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("tower."))
+    moved = ("projector.0.weight", "backbone.wte.weight", "backbone.blocks.0.q_proj.weight", "image_newline")
+    assert not any(torch.equal(after[name], before[name]) for name in moved)
+
+
+def test_log_names_losses_per_policy(tmp_path: Path) -> None:
+    train_micro(recipe(READ, ANSWER, ADAPT), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    assert [line["total"] for line in lines] == list(range(1, 9))
+    seen = {name for line in lines for name in line if name.startswith("nll/")}
+    assert seen <= {"nll/baseline", "nll/random-0.5", "nll/pooling", "nll/v2-0.3333", "nll/v3-0.1667"}
+    assert "chars" in lines[0]
+    assert not any(name.startswith("nll") for name in lines[0])
+    assert "chars" not in lines[-1]
+
+
+def test_reading_is_learnt(tmp_path: Path) -> None:
+    train_micro(recipe({**READ, "steps": 30, "pages": 8, "warmup": 5}), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    assert lines[-1]["chars"] < 0.8 * lines[0]["chars"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stages": [{**READ, "speed": 3}]}, r"stages\[0\].speed"),
+        ({"stages": [{**READ, "tiers": ["odd"]}]}, "odd"),
+        ({"stages": [{**ANSWER, "policies": [{"method": "v2", "budget": 0.5}]}]}, "joined"),
+        ({"stages": [{**READ, "train_tower": False}]}, "trains nothing"),
+        ({"stages": [{**ADAPT, "templates": 99}]}, "templates"),
+    ],
+)
+def test_bad_recipes_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train_micro({**recipe(READ), **change}, tmp_path)
+
+
+def test_a_failed_save_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_micro(recipe(READ), tmp_path)
+    before = (tmp_path / STATE_FILE).read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        train_micro(recipe({**READ, "steps": 4}), tmp_path)
+    assert (tmp_path / STATE_FILE).read_bytes() == before
+
+
+def test_learning_rate_warms_up_and_decays() -> None:
+    stage = StageConfig("s", steps=100, lr=1.0, final_lr=0.0, warmup=10)
+    assert learning_rate(stage, 0) == pytest.approx(0.1)
+    assert learning_rate(stage, 50) == pytest.approx(0.5)
+    assert learning_rate(stage, 99) == pytest.approx(0.01)

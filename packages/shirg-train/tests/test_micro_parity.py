@@ -1,0 +1,115 @@
+"""The fast training path gives what inference gives: same prefixes, same logits, same answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from shirg_lavida.chat import prompt_ids
+from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.micro.answers import answer_pass
+from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
+from shirg_train.micro.build import build_model
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.evaluate import prefixes
+from shirg_train.micro.loop import export
+from shirg_train.micro.visual import VIEWS, see, visual_rows
+from shirg_train.pages.page import draw_pages
+from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.pages.tokens import TEMPLATES
+
+SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
+POLICIES = [
+    PolicyConfig("baseline"),
+    PolicyConfig("pooling"),
+    PolicyConfig("random", 0.25),
+    PolicyConfig("top-edge", 0.1667),
+    PolicyConfig("v2", 0.25),
+    PolicyConfig("v3", 0.0833),
+]
+
+
+@pytest.fixture(scope="module")
+def micro():
+    tokenizer = build_tokenizer()
+    pages = draw_pages(DataConfig(questions=2).pages(SIZE, "hard"), [3, 4])
+    return build_model(SIZE, tokenizer, seed=0).eval(), to_tensors(pages, tokenizer, TEMPLATES[1]), pages
+
+
+def real_prefix(model, batch: MicroBatch, pages, policy: PolicyConfig):
+    ids = torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID])])
+    rows = [torch.cat([ids, tail]) for tail in batch.tails.flatten(0, 1)]
+    images = [Image.fromarray(page) for page in pages.images for _ in range(batch.tails.shape[1])]
+    return model.embed_prompt(rows, images, selector=build_selector(policy, 7), views=VIEWS)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
+def test_prefix_and_answers_are_inference_s(micro, policy: PolicyConfig) -> None:
+    model, batch, pages = micro
+    with torch.no_grad():
+        expected = real_prefix(model, batch, pages, policy)
+    [(prefix, visual_tokens)] = prefixes(model, batch, [policy], seed=7)
+    assert visual_tokens == sum(expected.visual_tokens) / len(expected)
+    for row, other in zip(unpadded(prefix), unpadded(expected), strict=True):
+        torch.testing.assert_close(row, other, atol=1e-5, rtol=1e-5)
+    sampled = model.sample(prefix, answer_length=ANSWER_LENGTH)
+    assert torch.equal(sampled, model.sample(expected, answer_length=ANSWER_LENGTH))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
+def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None:
+    model, batch, pages = micro
+    masked = torch.full((4, 1, 1, ANSWER_LENGTH), model.config.mask_token_id)
+    with torch.no_grad():
+        expected = model.denoise_logits(real_prefix(model, batch, pages, policy), masked[:, 0, 0])
+        images = batch.images.repeat_interleave(2, 0)
+        tails = batch.tails.flatten(0, 1)
+        text = model.backbone.embed(torch.cat([batch.head.expand(4, -1), tails], dim=1))
+        features = see(model, images, train_tower=False)
+        visual = visual_rows(model, images, features, build_selector(policy, 7), text)
+        out = answer_pass(model, visual.rows, visual.valid, batch.head, tails[:, None], masked, joined=True)
+    torch.testing.assert_close(out.logits[:, 0, 0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_packed_questions_do_not_see_each_other(micro) -> None:
+    model, batch, _ = micro
+    samples = torch.full((2, 2, 1, ANSWER_LENGTH), model.config.mask_token_id)
+    with torch.no_grad():
+        visual = visual_rows(model, batch.images, see(model, batch.images, train_tower=False), None, None)
+        both = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=False)
+        second = answer_pass(
+            model, visual.rows, visual.valid, batch.head, batch.tails[:, 1:], samples[:, 1:], joined=False
+        )
+    torch.testing.assert_close(both.logits[:, 1:], second.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both.pointer[:, 1:], second.pointer, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both.label_pointer[:, 1:], second.label_pointer, atol=1e-5, rtol=1e-5)
+
+
+def test_columns_find_kept_patches(micro) -> None:
+    model, batch, _ = micro
+    with torch.no_grad():
+        features = see(model, batch.images, train_tower=False)
+        visual = visual_rows(model, batch.images, features, build_selector(PolicyConfig("v3", 0.25), 0), None)
+    for b in range(2):
+        kept = (visual.columns[b] >= 0).nonzero().flatten()
+        assert len(kept) == 49
+        torch.testing.assert_close(visual.rows[b, visual.columns[b, kept]], visual.projected[b, kept])
+
+
+def test_asking_in_words_gives_the_trained_prompt(tmp_path, micro) -> None:
+    model, batch, pages = micro
+    export(model, tmp_path / "micro")
+    pipe = LavidaPipeline.from_pretrained(tmp_path / "micro")
+    assert pipe.views == VIEWS
+    ids = prompt_ids(pipe.tokenizer, TEMPLATES[1].format(pages.label(0, 1)), pipe.chat)
+    expected = [*batch.head.tolist(), IMAGE_TOKEN_ID, *batch.tails[0, 1].tolist()]
+    assert ids.tolist() == expected
+
+
+def unpadded(prefix):
+    if prefix.mask is None:
+        return list(prefix.embeddings)
+    return [row[mask] for row, mask in zip(prefix.embeddings, prefix.mask, strict=True)]
