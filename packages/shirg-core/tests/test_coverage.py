@@ -12,6 +12,7 @@ from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 from shirg_core.coverage import cell_regions, cluster_regions
 from shirg_core.coverage.clusters import regions_from_similarity
 from shirg_core.coverage.grid_graph import grid_graph, neighbour_cosine
+from shirg_core.reference import find_regions
 
 from . import oracle
 from .strategies import images, layouts, make_features
@@ -225,3 +226,9 @@ def test_too_small_a_budget_raises_and_names_it(case, share, coverage, data):
             config(case.features[:1], case.layout)
     else:
         assert config(case.features[:1], case.layout).indices.shape == (1, k)
+
+
+def test_an_unknown_coverage_is_an_error():
+    layout = ViewLayout.single(2, 2)
+    with pytest.raises(ValueError, match="coverage must be clusters, cells or none, got 'blobs'"):
+        find_regions("blobs", torch.zeros(1, 4, 2), layout, 2, 0.5)

@@ -87,12 +87,18 @@ def without_padding(features: Tensor, layout: ViewLayout) -> Tensor:
 
 
 def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float) -> Tensor:
-    """`[B, N]` int64 regions by `clusters`, `cells`, or `none` (the whole image is one region); −1 for padding."""
+    """`[B, N]` int64 regions by `clusters`, `cells`, or `none` (the whole image is one region); −1 for padding.
+
+    Raises:
+        ValueError: an unknown word, or a budget too small for its regions.
+    """
     if coverage == "clusters":
         return cluster_regions(features.detach(), layout, k, share)
     if coverage == "cells":
         return cell_regions(layout, k, share, features.device).expand(features.shape[:2])
-    return (layout.valid_mask(features.device).long() - 1).expand(features.shape[:2])
+    if coverage == "none":
+        return (layout.valid_mask(features.device).long() - 1).expand(features.shape[:2])
+    raise ValueError(f"coverage must be clusters, cells or none, got {coverage!r}")
 
 
 def assemble(
