@@ -128,6 +128,11 @@ def assemble(
     return Selection(indices, scores, regions, gather_tokens(features, indices), token)
 
 
+def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor) -> Selection:
+    """The K tokens of the highest scores, without coverage and without a summary; arguments as in `assemble`."""
+    return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+
+
 def _attention(config: ShirgV3, features: Tensor, layout: ViewLayout, given: Tensor | None) -> tuple[Tensor, Tensor]:
     """A, raw and normalised; from its deviation where it is computed exactly, which keeps small differences."""
     if given is not None:

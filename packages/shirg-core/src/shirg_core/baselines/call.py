@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 from torch import Tensor
 
@@ -12,28 +12,23 @@ from shirg_core.layout import ViewLayout
 IMPLEMENTATIONS = ("auto", "reference")
 
 
-class Inputs(TypedDict, total=False):
-    """The keyword inputs of `Selector`, with its meanings, shapes and defaults."""
+class Given(TypedDict, total=False):
+    """What a selector may be given beside features and layout, and whether to look at the values."""
 
     text: Tensor | None
     text_mask: Tensor | None
     edges: Tensor | None
     attention: Tensor | None
-    impl: str
     check_finite: bool
 
 
-def check_call(
-    features: Tensor,
-    layout: ViewLayout,
-    *,
-    text: Tensor | None = None,
-    text_mask: Tensor | None = None,
-    edges: Tensor | None = None,
-    attention: Tensor | None = None,
-    impl: str = "auto",
-    check_finite: bool = False,
-) -> None:
+class Inputs(Given, total=False):
+    """The keyword inputs of `Selector`, with its meanings, shapes and defaults."""
+
+    impl: str
+
+
+def check_call(features: Tensor, layout: ViewLayout, *, impl: str = "auto", **given: Unpack[Given]) -> None:
     """Check every given input against the `Selector` contract.
 
     Raises:
@@ -41,12 +36,4 @@ def check_call(
     """
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl must be one of {', '.join(IMPLEMENTATIONS)} for a baseline, got {impl!r}")
-    check_inputs(
-        features,
-        layout,
-        text=text,
-        text_mask=text_mask,
-        edges=edges,
-        attention=attention,
-        check_finite=check_finite,
-    )
+    check_inputs(features, layout, **given)

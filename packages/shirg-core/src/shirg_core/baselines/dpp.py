@@ -31,7 +31,7 @@ from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import minmax, snap
 from shirg_core.selection import Selection
 
@@ -75,7 +75,7 @@ class ConditionalDPP:
             pairs = zip(valid_tokens(features, layout), valid_tokens(weight, layout), strict=True)
             picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, pinned) for x, w in pairs]
             scores = snap(scores_from_order(picks, layout), layout)
-        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+        return keep_best(features, layout, k, scores)
 
 
 @without_autocast

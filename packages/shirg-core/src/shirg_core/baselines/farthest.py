@@ -22,7 +22,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
 
@@ -50,7 +50,7 @@ class FarthestPoint:
             pinned = pinned_tokens(layout, features.device)
             picks = [max_min_order(cosine_matrix(x), k, pinned) for x in valid_tokens(features, layout)]
             scores = snap(scores_from_order(picks, layout), layout)
-        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+        return keep_best(features, layout, k, scores)
 
 
 def max_min_order(cosine: Tensor, k: int, pinned: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
@@ -67,7 +67,7 @@ class SimilarityGraph:
             scores = torch.stack(rows)
             if keep is not None:
                 scores = scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
-        return assemble(features, layout, k, snap(scores, layout), find_regions("none", features, layout, k, 0.0))
+        return keep_best(features, layout, k, snap(scores, layout))
 
 
 def similarity_weights(tokens: Tensor, threshold: float) -> Tensor:

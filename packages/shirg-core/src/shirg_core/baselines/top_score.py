@@ -28,7 +28,7 @@ from torch import Tensor
 from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.reference import assemble, find_regions, without_padding
+from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import (
     attention_received,
     channel_variance,
@@ -68,7 +68,7 @@ class TopScore:
         features = without_padding(features, layout)
         with torch.no_grad():
             scores = combine([(1.0, _component(self.score, features, layout, inputs))], features, layout)
-        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+        return keep_best(features, layout, k, scores)
 
 
 def _component(score: Score, features: Tensor, layout: ViewLayout, inputs: Inputs) -> Tensor:

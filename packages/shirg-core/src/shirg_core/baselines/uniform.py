@@ -24,7 +24,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.constants import constant
 from shirg_core.layout import View, ViewLayout
-from shirg_core.reference import assemble, find_regions
+from shirg_core.reference import keep_best
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
 
@@ -48,7 +48,7 @@ class UniformGrid:
         check_call(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         scores = snap(uniform_mask(layout, k, features.device), layout).expand(features.shape[:2])
-        return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+        return keep_best(features, layout, k, scores)
 
 
 @constant
