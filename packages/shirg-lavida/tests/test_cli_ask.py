@@ -12,7 +12,7 @@ from rich.console import Console
 
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
-from shirg_lavida.cli import models
+from shirg_lavida import embedded
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
@@ -63,8 +63,8 @@ def refused(capsys, *argv):
 
 
 def embed(monkeypatch, value):
-    entry = EntryPoint("micro", value, models.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(models, "entry_points", lambda **asked: [entry] * (asked["name"] == "micro"))
+    entry = EntryPoint("micro", value, embedded.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(embedded, "entry_points", lambda **asked: [entry] * (asked["name"] == "micro"))
 
 
 def test_the_installed_package_brings_the_command():
@@ -157,13 +157,14 @@ def test_the_checkpoint_says_how_it_is_asked(page, model, tmp_path):
 
 
 def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch, capsys):
+    monkeypatch.setattr(embedded, "entry_points", lambda **_: [])
     line = refused(capsys, page, "What?")
     assert "embedded model comes with the training package" in line
-    monkeypatch.setattr(models, "_tiny", lambda: model, raising=False)
-    embed(monkeypatch, "shirg_lavida.cli.models:_tiny")
+    monkeypatch.setattr(embedded, "_tiny", lambda: model, raising=False)
+    embed(monkeypatch, "shirg_lavida.embedded:_tiny")
     for named in ([], ["--model", "micro"]):
         assert shirg("ask", page, "What?", "--max-new-tokens", 4, *named) == 0
-    embed(monkeypatch, "shirg_lavida.cli.models:nothing")
+    embed(monkeypatch, "shirg_lavida.embedded:nothing")
     capsys.readouterr()
     assert "the embedded model 'micro'" in refused(capsys, page, "What?")
 

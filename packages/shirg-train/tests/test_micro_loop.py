@@ -10,7 +10,7 @@ import torch
 
 from shirg_lavida import load_lavida
 from shirg_train.micro.config import StageConfig
-from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, learning_rate, train_micro
+from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
 from shirg_train.micro.state import STATE_FILE
 from shirg_train.recipe import RecipeError
 
@@ -77,6 +77,25 @@ def test_log_names_losses_per_policy(tmp_path: Path) -> None:
     assert "chars" in lines[0]
     assert not any(name.startswith("nll") for name in lines[0])
     assert "chars" not in lines[-1]
+
+
+def test_a_run_starts_where_a_stage_of_another_ended(tmp_path: Path) -> None:
+    train_micro(recipe(READ), tmp_path / "first")
+    stage = tmp_path / "first" / "stages" / "read.pt"
+    train_micro(recipe({**READ, "steps": 1, "lr": 1e-12, "final_lr": 0.0}, init=str(stage)), tmp_path / "second")
+    for name, value in weights(tmp_path / "first").items():
+        torch.testing.assert_close(weights(tmp_path / "second")[name], value, rtol=0, atol=1e-9, msg=name)
+    for wrong, message in ((tmp_path / "gone.pt", "gone.pt"), (tmp_path / "first" / STATE_FILE, "does not hold")):
+        shape = {} if "gone" in message else {"size": {**SIZE, "width": 48}}
+        with pytest.raises(RecipeError, match=message):
+            train_micro({**recipe(READ, init=str(wrong)), **shape}, tmp_path / "third")
+
+
+def test_precision_is_bfloat16_where_asked_or_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda fast=fast: fast)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert [in_bfloat16(name) for name in ("auto", "bfloat16", "float32")] == [fast, True, False]
 
 
 def test_reading_is_learnt(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode
 from shirg_train.data.json_source import JsonSource
 from shirg_train.data.order import held_out_indices
+from shirg_train.data.pages_source import PagesConfig, PagesSource
 from shirg_train.data.record import CorruptSampleError, Source
 from shirg_train.data.samples import Reader, TrainingSample
 from shirg_train.data.stream import SampleStream
@@ -24,11 +25,12 @@ LCS_558K = "blip_laion_cc_sbu_558k.json"
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where samples are and how they are read.
+    """Where samples are and how they are read; either `path` or `pages`.
 
     Args:
         path: a conversations file (`.json`, `.jsonl`), a folder with LCS-558K in it, a dataset saved on disk, or
             parquet (a file or a folder of them).
+        pages: synthetic pages instead, drawn while training.
         format: `auto` tells from what is there.
         images: folder of the conversations' images; None = `images` beside the file if there is one, else its folder.
         split: of a dataset with splits.
@@ -38,9 +40,13 @@ class DataConfig:
         max_tokens: longest prompt and answer together.
         held_out: samples kept for validation.
         workers: threads that decode ahead.
+
+    Raises:
+        ValueError: neither `path` nor `pages`, or both.
     """
 
-    path: Path
+    path: Path | None = None
+    pages: PagesConfig | None = None
     format: Format = "auto"
     images: Path | None = None
     split: str | None = None
@@ -50,6 +56,10 @@ class DataConfig:
     max_tokens: int = 2048
     held_out: int = 0
     workers: int = 2
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.pages is None):
+            raise ValueError(f"data needs either path or pages, got path={self.path} and pages={self.pages}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,10 @@ def open_source(config: DataConfig) -> Source:
         OSError: what `config` names is not there.
         ValueError: it cannot be read.
     """
+    if config.pages is not None:
+        return PagesSource(config.pages)
     path = config.path
+    assert path is not None, "a config has one or the other"
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}")
     if path.is_dir() and (path / LCS_558K).is_file():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.pages.config import TIERS, PageConfig
 from shirg_train.pages.fonts import TINY
 from shirg_train.pages.tokens import TEMPLATES
+
+Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -148,19 +150,24 @@ class MicroConfig:
     Args:
         stages: in order.
         seed: of weights, noise, pages and policies.
+        init: weights to start from, a file `stages/<name>.pt` of another run; None = fresh ones.
         size: the model's shape.
         data: the pages.
         weight_decay: of both optimisers.
         clip: largest gradient norm.
+        precision: of the matrix products; `auto` is bfloat16 where the CPU has instructions for it, elsewhere float32,
+            which is then several times faster.
         save_every: steps between saved states.
         log_every: steps between lines of the log.
     """
 
     stages: tuple[StageConfig, ...]
     seed: int = 1
+    init: str | None = None
     size: SizeConfig = SizeConfig()
     data: DataConfig = DataConfig()
     weight_decay: float = 0.01
     clip: float = 1.0
+    precision: Precision = "auto"
     save_every: int = 100
     log_every: int = 25

@@ -22,10 +22,10 @@ from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.micro.aids import Aids
 from shirg_train.micro.batches import draw_batch, label_tokens
 from shirg_train.micro.build import build_model
-from shirg_train.micro.config import MicroConfig, StageConfig
+from shirg_train.micro.config import MicroConfig, Precision, StageConfig
 from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
-from shirg_train.micro.state import Progress, load_state, save_state
+from shirg_train.micro.state import Progress, load_stage, load_state, save_stage, save_state
 from shirg_train.pages.tokenizer import UNKNOWN, build_tokenizer, save_tokenizer
 from shirg_train.recipe import build
 from shirg_train.seeds import derive, generator
@@ -70,6 +70,7 @@ def train_micro(
                 log.flush()
                 if report is not None:
                     report(line)
+            save_stage(out, stage.name, run.model, run.aids)
             export(run.model, out / CHECKPOINT)
             progress = Progress(progress.stage + 1, 0, progress.total)
     return out / CHECKPOINT
@@ -97,13 +98,15 @@ class Run:
 
 
 def start_run(config: MicroConfig) -> Run:
-    """Fresh weights, from the seed alone."""
+    """Fresh weights, from the seed alone, or those that the recipe starts from."""
     tokenizer = build_tokenizer()
     rows, columns = config.data.pages(config.size, "easy").slots
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "aids"))
         aids = Aids(config.size.tower_width, config.size.width, rows * columns)
     model = build_model(config.size, tokenizer, config.seed).train()
+    if config.init is not None:
+        load_stage(Path(config.init), model, aids)
     unknown = tokenizer.token_to_id(UNKNOWN)
     if unknown is None:
         raise ValueError(f"the tokenizer has no token {UNKNOWN!r}")
@@ -159,7 +162,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
     seed = run.config.seed
     policy = draw(run.config, stage, total)
     batch = draw_batch(run.config, stage, total, run.tokenizer)
-    with torch.autocast("cpu", torch.bfloat16), _unfused_attention():
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
         return policy.name, objective(
             run.model,
             run.aids,
@@ -173,9 +176,15 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
         )
 
 
+def in_bfloat16(precision: Precision) -> bool:
+    """Whether a run of this precision computes in bfloat16: `auto` does where the CPU has instructions for it."""
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return precision == "bfloat16" or (precision == "auto" and fast)
+
+
 @contextmanager
 def _unfused_attention() -> Iterator[None]:
-    """On a CPU, small heads are faster unfused and in bfloat16, forward and backward together."""
+    """On a CPU, small heads are faster unfused and in the precision of the rest, forward and backward together."""
     before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-STATE_FILE = "state.pt"
+from shirg_train.recipe import RecipeError
+
+STATE_FILE, STAGES = "state.pt", "stages"
 
 
 @dataclass
@@ -36,18 +40,41 @@ def save_state(
     Raises:
         OSError: it cannot be written; the previous state is intact.
     """
-    state = {
-        "progress": vars(progress),
-        "model": model.state_dict(),
-        "aids": aids.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-    }
-    fresh = folder / f"{STATE_FILE}.new"
-    with fresh.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / STATE_FILE)
+    _write(
+        folder / STATE_FILE,
+        {
+            "progress": vars(progress),
+            "model": model.state_dict(),
+            "aids": aids.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        },
+    )
+
+
+def save_stage(folder: Path, name: str, model: nn.Module, aids: nn.Module) -> None:
+    """Keep what a finished stage learned as `stages/<name>.pt`, for runs that start there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (folder / STAGES).mkdir(exist_ok=True)
+    _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": aids.state_dict()})
+
+
+def load_stage(path: Path, model: nn.Module, aids: nn.Module) -> None:
+    """Fill model and aids from a file of `save_stage`.
+
+    Raises:
+        RecipeError: no such file, or it is of a model of another shape.
+    """
+    try:
+        stage = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(stage["model"])
+        aids.load_state_dict(stage["aids"])
+    except FileNotFoundError as error:
+        raise RecipeError(f"init: there is no file {path}; it is written when a stage of that run ends") from error
+    except (RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"init: {path} does not hold a stage of a model of this shape: {error}") from error
 
 
 def load_state(folder: Path, model: nn.Module, aids: nn.Module) -> tuple[Progress, list[dict[str, Any]]]:
@@ -59,3 +86,12 @@ def load_state(folder: Path, model: nn.Module, aids: nn.Module) -> tuple[Progres
     model.load_state_dict(state["model"])
     aids.load_state_dict(state["aids"])
     return Progress(**state["progress"]), state["optimizers"]
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -19,7 +19,7 @@ class ModelConfig:
     """The base model.
 
     Args:
-        path: a checkpoint folder or a hub id.
+        path: a checkpoint folder, an embedded model's name, or a hub id.
         vision_tower: see `load_lavida`.
         precision: of everything that is not trained; what is trained is float32, computed in `precision`.
     """

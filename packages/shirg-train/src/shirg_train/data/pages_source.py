@@ -1,0 +1,81 @@
+"""Synthetic pages as training samples: drawn from their seeds when they are read, nothing on disk."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from shirg_train.data.record import Record, Turn
+from shirg_train.pages.config import PageConfig, split_seed
+from shirg_train.pages.fonts import TINY
+from shirg_train.pages.page import draw_pages
+from shirg_train.pages.sheet import page_image
+
+
+@dataclass(frozen=True)
+class PagesConfig:
+    """Which pages; the defaults are those the embedded micro model reads.
+
+    Args:
+        count: of pages, the training split's first.
+        tiers: taken in turn.
+        size: side in pixels.
+        patch: side of a patch in pixels.
+        facts: fewest and most label–value pairs aimed at.
+        questions: asked per page, one of them in every epoch.
+        faces: print sizes of the facts.
+
+    Raises:
+        ValueError: values that make no pages.
+    """
+
+    count: int
+    tiers: tuple[str, ...] = ("easy", "hard")
+    size: int = 112
+    patch: int = 8
+    facts: tuple[int, ...] = (6, 8)
+    questions: int = 4
+    faces: tuple[str, ...] = (TINY,)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not self.tiers:
+            raise ValueError(f"count must be ≥ 1 and tiers not empty, got {self.count} and {self.tiers}")
+        if len(self.facts) != 2:
+            raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
+        for tier in self.tiers:
+            self.page_config(tier)
+
+    def page_config(self, tier: str) -> PageConfig:
+        """The generator's config for one tier."""
+        facts = (self.facts[0], self.facts[1])
+        return PageConfig(self.size, self.patch, 1, tier, facts, self.questions, self.faces)
+
+
+class PagesSource:
+    """Page number i, of tier i mod their number, with all its questions as one conversation.
+
+    Args:
+        config: which pages.
+    """
+
+    groups = None
+
+    def __init__(self, config: PagesConfig) -> None:
+        self.config = config
+
+    def __len__(self) -> int:
+        return self.config.count
+
+    def read(self, index: int) -> Record:
+        """Page number `index`."""
+        page = draw_pages(
+            self.config.page_config(self.config.tiers[index % len(self.config.tiers)]), [split_seed("train", index)]
+        )
+        file = io.BytesIO()
+        page_image(page, 0).save(file, "PNG", compress_level=1)
+        turns = [
+            turn
+            for asked in range(self.config.questions)
+            for turn in (Turn("user", page.question(0, asked)), Turn("assistant", page.answer(0, asked)))
+        ]
+        return Record(f"page-{index}", (file.getvalue(),), tuple(turns))
