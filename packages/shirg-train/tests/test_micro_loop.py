@@ -43,7 +43,14 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     train_micro(recipe(READ, {**ANSWER, "steps": 1}), tmp_path / "cut")
     state = torch.load(tmp_path / "cut" / STATE_FILE, weights_only=True)
     assert state["progress"] == {"stage": 1, "step": 1, "total": 3}
-    train_micro(whole, tmp_path / "cut")
+    # A killed process may have logged more than it saved.
+    with (tmp_path / "cut" / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write('{"stage": "answer", "step": 2, "total": 4}\n{"sta')
+    seen: list[tuple[str, int, int]] = []
+    train_micro(whole, tmp_path / "cut", watch=lambda stage, done, total, _: seen.append((stage, done, total)))
+    assert seen == [("answer", 4, 8), *(("adapt", step, 8) for step in range(5, 9))]
+    lines = (tmp_path / "cut" / LOG_FILE).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["total"] for line in lines] == list(range(1, 9))
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
 

@@ -43,8 +43,7 @@ class Metrics:
         if tensorboard:
             self._board = _open_board(folder / "tensorboard", step or 0)
         if progress:
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._bar = progress_bar()
             self._task = self._bar.add_task("", total=total_steps, completed=step or 0, status="")
 
     def __enter__(self) -> Self:
@@ -80,16 +79,22 @@ class Metrics:
             self._bar.console.print(text)
 
 
+def progress_bar() -> Progress:
+    """A bar on stderr whose tasks have a field `status`."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
 class _Board(Protocol):
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
     def close(self) -> None: ...
 
 
-def forget_after(path: Path, step: int) -> None:
-    """Remove lines after `step`, and an unfinished last one."""
+def forget_after(path: Path, step: int, *, key: str = "step") -> None:
+    """Remove lines whose `key` is after `step`, and an unfinished last one."""
     if not path.is_file():
         return
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line, key) <= step]
     with atomic_path(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
@@ -100,9 +105,9 @@ def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == kind]
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: str, key: str) -> float:
     try:
-        return int(json.loads(line)["step"])
+        return int(json.loads(line)[key])
     except (ValueError, KeyError, TypeError):
         # A killed process may leave half a line.
         return math.inf

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from tokenizers import Tokenizer
@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from shirg_lavida.checkpoint import save_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.metrics import forget_after
 from shirg_train.micro.aids import Aids
 from shirg_train.micro.batches import draw_batch, label_tokens
 from shirg_train.micro.build import build_model
@@ -30,20 +31,19 @@ from shirg_train.pages.tokenizer import UNKNOWN, build_tokenizer, save_tokenizer
 from shirg_train.recipe import build
 from shirg_train.seeds import derive, generator
 
+Watch: TypeAlias = Callable[[str, int, int, float], None]
 LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
 MERGES = frozenset({"pooling", "tome", "saint", "scissor"})
 """Methods whose kept tokens are mixtures of patches."""
 
 
-def train_micro(
-    recipe: Mapping[str, Any], out: Path, *, report: Callable[[dict[str, Any]], None] | None = None
-) -> Path:
+def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = None) -> Path:
     """Train, or go on training, the micro model.
 
     Args:
         recipe: a `MicroConfig` as read from YAML, without the key `kind`.
         out: folder for state, log and checkpoint; created if need be.
-        report: called with every line of the log.
+        watch: called after every step with the stage's name, the steps done and to do over all stages, and the loss.
 
     Returns:
         The checkpoint's folder, in bfloat16, with the tokenizer beside the weights.
@@ -56,6 +56,7 @@ def train_micro(
     out.mkdir(parents=True, exist_ok=True)
     run = start_run(config)
     progress, optimizer_states = load_state(out, run.model, run.aids)
+    forget_after(out / LOG_FILE, progress.total, key="total")
     with (out / LOG_FILE).open("a", encoding="utf-8") as log:
         while progress.stage < len(config.stages):
             stage = config.stages[progress.stage]
@@ -65,11 +66,9 @@ def train_micro(
             for optimizer, state in zip(optimizers, optimizer_states, strict=bool(optimizer_states)):
                 optimizer.load_state_dict(state)
             optimizer_states = []
-            for line in _run_stage(run, stage, progress, optimizers, out):
+            for line in _run_stage(run, stage, progress, optimizers, out, watch):
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-                if report is not None:
-                    report(line)
             save_stage(out, stage.name, run.model, run.aids)
             export(run.model, out / CHECKPOINT)
             progress = Progress(progress.stage + 1, 0, progress.total)
@@ -134,7 +133,12 @@ def draw(config: MicroConfig, stage: StageConfig, total: int) -> PolicyConfig:
 
 
 def _run_stage(
-    run: Run, stage: StageConfig, progress: Progress, optimizers: tuple[torch.optim.Optimizer, ...], out: Path
+    run: Run,
+    stage: StageConfig,
+    progress: Progress,
+    optimizers: tuple[torch.optim.Optimizer, ...],
+    out: Path,
+    watch: Watch | None,
 ) -> Iterator[dict[str, Any]]:
     """Train to the end of the stage; yields lines of the log."""
     config = run.config
@@ -147,6 +151,8 @@ def _run_stage(
         _step(losses["loss"], learning, optimizers, config.clip, progress)
         for key, value in losses.items():
             sums[f"nll/{name}" if key == "nll" else key].append(value.item())
+        if watch is not None:
+            watch(stage.name, progress.total, sum(each.steps for each in config.stages), losses["loss"].item())
         last = progress.step == stage.steps
         if last or progress.total % config.log_every == 0:
             seconds, start = time.monotonic() - start, time.monotonic()
