@@ -1,10 +1,12 @@
 """Metrics: every step once, even after a kill."""
 
 import json
+import sys
 
 import pytest
 
 from shirg_train.metrics import Metrics, read_metrics
+from shirg_train.recipe import RecipeError
 
 
 def write(folder, steps, *, step=0, **options):
@@ -50,3 +52,9 @@ def test_the_bar_shows_nll_and_speed(tmp_path, capsys):
 def test_tensorboard_is_optional(tmp_path):
     write(tmp_path, [1], tensorboard=True)
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+
+
+def test_a_missing_tensorboard_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(RecipeError, match="tensorboard"):
+        write(tmp_path, [1], tensorboard=True)

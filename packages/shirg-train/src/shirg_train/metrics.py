@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shirg_core.files import atomic_path
+from shirg_train.recipe import RecipeError
 
 
 class Metrics:
@@ -29,6 +30,9 @@ class Metrics:
         active: whether this is the main rank.
         tensorboard: also write TensorBoard files.
         progress: draw a progress bar on stderr.
+
+    Raises:
+        RecipeError: TensorBoard is wanted and not installed.
     """
 
     def __init__(
@@ -37,11 +41,11 @@ class Metrics:
         self._file = self._board = self._bar = None
         if not active:
             return
+        if tensorboard:
+            self._board = _open_board(folder / "tensorboard", step or 0)
         path = folder / "metrics.jsonl"
         forget_after(path, -1 if step is None else step)
         self._file = path.open("a", encoding="utf-8")
-        if tensorboard:
-            self._board = _open_board(folder / "tensorboard", step or 0)
         if progress:
             self._bar = progress_bar()
             self._task = self._bar.add_task("", total=total_steps, completed=step or 0, status="")
@@ -121,7 +125,10 @@ def _scalars(values: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def _open_board(folder: Path, step: int) -> _Board:
     # Not at the top of the file: it takes a second, and few runs want it.
-    from torch.utils.tensorboard import SummaryWriter
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"log.tensorboard needs {error.name}: install shirg-train[tensorboard]") from error
 
     board: _Board = SummaryWriter(str(folder), purge_step=step + 1)
     return board
