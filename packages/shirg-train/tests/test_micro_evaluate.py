@@ -57,3 +57,14 @@ def test_table_covers_every_method_and_budget(tmp_path: Path) -> None:
     text = markdown(rows)
     assert text.count("\n") == 2 + len(policies)
     assert "| v3 | 1/12 |" in text
+
+
+def test_nll_of_an_untrained_model_is_about_uniform() -> None:
+    tokenizer = build_tokenizer()
+    model = build_model(SIZE, tokenizer, 0).eval()
+    policies = [PolicyConfig("baseline"), PolicyConfig("random", 0.25)]
+    scores = evaluate(model, tokenizer, policies, size=SIZE, data=DATA, tier="easy", pages=6, nll_times=4)
+    for score in scores:
+        assert score.nll == pytest.approx(np.log(model.config.llada.vocab_size), rel=0.25)
+        assert score.row()["nll"] == round(score.nll, 4)
+    assert scores[0].nll != scores[1].nll

@@ -1,4 +1,4 @@
-"""Exact match of a micro checkpoint per tier and policy, with intervals.
+"""Exact match and validation NLL of a micro checkpoint per tier and policy, with intervals.
 
 Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
 together); the tower runs once per page for all policies. Intervals are percentiles of a bootstrap over pages, because a
@@ -20,13 +20,15 @@ from torch import Tensor
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prefix_type import Prefix
 from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.loss import Nll
 from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.visual import see, visual_rows
 from shirg_train.pages.config import Split, split_seed
 from shirg_train.pages.page import draw_pages
 from shirg_train.pages.tokens import TEMPLATES
-from shirg_train.seeds import derive
+from shirg_train.seeds import derive, generator
+from shirg_train.validation import validation_nll
 
 CHUNK = 32
 RESAMPLES = 2000
@@ -41,12 +43,14 @@ class Score:
         tier: of the pages.
         visual_tokens: mean entries of the prefix that stand for the page, newlines and summary included.
         correct: `[pages, questions]` bool.
+        nll: validation NLL in nats per token, see `shirg_train.validation`; None where it was not asked for.
     """
 
     policy: PolicyConfig
     tier: str
     visual_tokens: float
     correct: NDArray[np.bool_]
+    nll: float | None = None
 
     def row(self) -> dict[str, Any]:
         """For the results file."""
@@ -61,7 +65,7 @@ class Score:
             "exact_match": round(float(self.correct.mean()), 4),
             "low": round(low, 4),
             "high": round(high, 4),
-        }
+        } | ({} if self.nll is None else {"nll": round(self.nll, 4)})
 
 
 def evaluate(
@@ -75,10 +79,25 @@ def evaluate(
     pages: int,
     split: Split = "test",
     seed: int = 0,
+    nll_times: int = 0,
 ) -> list[Score]:
-    """Ask every question of `pages` unseen pages under every policy; `seed` draws random selections."""
+    """Ask every question of `pages` unseen pages under every policy.
+
+    Args:
+        model: with a micro model's tower.
+        tokenizer: its own.
+        policies: to compare.
+        size: the model's.
+        data: how pages are drawn.
+        tier: of the pages.
+        pages: how many.
+        split: whose pages.
+        seed: draws random selections and masks.
+        nll_times: diffusion times of the validation NLL; 0 = it is not measured.
+    """
     correct: list[list[NDArray[np.bool_]]] = [[] for _ in policies]
     tokens: list[list[float]] = [[] for _ in policies]
+    nll = [Nll(torch.zeros(()), torch.zeros(())) for _ in policies]
     for start in range(0, pages, CHUNK):
         seeds = [split_seed(split, i) for i in range(start, min(start + CHUNK, pages))]
         batch = to_tensors(draw_pages(data.pages(size, tier), seeds), tokenizer, TEMPLATES[0])
@@ -87,9 +106,27 @@ def evaluate(
             right = (given == batch.answers.flatten(0, 1)).all(dim=1)
             correct[i].append(right.view(len(seeds), -1).numpy())
             tokens[i].append(visual_tokens)
+            if nll_times:
+                more = _nll(model, prefix, batch.answers.flatten(0, 1), nll_times, generator(seed, "nll", start))
+                nll[i] = Nll(nll[i].total + more.total, nll[i].normaliser + more.normaliser)
     return [
-        Score(policy, tier, float(np.mean(tokens[i])), np.concatenate(correct[i])) for i, policy in enumerate(policies)
+        Score(
+            policy,
+            tier,
+            float(np.mean(tokens[i])),
+            np.concatenate(correct[i]),
+            float(nll[i].total / nll[i].normaliser) if nll_times else None,
+        )
+        for i, policy in enumerate(policies)
     ]
+
+
+def _nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
+    # The end of turn and one end of text are scored, further padding would only dilute the measure.
+    ended = answers == model.config.eos_token_id
+    scored = ended.cumsum(1) <= 1
+    mask_id = model.config.mask_token_id
+    return validation_nll(model.backbone, prefix, answers, scored, mask_id=mask_id, generator=dice, times=times)
 
 
 @torch.no_grad()

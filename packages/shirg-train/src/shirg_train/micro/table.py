@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from shirg_lavida.adapter import merge_adapter
 from shirg_lavida.checkpoint import load_lavida
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.config import DataConfig, SizeConfig
@@ -41,6 +42,8 @@ def measure(
     pages: int,
     data: DataConfig,
     policies: Sequence[PolicyConfig],
+    adapter: Path | None = None,
+    nll_times: int = 0,
     seed: int = 0,
     command: str = "",
 ) -> list[dict[str, Any]]:
@@ -53,10 +56,15 @@ def measure(
         pages: per tier.
         data: how pages are drawn.
         policies: to compare.
+        adapter: folder of a LoRA to merge first.
+        nll_times: see `evaluate`.
         seed: of random selections.
         command: how to run this again, for the record.
     """
     model = load_lavida(checkpoint, dtype=torch.float32)
+    if adapter is not None:
+        merge_adapter(model, adapter)
+    tokenizer = build_tokenizer()
     vision, llada = model.config.vision, model.config.llada
     size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size, width=llada.d_model)
     record = {
@@ -74,7 +82,17 @@ def measure(
     }
     rows = []
     for tier in tiers:
-        scores = evaluate(model, build_tokenizer(), policies, size=size, data=data, tier=tier, pages=pages, seed=seed)
+        scores = evaluate(
+            model,
+            tokenizer,
+            policies,
+            size=size,
+            data=data,
+            tier=tier,
+            pages=pages,
+            seed=seed,
+            nll_times=nll_times,
+        )
         rows += [score.row() | record for score in scores]
     return rows
 
