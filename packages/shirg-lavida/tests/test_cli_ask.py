@@ -63,8 +63,9 @@ def refused(capsys, *argv):
 
 
 def embed(monkeypatch, value):
-    entry = EntryPoint("micro", value, embedded.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(embedded, "entry_points", lambda **asked: [entry] * (asked["name"] == "micro"))
+    entry = EntryPoint("micro", value, embedded.MODELS)
+    asked_for = {"name": "micro", "group": embedded.MODELS}
+    monkeypatch.setattr(embedded, "entry_points", lambda **asked: [entry] * (asked == asked_for))
 
 
 def test_the_installed_package_brings_the_command():

@@ -1,7 +1,8 @@
-"""Models that installed packages embed.
+"""Models and adapters that installed packages embed.
 
-A package embeds a model by an entry point in the group `shirg.models`: its name is what the model is called, its value
-a function without arguments that returns the checkpoint's folder. The one named `micro` is asked when none is named.
+A package embeds a model by an entry point in the group `shirg.models`, an adapter by one in `shirg.adapters`: its name
+is what users say, its value a function without arguments that returns the folder. The model named `micro` is asked when
+none is named.
 """
 
 from __future__ import annotations
@@ -9,29 +10,24 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from pathlib import Path
 
-ENTRY_POINT_GROUP = "shirg.models"
+MODELS, ADAPTERS = "shirg.models", "shirg.adapters"
 DEFAULT = "micro"
 
 
-def embedded_names() -> list[str]:
-    """What `embedded_model` knows."""
-    return sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
-
-
-def embedded_model(name: str) -> Path | None:
-    """The folder of a model that an installed package embeds under `name`; None if there is none.
+def embedded(name: str, group: str = MODELS) -> Path | None:
+    """The folder of what an installed package embeds under `name`; None if there is nothing.
 
     Raises:
-        ImportError, AttributeError, OSError, ValueError: there is one, and it cannot be had.
+        ImportError, AttributeError, OSError, ValueError: there is something, and it cannot be had.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP, name=name)
+    found = entry_points(group=group, name=name)
     return Path(next(iter(found)).load()()) if found else None
 
 
-def named_model(model: str) -> Path | str:
-    """A folder, or else an embedded model's, or else the name itself: a hub id.
+def named(name: str | Path, group: str = MODELS) -> Path | str:
+    """A folder, or else what is embedded under this name, or else the name itself, such as a hub id.
 
     Raises:
-        ImportError, AttributeError, OSError, ValueError: an embedded model that cannot be had.
+        ImportError, AttributeError, OSError, ValueError: something embedded that cannot be had.
     """
-    return model if Path(model).exists() else embedded_model(model) or model
+    return name if Path(name).exists() else embedded(str(name), group) or name

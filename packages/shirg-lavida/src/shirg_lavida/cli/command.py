@@ -10,6 +10,8 @@ import typer
 _OWN = "the model's own"
 _PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
 _METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
+_MODEL = "Folder, embedded model, or hub id."
+_ADAPTER = "Projector LoRA: a folder in peft's format, or micro-lora."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
 _SAMPLING = "Sampling"
 
@@ -17,8 +19,8 @@ _SAMPLING = "Sampling"
 def ask(
     image: Annotated[Path, _PATH],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="Folder or hub id.", show_default="the embedded model")] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a projector LoRA, in peft's format.")] = None,
+    model: Annotated[str | None, typer.Option(help=_MODEL, show_default="the embedded micro")] = None,
+    adapter: Annotated[Path | None, typer.Option(help=_ADAPTER)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_lavida.embedded import DEFAULT, embedded_model, named_model
+from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded, named
 from shirg_lavida.pipeline import LavidaPipeline
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -18,7 +18,7 @@ def load_pipeline(model: str | None, adapter: Path | None, device: str | None, d
 
     Args:
         model: a folder, an embedded model's name, or a hub id; a folder wins.
-        adapter: folder of a LoRA, merged into the weights.
+        adapter: folder of a LoRA or an embedded one's name, merged into the weights.
         device: as torch spells it; None = a GPU if there is one.
         dtype: a key of `DTYPES`; None = the checkpoint's.
 
@@ -29,6 +29,9 @@ def load_pipeline(model: str | None, adapter: Path | None, device: str | None, d
         raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     where = _device(device)
     location = _location(model)
+    if adapter is not None:
+        with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {adapter}: "):
+            adapter = Path(named(adapter, ADAPTERS))
     with bad_input(OSError, ValueError):
         return LavidaPipeline.from_pretrained(
             location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter
@@ -38,7 +41,7 @@ def load_pipeline(model: str | None, adapter: Path | None, device: str | None, d
 def _location(model: str | None) -> Path | str:
     name = DEFAULT if model is None else model
     with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded model {name!r}: "):
-        folder = embedded_model(DEFAULT) if model is None else named_model(model)
+        folder = embedded(DEFAULT) if model is None else named(model)
     if folder is None:
         raise BadInput("no --model given: the embedded model comes with the training package, shirg-train")
     return folder

@@ -16,8 +16,23 @@ SAMPLES_FILE = "samples.json"
 
 
 def checkpoint_folder() -> Path:
-    """The embedded checkpoint's folder, tokenizer included."""
-    return Path(str(files("shirg_train") / "assets" / "micro" / "checkpoint"))
+    """The embedded checkpoint's folder, tokenizer included: regime frozen tower."""
+    return _asset("checkpoint")
+
+
+def joint_folder() -> Path:
+    """The checkpoint of the joint regime."""
+    return _asset("joint")
+
+
+def full_folder() -> Path:
+    """The checkpoint that both regimes start from: it has seen all tokens or a random half of them, nothing else."""
+    return _asset("full")
+
+
+def adapter_folder() -> Path:
+    """A projector LoRA on the checkpoint of `full_folder`, trained on pooling and every budget."""
+    return _asset("adapter")
 
 
 def listed_samples() -> list[dict[str, Any]]:
@@ -26,7 +41,7 @@ def listed_samples() -> list[dict[str, Any]]:
     Each has `tier` and `seed` of its page, `question` (its number on the page), `kind` (what the answer stands in) and
     `pooled`: whether pooling answers `right` or `wrong`.
     """
-    text = (files("shirg_train") / "assets" / "micro" / SAMPLES_FILE).read_text(encoding="utf-8")
+    text = _asset(SAMPLES_FILE).read_text(encoding="utf-8")
     samples: list[dict[str, Any]] = json.loads(text)
     return samples
 
@@ -49,3 +64,7 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
     with atomic_path(folder / SAMPLES_FILE) as temporary:
         temporary.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     return written
+
+
+def _asset(name: str) -> Path:
+    return Path(str(files("shirg_train") / "assets" / "micro" / name))

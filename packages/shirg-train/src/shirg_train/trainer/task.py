@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from shirg_lavida.checkpoint import load_lavida
-from shirg_lavida.embedded import named_model
+from shirg_lavida.embedded import named
 from shirg_lavida.locate import locate
 from shirg_lavida.model import LavidaModel
 from shirg_train.data import load_encoder, open_data
@@ -41,7 +41,7 @@ def open_sources(recipe: AdapterRecipe, world: World) -> Sources:
         # Data first: it costs less to find missing than a model.
         if recipe.data.path is not None and not recipe.data.path.exists():
             raise FileNotFoundError(f"no data at {recipe.data.path}")
-        folder = locate(named_model(recipe.model.path), Path(), weights=True)
+        folder = locate(named(recipe.model.path), Path(), weights=True)
         data = open_data(recipe.data, load_encoder(folder), seed=recipe.seed, rank=world.rank, world=world.size)
     except (OSError, ValueError) as error:
         raise RecipeError(str(error)) from error
