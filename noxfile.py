@@ -13,7 +13,7 @@ PACKAGES = {
     "core": ["--extra", "cli"],
     "lavida": [],
     "train": [],
-    "bench": [],
+    "bench": ["--extra", "eval"],
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 

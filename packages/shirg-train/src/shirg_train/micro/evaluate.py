@@ -156,7 +156,7 @@ def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
     return Prefix.of(x, positions=(mask.cumsum(1) - 1).clamp_min(0), mask=mask)
 
 
-def bootstrap(correct: NDArray[np.bool_], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+def bootstrap(correct: NDArray[Any], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Interval of the mean of `[pages, questions]`, pages resampled."""
     per_page = correct.mean(axis=1)
     drawn = np.random.default_rng(seed).integers(0, len(per_page), (RESAMPLES, len(per_page)))

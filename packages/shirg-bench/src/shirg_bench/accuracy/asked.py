@@ -1,0 +1,77 @@
+"""The options of `shirg ablate`, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from shirg_bench.accuracy.compare import ABLATIONS, NEEDS_ADAPTERS
+from shirg_core.cli.errors import BadInput
+from shirg_lavida.embedded import DEFAULT
+from shirg_train.pages.config import TIERS
+
+BUDGET = "budget"
+EMBEDDED_REGIME = "frozen tower"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command's options as they came.
+
+    Args:
+        what: names with commas between them; None = everything.
+        model: a folder, or an embedded model's name.
+        adapters: `name=folder` each.
+        pages: per tier.
+        tiers: names.
+        regime: None = the embedded model's.
+        seed: of random selections.
+        output: folder for results.
+        chunks: folder for answers.
+
+    Raises:
+        BadInput: a name that is not known, or something malformed.
+    """
+
+    what: str | None
+    model: str
+    adapters: tuple[str, ...]
+    pages: int
+    tiers: tuple[str, ...]
+    regime: str | None
+    seed: int
+    output: Path
+    chunks: Path
+
+    def __post_init__(self) -> None:
+        known = (BUDGET, *ABLATIONS)
+        for option, given, choices in (("--what", self.names, known), ("--tiers", self.tiers, tuple(TIERS))):
+            if wrong := [name for name in given if name not in choices]:
+                raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
+        if self.regime is None and self.model != DEFAULT:
+            raise BadInput(f"--regime must say how the model in {self.model} was trained")
+        if len(self.adapter_folders) < len(self.adapters):
+            raise BadInput(f"--adapter must give each folder a name of its own, got {' '.join(self.adapters)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What to measure, each once."""
+        return tuple(dict.fromkeys(self.what.split(","))) if self.what else (BUDGET, *ABLATIONS)
+
+    @property
+    def adapter_folders(self) -> dict[str, Path]:
+        """Name → folder."""
+        pairs = [text.partition("=") for text in self.adapters]
+        if wrong := [text for text, pair in zip(self.adapters, pairs, strict=True) if not (pair[0] and pair[2])]:
+            raise BadInput(f"--adapter must be NAME=FOLDER, got {wrong[0]!r}")
+        return {name: Path(folder) for name, _, folder in pairs}
+
+    def command(self, what: str) -> str:
+        """How to measure one table again; folders by their name, because records outlive machines."""
+        model = Path(self.model).name
+        parts = ["shirg", "ablate", "--what", what, "--model", model, "--pages", str(self.pages)]
+        parts += ["--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
+        if what in NEEDS_ADAPTERS:
+            parts += [f"--adapter={name}={folder.name}" for name, folder in self.adapter_folders.items()]
+        return shlex.join(parts)

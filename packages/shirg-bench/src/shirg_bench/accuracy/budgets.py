@@ -1,0 +1,117 @@
+"""Accuracy against budget: every method at every budget, all on the same pages and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shirg_bench.accuracy.measure import Bench, open_bench
+from shirg_bench.accuracy.rows import Run, change, score_row
+from shirg_bench.accuracy.variant import Variant
+from shirg_core.baselines import FIXED_COUNT
+from shirg_train.keep_ratio import METHODS, PolicyConfig
+from shirg_train.micro.config import DataConfig
+
+BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
+SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
+EXACT = tuple(method for method in METHODS if method not in FIXED_COUNT)
+"""Methods that keep the K they are told."""
+AT_EQUAL_PREFIX = ("v2", "v3", "random", "uniform")
+
+
+class Entry(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        method: as the table calls it.
+        variant: what is run.
+        group: `whole` (nothing is chosen), `own` (the method decides how many), `budget`, `pooled-k` (as many kept
+            tokens as pooling), or `pooled-prefix` (so few that with newlines and summary the prefix is never longer).
+    """
+
+    method: str
+    variant: Variant
+    group: str
+
+
+def entries(side: int) -> list[Entry]:
+    """The table of a model with `side × side` tokens a page."""
+    pooled = -(-side // 2)
+    # Kept tokens may stand in `side` lines, a newline after each, and a summary follows; pooled ones in half of them.
+    within_prefix = pooled * pooled + pooled - side - 1
+    whole = Variant()
+    rows = [
+        Entry("full", whole, "whole"),
+        Entry("downsampled", replace(whole, source="blurred"), "whole"),
+        Entry("pooling", Variant(PolicyConfig("pooling")), "own"),
+        *(
+            Entry("scissor", Variant(PolicyConfig("scissor", options={"threshold": threshold})), "own")
+            for threshold in SCISSOR_THRESHOLDS
+        ),
+    ]
+    for group, methods, budgets in (
+        ("budget", EXACT, BUDGETS),
+        ("pooled-k", EXACT, (pooled * pooled,)),
+        ("pooled-prefix", AT_EQUAL_PREFIX, (within_prefix,)),
+    ):
+        rows += [Entry(m, Variant(PolicyConfig(m, budget)), group) for m in methods for budget in budgets]
+    return rows
+
+
+def curve(
+    checkpoint: Path,
+    store: Path,
+    *,
+    regime: str,
+    pages: int = 256,
+    tiers: Sequence[str] = ("easy", "hard"),
+    data: DataConfig | None = None,
+    seed: int = 0,
+    command: str = "",
+) -> list[dict[str, Any]]:
+    """Measure a checkpoint, or read again what was measured.
+
+    Args:
+        checkpoint: folder of a micro model.
+        store: folder for answers, see `open_bench`.
+        regime: how it was trained, for the record.
+        pages: per tier; each is asked `data.questions` questions.
+        tiers: see `shirg_train.pages.config.TIERS`.
+        data: see `open_bench`.
+        seed: of random selections.
+        command: how to run this again, for the record.
+
+    Returns:
+        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences, each with
+        its interval `…_low`, `…_high`.
+
+    Raises:
+        OSError, ValueError: see `open_bench`.
+    """
+    return curve_rows(Run(open_bench(checkpoint, store, data=data, seed=seed), pages, regime, command), tiers)
+
+
+def curve_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """The rows of one open bench; `advance` is called after each variant of each chunk."""
+    table = entries_of(run.bench)
+    rows = []
+    for tier in tiers:
+        measured = run.bench.answers([entry.variant for entry in table], tier, run.pages, advance)
+        found = {(entry.method, entry.variant.policy.budget): each for entry, each in zip(table, measured, strict=True)}
+        for entry, answers in zip(table, measured, strict=True):
+            row = score_row(run, tier, entry.variant, answers)
+            changes = [
+                change(f"vs_{method}", answers, found[method, budget])
+                for method, budget in (("full", None), ("pooling", None), ("v2", entry.variant.policy.budget))
+                if (method, budget) in found
+            ]
+            against = {name: value for each in changes for name, value in each.items()}
+            rows.append({"kind": "accuracy", "group": entry.group, **row, "method": entry.method, **against})
+    return rows
+
+
+def entries_of(bench: Bench) -> list[Entry]:
+    """The table of a bench's model."""
+    return entries(bench.models[None].config.vision.side)

@@ -1,0 +1,83 @@
+"""What `shirg ablate` does: measures with a progress bar, writes rows and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shirg_bench.accuracy.asked import BUDGET, EMBEDDED_REGIME, Asked
+from shirg_bench.accuracy.budgets import curve_rows, entries_of
+from shirg_bench.accuracy.compare import ABLATIONS, ablate, comparisons_of, variants_of
+from shirg_bench.accuracy.files import merge_rows, write_text
+from shirg_bench.accuracy.measure import Bench, chunks, open_bench
+from shirg_bench.accuracy.rows import Run
+from shirg_bench.accuracy.tables import Row, ablation_table, budget_table
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_lavida.embedded import ADAPTERS, named
+
+FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
+    "accuracy": ("accuracy_budget", budget_table),
+    "ablation": ("ablations", ablation_table),
+}
+"""Kind of row → name of its files, and its Markdown."""
+
+
+class RunFailed(BadInput):
+    """A run that could not go on: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
+def run_ablations(asked: Asked) -> str:
+    """Measure, write, and return what was written as text.
+
+    Raises:
+        BadInput: a model or adapter that cannot be used, or a folder that cannot be written.
+        RunFailed: a damaged file of answers or results.
+    """
+    with bad_input(ImportError, AttributeError, OSError, ValueError):
+        adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in asked.adapter_folders.items()}
+        bench = open_bench(Path(named(asked.model)), asked.chunks, adapters=adapters, seed=asked.seed)
+        asked.output.mkdir(parents=True, exist_ok=True)
+    try:
+        return _measure_all(asked, bench)
+    except (OSError, ValueError) as error:
+        raise RunFailed(str(error)) from error
+
+
+def _measure_all(asked: Asked, bench: Bench) -> str:
+    counts = variant_counts(asked, bench)
+    written: list[str] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        chunks_of_variant = len(chunks(asked.pages)) * len(asked.tiers)
+        task = progress.add_task("", total=sum(counts[name] for name in asked.names) * chunks_of_variant)
+
+        def advance() -> None:
+            progress.advance(task)
+
+        for name in asked.names:
+            progress.update(task, description=name)
+            run = Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
+            rows = curve_rows(run, asked.tiers, advance) if name == BUDGET else ablate(run, name, asked.tiers, advance)
+            # After each table, so that a killed run leaves the finished ones readable.
+            written.append(_write(asked.output, rows) if rows else f"{name}: no rows, because no --adapter was given")
+    return "\n".join(written)
+
+
+def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
+    """How many variants each table measures."""
+    adapters = list(asked.adapter_folders)
+    counts = {name: len(variants_of(all_)) for name, all_ in comparisons_of(list(ABLATIONS), adapters).items()}
+    return {BUDGET: len(entries_of(bench)), **counts}
+
+
+def _write(folder: Path, rows: Sequence[Row]) -> str:
+    """Put a table's rows into its files, and return it as Markdown."""
+    stem, markdown = FILES[rows[0]["kind"]]
+    path = folder / f"{stem}.jsonl"
+    write_text(path.with_suffix(".md"), markdown(merge_rows(path, rows)))
+    return f"{markdown(rows)}\n{len(rows)} rows in {path}\n"

@@ -1,0 +1,84 @@
+"""Measuring the ablations: each variant, and its paired difference to its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shirg_bench.accuracy import gate_ablations, model_ablations
+from shirg_bench.accuracy.case import Comparison
+from shirg_bench.accuracy.rows import Run, paired, score_row
+from shirg_bench.accuracy.variant import Variant
+
+ABLATIONS: dict[str, Callable[[Sequence[str]], list[Comparison]]] = {
+    "coverage": gate_ablations.coverage,
+    "beta": gate_ablations.beta,
+    "terms": gate_ablations.terms,
+    "alpha": gate_ablations.alpha,
+    "summary": gate_ablations.summary,
+    "regions": gate_ablations.regions,
+    "positions": model_ablations.positions,
+    "newline": model_ablations.newline,
+    "adapter": model_ablations.adapter,
+    "adapted": model_ablations.adapted,
+    "lowres": model_ablations.lowres,
+    "cache": model_ablations.cache,
+}
+"""Name → its comparisons, given the names of the adapters at hand."""
+NEEDS_ADAPTERS = ("adapter", "adapted")
+
+
+def comparisons_of(names: Sequence[str], adapters: Sequence[str]) -> dict[str, list[Comparison]]:
+    """The comparisons of each ablation.
+
+    Raises:
+        ValueError: an unknown ablation.
+    """
+    unknown = [name for name in names if name not in ABLATIONS]
+    if unknown:
+        raise ValueError(f"unknown ablation {unknown[0]!r}; known: {', '.join(ABLATIONS)}")
+    return {name: ABLATIONS[name](adapters) for name in names}
+
+
+def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
+    """All variants, each once."""
+    cases = [case for comparison in comparisons for case in (comparison.reference, *comparison.others)]
+    return list({case.variant.key: case.variant for case in cases}.values())
+
+
+def ablate(
+    run: Run, ablation: str, tiers: Sequence[str], advance: Callable[[], None] = lambda: None
+) -> list[dict[str, Any]]:
+    """Rows of kind `ablation`, references (difference 0) among them; none where adapters are needed and missing.
+
+    Args:
+        run: what answers.
+        ablation: a name of `ABLATIONS`.
+        tiers: see `shirg_train.pages.config.TIERS`.
+        advance: called after each variant of each chunk.
+
+    Raises:
+        ValueError: an unknown ablation, or a selector that refuses.
+    """
+    adapters = [name for name in run.bench.models if name is not None]
+    comparisons = comparisons_of([ablation], adapters)[ablation]
+    variants = variants_of(comparisons)
+    rows = []
+    for tier in tiers if variants else ():
+        measured = run.bench.answers(variants, tier, run.pages, advance)
+        answers = dict(zip((variant.key for variant in variants), measured, strict=True))
+        for reference, others in comparisons:
+            for case in (reference, *others):
+                mine = answers[case.variant.key]
+                rows.append(
+                    {
+                        "kind": "ablation",
+                        "ablation": ablation,
+                        "variant": case.name,
+                        "reference": reference.name,
+                        **score_row(run, tier, case.variant, mine),
+                        **paired(mine, answers[reference.variant.key]),
+                        "note": case.note,
+                    }
+                )
+    return rows

@@ -1,0 +1,142 @@
+"""Every variant's answers to every question: chunk by chunk, what is stored is not computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from shirg_bench.accuracy.pages import SPLIT, Seen, check_model, draw, look
+from shirg_bench.accuracy.prefixes import ask
+from shirg_bench.accuracy.provenance import folder_digest, source_digest, versions
+from shirg_bench.accuracy.store import Answers, Store
+from shirg_bench.accuracy.variant import Source, Variant
+from shirg_lavida.adapter import merge_adapter
+from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.model import LavidaModel
+from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch
+from shirg_train.micro.config import DataConfig
+from shirg_train.micro.evaluate import CHUNK
+from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.seeds import derive
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What answers, and the answers it gave so far; made by `open_bench`.
+
+    Attributes:
+        models: by adapter; None = the checkpoint's own weights.
+        digests: of each one's files.
+        store: of answers.
+        tokenizer: the micro models'.
+        data: how pages are drawn.
+        seed: of random selections.
+    """
+
+    models: Mapping[str | None, LavidaModel]
+    digests: Mapping[str | None, str]
+    store: Store
+    tokenizer: Tokenizer
+    data: DataConfig
+    seed: int
+
+    def answers(
+        self, variants: Sequence[Variant], tier: str, pages: int, advance: Callable[[], None] = lambda: None
+    ) -> list[Answers]:
+        """Ask every question of `pages` unseen pages of a tier under every variant.
+
+        Args:
+            variants: to ask under.
+            tier: see `shirg_train.pages.config.TIERS`.
+            pages: how many.
+            advance: called after each variant of each chunk.
+
+        Raises:
+            ValueError: a selector that refuses, or a damaged file in the store.
+        """
+        parts: list[list[Answers]] = [[] for _ in variants]
+        for chunk in chunks(pages):
+            batch: MicroBatch | None = None
+            seen: dict[tuple[str | None, Source], Seen] = {}
+            for own, variant in zip(parts, variants, strict=True):
+                facts = self._facts(variant, tier)
+                answers = self.store.read(facts, chunk)
+                if answers is None:
+                    if batch is None:
+                        batch = draw(self.models[None], self.tokenizer, self.data, tier, chunk)
+                    sight = variant.adapter, variant.source
+                    if sight not in seen:
+                        seen[sight] = look(self.models[variant.adapter], batch.images, variant.source)
+                    answers = self._answer(batch, seen[sight], variant, chunk)
+                    self.store.write(facts, chunk, answers)
+                own.append(answers)
+                advance()
+        return [Answers.joined(own) for own in parts]
+
+    def _answer(self, batch: MicroBatch, seen: Seen, variant: Variant, chunk: range) -> Answers:
+        model = self.models[variant.adapter]
+        asked = ask(model, batch, seen, variant, [derive(self.seed, "accuracy", page) for page in chunk])
+        given = model.sample(
+            asked.prefix, answer_length=ANSWER_LENGTH, attention=variant.attention, cache=variant.cache
+        ).view_as(batch.answers)
+        per_question = batch.answers.shape[:2]
+        return Answers(
+            given=given.numpy(),
+            correct=(given == batch.answers).all(dim=-1).numpy(),
+            kept=torch.tensor(asked.kept).view(per_question).numpy(),
+            visual=torch.tensor(asked.visual).view(per_question).numpy(),
+        )
+
+    def _facts(self, variant: Variant, tier: str) -> dict[str, object]:
+        data = {"facts": self.data.facts, "questions": self.data.questions, "faces": self.data.faces}
+        weights = [self.digests[None], None if variant.adapter is None else self.digests[variant.adapter]]
+        # By content: renaming an adapter changes nothing.
+        return {**variant.facts(), "adapter": None, "weights": weights, "tier": tier, "data": data}
+
+
+def open_bench(
+    checkpoint: Path,
+    store: Path,
+    *,
+    adapters: Mapping[str, Path] | None = None,
+    data: DataConfig | None = None,
+    seed: int = 0,
+) -> Bench:
+    """Load a micro model; its own (bfloat16-rounded) weights run in float32.
+
+    Args:
+        checkpoint: a folder `save_lavida` wrote.
+        store: folder for answers; those that are there already are not computed again.
+        adapters: name → folder of a LoRA, each merged into weights of its own.
+        data: how pages are drawn; None = as in training.
+        seed: of random selections.
+
+    Raises:
+        OSError: a folder that is not there.
+        ValueError: no checkpoint or adapter that can be used, or not a micro model.
+    """
+    tokenizer = build_tokenizer()
+    digests: dict[str | None, str] = {None: folder_digest(checkpoint)}
+    models: dict[str | None, LavidaModel] = {None: load_lavida(checkpoint, dtype=torch.float32)}
+    check_model(models[None], tokenizer)
+    for name, folder in (adapters or {}).items():
+        models[name] = load_lavida(checkpoint, dtype=torch.float32)
+        merge_adapter(models[name], folder)
+        digests[name] = folder_digest(folder)
+    about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest()}
+    return Bench(models, digests, Store(store, about), tokenizer, data or DataConfig(), seed)
+
+
+def chunks(pages: int) -> list[range]:
+    """Page numbers 0 … pages − 1 in stretches of `CHUNK`.
+
+    Raises:
+        ValueError: no page.
+    """
+    if pages < 1:
+        raise ValueError(f"pages must be ≥ 1, got {pages}")
+    return [range(start, min(start + CHUNK, pages)) for start in range(0, pages, CHUNK)]

@@ -1,0 +1,106 @@
+"""Ablations of what surrounds the gate: positions, newlines, adapters, resolution, cache.
+
+The tower's size is fixed, so low resolution is made from the page, see `variant.Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shirg_bench.accuracy.case import SIXTH, THIRD, Case, Comparison
+from shirg_bench.accuracy.variant import Variant
+from shirg_train.keep_ratio import PolicyConfig
+
+UNSEEN = "out of distribution: the model was trained with packed positions, row newlines and the prefix mask"
+LOW_RESOLUTION = "the tower never saw such features in training"
+ADAPTED = "micro-full is what adapters are for: the projector of micro is trained for selected tokens already"
+
+
+def positions(_: Sequence[str]) -> list[Comparison]:
+    """Rotary positions with the gaps that dropped tokens leave."""
+    return [
+        Comparison(
+            Case(f"{m} (packed)", Variant(PolicyConfig(m, b))),
+            [Case(f"{m}, original", Variant(PolicyConfig(m, b), positions="original"), UNSEEN)],
+        )
+        for m in ("v2", "v3")
+        for b in (THIRD, SIXTH)
+    ]
+
+
+def newline(_: Sequence[str]) -> list[Comparison]:
+    """Where learned newlines stand."""
+    return [
+        Comparison(
+            Case(f"{name} (row)", Variant(policy)),
+            [
+                Case(f"{name}, newline per view", Variant(policy, newline="view"), UNSEEN),
+                Case(f"{name}, no newline", Variant(policy, newline="none"), UNSEEN),
+            ],
+        )
+        for name, policy in _whole_and(THIRD).items()
+    ]
+
+
+def adapter(names: Sequence[str]) -> list[Comparison]:
+    """Adapters of different rank with the first one given."""
+    if not names:
+        return []
+    return [
+        Comparison(
+            Case(f"{policy_name}, {names[0]}", Variant(policy, adapter=names[0]), ADAPTED),
+            [Case(f"{policy_name}, {name}", Variant(policy, adapter=name), ADAPTED) for name in names[1:]],
+        )
+        for policy_name, policy in _policies_of_adapters()
+    ]
+
+
+def adapted(names: Sequence[str]) -> list[Comparison]:
+    """Adapters with the checkpoint as it is."""
+    if not names:
+        return []
+    return [
+        Comparison(
+            Case(f"{policy_name}, un-adapted", Variant(policy)),
+            [Case(f"{policy_name}, {name}", Variant(policy, adapter=name), ADAPTED) for name in names],
+        )
+        for policy_name, policy in _policies_of_adapters()
+    ]
+
+
+def lowres(_: Sequence[str]) -> list[Comparison]:
+    """Interpolated low-resolution features with genuine ones."""
+    return [
+        Comparison(
+            Case(f"{name}, genuine", Variant(policy)),
+            [
+                Case(f"{name}, half-size page, features interpolated", Variant(policy, source="half"), LOW_RESOLUTION),
+                Case(f"{name}, features pooled and interpolated", Variant(policy, source="pooled"), LOW_RESOLUTION),
+                Case(f"{name}, page blurred", Variant(policy, source="blurred"), LOW_RESOLUTION),
+            ],
+        )
+        for name, policy in _whole_and(THIRD).items()
+    ]
+
+
+def cache(_: Sequence[str]) -> list[Comparison]:
+    """Cache on and off, with and without selection, and without the prefix mask."""
+    return [
+        Comparison(
+            Case(f"{name}, cache", Variant(policy)),
+            [
+                Case(f"{name}, no cache", Variant(policy, cache=False)),
+                Case(f"{name}, no cache, no prefix mask", Variant(policy, cache=False, attention="full"), UNSEEN),
+            ],
+        )
+        for name, policy in _whole_and(THIRD).items()
+    ]
+
+
+def _whole_and(budget: float) -> dict[str, PolicyConfig]:
+    return {"full": PolicyConfig("baseline"), "v2": PolicyConfig("v2", budget), "v3": PolicyConfig("v3", budget)}
+
+
+def _policies_of_adapters() -> list[tuple[str, PolicyConfig]]:
+    whole = [("full", PolicyConfig("baseline")), ("pooling", PolicyConfig("pooling"))]
+    return whole + [(m, PolicyConfig(m, b)) for m in ("v2", "v3") for b in (THIRD, SIXTH)]

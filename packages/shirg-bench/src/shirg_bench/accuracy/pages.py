@@ -1,0 +1,90 @@
+"""A chunk of test pages, and what the tower sees of it: computed once, shared by all variants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from shirg_bench.accuracy.variant import Source
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.views import to_unit
+from shirg_train.micro.batches import MicroBatch, to_tensors
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.visual import see
+from shirg_train.pages.config import Split, split_seed
+from shirg_train.pages.page import draw_pages
+from shirg_train.pages.tokenizer import SpecialIds
+from shirg_train.pages.tokens import TEMPLATES
+
+SPLIT: Split = "test"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """B pages, N tokens each.
+
+    Attributes:
+        tokens: `[B, N, d]`, projected.
+        pixels: `[B, 3, S, S]` in [0, 1], for edges.
+    """
+
+    tokens: Tensor
+    pixels: Tensor
+
+
+def check_model(model: LavidaModel, tokenizer: Tokenizer) -> None:
+    """Whether a model speaks the synthetic pages' language.
+
+    Raises:
+        ValueError: it has another vocabulary.
+    """
+    expected = (tokenizer.get_vocab_size(), SpecialIds.of(tokenizer).mask)
+    found = (model.config.llada.vocab_size, model.config.mask_token_id)
+    if found != expected:
+        raise ValueError(
+            f"this accuracy test asks micro models (vocabulary {expected[0]}, mask id {expected[1]}); "
+            f"the checkpoint has {found[0]} and {found[1]}"
+        )
+
+
+def draw(model: LavidaModel, tokenizer: Tokenizer, data: DataConfig, tier: str, pages: range) -> MicroBatch:
+    """The test pages with these numbers, of the model's own size, and their questions."""
+    vision = model.config.vision
+    size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size)
+    drawn = draw_pages(data.pages(size, tier), [split_seed(SPLIT, number) for number in pages])
+    return to_tensors(drawn, tokenizer, TEMPLATES[0])
+
+
+@torch.no_grad()
+def look(model: LavidaModel, images: Tensor, source: Source) -> Seen:
+    """Tower and projector over `images [B, 3, S, S]` uint8."""
+    dtype, side = model.image_newline.dtype, model.config.vision.side
+    low = _resized(images, images.shape[-1] // 2)
+    blurred = images if source == "page" else _resized(low, images.shape[-1])
+    if source == "half":
+        features = _on_grid(see(model, low, train_tower=False), side)
+    elif source == "pooled":
+        features = see(model, images, train_tower=False)
+        grid = features.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        coarse = F.interpolate(grid, size=(-(-side // 2),) * 2, mode="area")
+        features = _on_grid(coarse.flatten(2).transpose(1, 2), side)
+    else:
+        features = see(model, blurred, train_tower=False)
+    return Seen(model.projector(features.to(dtype)), to_unit(blurred))
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    # Antialiased like a scanner's or a viewer's resize, and rounded: half-size pages are images, not tensors.
+    resized = F.interpolate(images.float(), size=(side, side), mode="bicubic", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+def _on_grid(features: Tensor, side: int) -> Tensor:
+    """`[B, n², D]` → `[B, side², D]`, bilinear."""
+    coarse = int(features.shape[1] ** 0.5)
+    grid = features.unflatten(1, (coarse, coarse)).permute(0, 3, 1, 2)
+    return F.interpolate(grid, size=(side, side), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)

@@ -1,0 +1,93 @@
+"""Prefixes of a chunk under one variant, through the model's own selection, reading order and prompt.
+
+The same as `LavidaModel.embed_prompt` gives for each question, which a test holds it to. A selection that does not read
+the question is made once per page.
+
+B: pages, Q: questions of each, N: tokens, K: kept ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from shirg_bench.accuracy.pages import Seen
+from shirg_bench.accuracy.variant import Variant
+from shirg_core.scores import attention_received
+from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.prefix import ImagePrefix
+from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prompt import join
+from shirg_lavida.reading_order import in_reading_order
+from shirg_lavida.select_tokens import ImageBatch, select_tokens
+from shirg_lavida.views import Views, plan_views
+from shirg_lavida.vision_options import VisionOptions
+from shirg_train.keep_ratio import build_selector
+from shirg_train.micro.batches import MicroBatch
+from shirg_train.seeds import derive
+
+VIEWS: Views = "single384"
+"""One view of the tower's own size, as in training."""
+READS_TEXT = frozenset({"v2", "top-relevance", "cdpruner"})
+ONE_BY_ONE = frozenset({"random", "scissor"})
+"""Selected page by page: one draws anew for each, the other keeps as many as each page needs."""
+
+
+class Asked(NamedTuple):
+    """Prompts of a chunk.
+
+    Attributes:
+        prefix: `[B·Q, P, d]`.
+        kept: `[B·Q]` kept tokens K.
+        visual: `[B·Q]` entries that stand for the page, newlines and summary included.
+    """
+
+    prefix: Prefix
+    kept: list[int]
+    visual: list[int]
+
+
+@torch.no_grad()
+def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, seeds: Sequence[int]) -> Asked:
+    """All questions of B pages under one variant; `seeds` are the pages' own, for random selections."""
+    b, q = batch.answers.shape[:2]
+    tails = batch.tails.flatten(0, 1)
+    ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
+    texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
+    tokens, pixels = seen.tokens, seen.pixels
+    if variant.policy.method in ONE_BY_ONE:
+        images = [
+            image
+            for i, seed in enumerate(seeds)
+            for image in _images(model, tokens[i : i + 1], pixels[i : i + 1], (), variant, seed)
+        ]
+    elif variant.policy.method in READS_TEXT:
+        images = _images(model, tokens.repeat_interleave(q, 0), pixels.repeat_interleave(q, 0), texts, variant, 0)
+    else:
+        images = _images(model, tokens, pixels, (), variant, 0)
+    if len(images) == b:
+        images = [image for image in images for _ in range(q)]
+    prefix = join(ids, texts, images, variant.positions)
+    kept = [image.layout.n_tokens if image.selection is None else image.selection.indices.shape[1] for image in images]
+    return Asked(prefix, kept, list(prefix.visual_tokens))
+
+
+def _images(
+    model: LavidaModel, tokens: Tensor, pixels: Tensor, text: Sequence[Tensor], variant: Variant, seed: int
+) -> list[ImagePrefix]:
+    """Select among `tokens [B, N, d]` as one batch, and put what is kept in reading order."""
+    policy, size = variant.policy, model.config.vision.image_size
+    selector = build_selector(policy, derive(seed, "selection"))
+    plan = plan_views(model.config, (size, size), VIEWS, selecting=selector is not None)
+    attention = None
+    if policy.method == "v2" and policy.options.get("summary") == "attention":
+        # v2 has no attention of its own to weigh the summary by; it gets v3's.
+        attention = attention_received(tokens, plan.layout)[:, None]
+    options = VisionOptions(selector, VIEWS, variant.newline)
+    chosen = select_tokens(model, plan, options, ImageBatch(tokens[:, None], pixels[:, None], attention, text))
+    ordered = in_reading_order(plan, variant.newline, chosen.kept, chosen.indices, model.image_newline, chosen.summary)
+    return [ImagePrefix(*sequence, plan.layout, chosen.selection) for sequence in ordered]

@@ -1,0 +1,71 @@
+"""Measured answers as rows of the results files."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shirg_bench.accuracy.measure import Bench
+from shirg_bench.accuracy.pages import SPLIT
+from shirg_bench.accuracy.provenance import hardware, versions
+from shirg_bench.accuracy.store import Answers
+from shirg_bench.accuracy.variant import Variant
+from shirg_train.micro.evaluate import bootstrap
+
+
+class Run(NamedTuple):
+    """What all rows of a run share.
+
+    Attributes:
+        bench: what answers.
+        pages: per tier.
+        regime: how the checkpoint was trained, for the record.
+        command: how to measure it again, for the record.
+    """
+
+    bench: Bench
+    pages: int
+    regime: str
+    command: str
+
+
+def score_row(run: Run, tier: str, variant: Variant, answers: Answers) -> dict[str, Any]:
+    """Exact match with its 95 % interval (a bootstrap over pages), what was run, and where it comes from."""
+    low, high = bootstrap(answers.correct)
+    return {
+        "regime": run.regime,
+        "tier": tier,
+        **variant.facts(),
+        "kept_tokens": round(float(answers.kept.mean()), 1),
+        "visual_tokens": round(float(answers.visual.mean()), 1),
+        "pages": run.pages,
+        "questions": answers.correct.size,
+        "exact_match": round(float(answers.correct.mean()), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "parameters": sum(p.numel() for p in run.bench.models[None].parameters()),
+        "checkpoint": run.bench.digests[None],
+        "split": SPLIT,
+        "seed": run.bench.seed,
+        "hardware": hardware(),
+        "versions": versions(),
+        "command": run.command,
+    }
+
+
+def change(name: str, answers: Answers, reference: Answers) -> dict[str, float]:
+    """Difference of exact match on the same questions, positive = better than the reference.
+
+    Returns:
+        `name`, and `name_low` and `name_high`, its 95 % interval; pages are resampled, as pairs.
+    """
+    gain = answers.correct.astype(np.float64) - reference.correct
+    low, high = bootstrap(gain)
+    return {name: round(float(gain.mean()), 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
+
+
+def paired(answers: Answers, reference: Answers) -> dict[str, float]:
+    """`change` as `difference`, and `same_answers`, the share of questions answered alike, token for token."""
+    alike = (answers.given == reference.given).all(axis=-1)
+    return {**change("difference", answers, reference), "same_answers": round(float(alike.mean()), 4)}

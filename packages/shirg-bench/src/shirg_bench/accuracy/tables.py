@@ -1,0 +1,98 @@
+"""Rows as Markdown: one table for the budget curve, one per ablation; a column per tier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+Row = Mapping[str, Any]
+AGAINST_V2 = "In parentheses: points above v2 at the same K, on the same questions; `=` is v2.\n"
+GROUPS = {
+    "whole": "Every token",
+    "own": "Methods that decide how many tokens they keep",
+    "budget": "Equal budgets",
+    "pooled-k": "As many kept tokens as pooling",
+    "pooled-prefix": "A prefix no longer than pooling's",
+}
+
+
+def budget_table(rows: Sequence[Row]) -> str:
+    """The accuracy rows, one regime after the other."""
+    parts = []
+    for regime in dict.fromkeys(row["regime"] for row in rows):
+        parts.append(f"## Accuracy against budget, {regime}\n\n{_about(rows)}{AGAINST_V2}\n")
+        for group, title in GROUPS.items():
+            chosen = [row for row in rows if (row["regime"], row["group"]) == (regime, group)]
+            if chosen:
+                table = _table(chosen, ("method", "options", "budget"), _against_v2)
+                parts.append(f"### {title}\n\n{table}")
+    return "\n".join(parts)
+
+
+def ablation_table(rows: Sequence[Row]) -> str:
+    """The ablation rows: exact match, and the paired difference to the reference in points."""
+    parts = [f"## Ablations\n\n{_about(rows)}Differences are in points, on the same questions; `=` is the reference.\n"]
+    for regime, ablation in dict.fromkeys((row["regime"], row["ablation"]) for row in rows):
+        chosen = [row for row in rows if (row["regime"], row["ablation"]) == (regime, ablation)]
+        table = _table(chosen, ("variant", "budget"), _against_reference)
+        notes = "".join(f"- {note}\n" for note in _notes(chosen))
+        parts.append(f"### {ablation} ({regime})\n\n{table}" + (f"\n{notes}" if notes else ""))
+    return "\n".join(parts)
+
+
+def _about(rows: Sequence[Row]) -> str:
+    counts = sorted({(row["tier"], row["pages"], row["questions"]) for row in rows})
+    asked = "; ".join(f"{tier}: {questions} questions on {pages} pages" for tier, pages, questions in counts)
+    return f"Exact match [95 % interval, bootstrap over pages]; {asked}. Tokens are visual entries of the prefix.\n\n"
+
+
+def _table(rows: Sequence[Row], names: Sequence[str], cell: Callable[[Row], str]) -> str:
+    tiers = list(dict.fromkeys(row["tier"] for row in rows))
+    shown = [name for name in names if any(row[name] not in (None, {}) for row in rows)]
+    lines = [f"| {' | '.join([*shown, 'kept', 'tokens', *tiers])} |", "|" + "---|" * (len(shown) + 2 + len(tiers))]
+    by_line: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_line.setdefault(" | ".join(_text(row[name]) for name in shown), {})[row["tier"]] = row
+    for start, here in by_line.items():
+        means = (
+            f"{sum(row[count] for row in here.values()) / len(here):.4g}" for count in ("kept_tokens", "visual_tokens")
+        )
+        cells = (cell(here[tier]) if tier in here else "–" for tier in tiers)
+        lines.append(f"| {start} | {' | '.join([*means, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return str(Fraction(value).limit_denominator(100))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {setting}" for name, setting in value.items())
+    return "all" if value is None else str(value)
+
+
+def _score(row: Row) -> str:
+    return f"{row['exact_match']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _against_v2(row: Row) -> str:
+    if "vs_v2" not in row:
+        return _score(row)
+    return f"{_score(row)} {'=' if row['method'] == 'v2' else _points(row, 'vs_v2')}"
+
+
+def _against_reference(row: Row) -> str:
+    return f"{_score(row)} {'=' if row['variant'] == row['reference'] else _points(row, 'difference')}"
+
+
+def _points(row: Row, name: str) -> str:
+    change, low, high = (100 * row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return f"({change:+.1f} [{low:+.1f}, {high:+.1f}])"
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    by_note: dict[str, list[str]] = {}
+    for row in rows:
+        if row["note"]:
+            by_note.setdefault(row["note"], []).append(row["variant"])
+    return [f"{'; '.join(dict.fromkeys(variants))}: {note}." for note, variants in by_note.items()]

@@ -1,0 +1,67 @@
+"""One way to answer a page's questions: what the tower sees, what is kept, its layout, how the answer attends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from shirg_lavida.prompt import Positions
+from shirg_lavida.reading_order import Newline
+from shirg_train.keep_ratio import PolicyConfig
+
+Source: TypeAlias = Literal["page", "blurred", "half", "pooled"]
+"""Where a token's features come from; grids are `h × w` of the full page.
+
+- `page`: the page as it is.
+- `blurred`: the page at half its size, enlarged again: the tower sees low-resolution pixels at its own size.
+- `half`: the page at half its size through the tower, its `h/2 × w/2` features interpolated to `h × w`.
+- `pooled`: the page's own features, averaged over 2 × 2 and interpolated back.
+
+Edges come from the blurred page for all but `page`.
+"""
+Attention: TypeAlias = Literal["prefix", "full"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """See the module; the defaults are how the micro model was trained, with every token.
+
+    Args:
+        policy: what is kept.
+        source: see `Source`.
+        newline: see `shirg_lavida.reading_order`.
+        positions: see `shirg_lavida.reading_order`.
+        attention: `full` lets the prefix see the answer.
+        cache: keep the prefix's keys and values; `prefix` attention only.
+        adapter: name of the adapter in the weights; None = the checkpoint's own weights.
+
+    Raises:
+        ValueError: a value that is not one of its type's, or full attention with a cache.
+    """
+
+    policy: PolicyConfig = field(default_factory=lambda: PolicyConfig("baseline"))
+    source: Source = "page"
+    newline: Newline = "row"
+    positions: Positions = "packed"
+    attention: Attention = "prefix"
+    cache: bool = True
+    adapter: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("source", Source), ("newline", Newline), ("positions", Positions)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
+        if self.attention not in get_args(Attention) or (self.attention == "full" and self.cache):
+            raise ValueError(f"attention must be prefix, or full without cache, got {self.attention!r}, {self.cache}")
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides the answers, as plain values."""
+        policy = {"method": self.policy.method, "budget": self.policy.budget, "options": dict(self.policy.options)}
+        own = asdict(self)
+        return {**policy, **{name: own[name] for name in own if name != "policy"}}
+
+    @property
+    def key(self) -> str:
+        """`facts` as canonical JSON: equal for variants that answer alike."""
+        return json.dumps(self.facts(), sort_keys=True)

@@ -1,0 +1,1 @@
+"""Subcommands of `shirg` that this package adds; cheap to import."""

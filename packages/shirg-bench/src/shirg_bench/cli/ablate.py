@@ -1,0 +1,50 @@
+"""`shirg ablate`: accuracy against budget, and every ablation. Cheap to import: torch comes with the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WHAT = "budget, coverage, beta, terms, alpha, summary, regions, positions, newline, adapter, adapted, lowres, cache."
+
+
+def ablate(
+    what: Annotated[str | None, typer.Option(help=f"Some of: {_WHAT}", show_default="all of them")] = None,
+    model: Annotated[str, typer.Option(help="Folder of a micro model, or `micro`, the embedded one.")] = "micro",
+    adapter: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A LoRA to compare; may be given again.")
+    ] = None,
+    pages: Annotated[int, typer.Option(min=1, help="Unseen pages per tier, four questions each.")] = 256,
+    tiers: Annotated[str, typer.Option(help="easy, hard, or both.")] = "easy,hard",
+    regime: Annotated[
+        str | None, typer.Option(help="How the model was trained, for the record.", show_default="frozen tower")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random selections.")] = 0,
+    output: Annotated[Path, typer.Option(help="Folder for tables and rows; rows of other tables stay.")] = Path(
+        "ablations"
+    ),
+    chunks: Annotated[
+        Path | None, typer.Option(help="Folder for answers, kept for the next run.", show_default="OUTPUT/chunks")
+    ] = None,
+) -> None:
+    """Measure exact match against budget, and what each part of the method is worth, on the same unseen pages.
+
+    The same command again goes on where it stood.
+    """
+    from shirg_bench.accuracy.asked import Asked
+    from shirg_bench.accuracy.command import run_ablations
+
+    asked = Asked(
+        what=what,
+        model=model,
+        adapters=tuple(adapter or ()),
+        pages=pages,
+        tiers=tuple(tiers.split(",")),
+        regime=regime,
+        seed=seed,
+        output=output,
+        chunks=chunks or output / "chunks",
+    )
+    typer.echo(run_ablations(asked))

@@ -1,0 +1,53 @@
+"""`shirg bench`: what answers cost. Cheap to import: torch and the models come with the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WHAT = "latency, memory, ar (a same-size autoregressive model beside), selection (every method at every shape)."
+_MODEL = "random-small, micro (or another embedded model), random-8b (needs a GPU), a folder, or a hub id."
+_METHODS = "pooled, baseline, v3-768, full@single, divprune-512, …: a method, its budget, its views."
+
+
+def bench(
+    what: Annotated[str, typer.Option(help=_WHAT)] = "latency,memory",
+    model: Annotated[str, typer.Option(help=_MODEL)] = "random-small",
+    methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
+    cache: Annotated[str, typer.Option(help="The prefix cache: on, off or both.")] = "both",
+    rounds: Annotated[int, typer.Option(help="Of all variants in turn.")] = 3,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Length of the answer.", show_default="the model's own")
+    ] = None,
+    step_ratio: Annotated[float, typer.Option(help="Steps a token.")] = 0.5,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random weights and of methods that draw lots.")] = 0,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON lines; those of the same model and kind are replaced.")
+    ] = None,
+) -> None:
+    """Measure what answers cost, stage by stage: variants in turn, medians, on one CPU thread or a GPU."""
+    # Imported here so that `shirg --help` does not wait for torch.
+    from shirg_bench.latency.request import Request
+    from shirg_bench.latency.run import run
+
+    run(
+        Request(
+            what=what,
+            model=model,
+            methods=methods,
+            cache=cache,
+            rounds=rounds,
+            max_new_tokens=max_new_tokens,
+            step_ratio=step_ratio,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            json=json,
+        )
+    )

@@ -1,0 +1,94 @@
+"""`shirg eval`: tasks of lmms-eval on a LaViDa, with an honest exit code. Cheap to import."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_OWN = "the model's own"
+_TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
+_METHOD = "v2, v3, a baseline selector, pooled, full, or baseline (one view of 27 × 27 tokens)."
+_GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, schedule__shift, prefix_lm, temperature, …"
+
+
+def evaluate(
+    tasks: Annotated[str, typer.Option(help=_TASKS)] = "shirg_docs",
+    model: Annotated[str, typer.Option(help="Folder, hub id, or the embedded model.")] = "micro",
+    method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a projector LoRA, in peft's format.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions per task.", show_default="all")] = None,
+    batch_size: Annotated[int, typer.Option(help="Questions answered at once.")] = 1,
+    gen_kwargs: Annotated[str, typer.Option(help=_GEN)] = "",
+    cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.")] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of anything drawn by lot.")] = 0,
+    output: Annotated[Path, typer.Option(help="Folder of results, samples and the journal.")] = Path("shirg_eval"),
+    include_path: Annotated[list[Path] | None, typer.Option(help="Further folders of task files.")] = None,
+    processes: Annotated[int, typer.Option(help="Processes that share the questions.", min=1)] = 1,
+    list_only: Annotated[bool, typer.Option("--list", help="Show this package's tasks and stop.")] = False,
+) -> None:
+    """Evaluate a model on tasks of lmms-eval; the same command again goes on where a killed run stood."""
+    if list_only:
+        from shirg_bench.lmms.catalogue import print_tasks
+
+        print_tasks()
+        return
+    options = {
+        "--tasks": tasks,
+        "--model": model,
+        "--method": method,
+        "--budget": budget,
+        "--views": views,
+        "--adapter": adapter,
+        "--limit": limit,
+        "--batch-size": batch_size,
+        "--gen-kwargs": gen_kwargs or None,
+        "--device": device,
+        "--dtype": dtype,
+        "--seed": seed,
+        "--output": output,
+    }
+    arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
+    arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
+    arguments += [] if cache else ["--no-cache"]
+    # Imported here so that `shirg --help` does not wait for torch.
+    if processes > 1:
+        from shirg_bench.lmms.processes import run_processes
+
+        run_processes(processes, arguments)
+        return
+    from shirg_bench.lmms.evaluation import Evaluation
+    from shirg_bench.lmms.session import run_session
+
+    evaluation = Evaluation(
+        tasks=tuple(name for name in tasks.split(",") if name),
+        output=output,
+        model={
+            "pretrained": model,
+            "method": method,
+            "budget": budget,
+            "views": views,
+            "adapter": adapter,
+            "batch_size": batch_size,
+            "cache": cache,
+            "device": device,
+            "dtype": dtype,
+            "seed": seed,
+        },
+        limit=limit,
+        gen_kwargs=gen_kwargs,
+        include=tuple(include_path or ()),
+    )
+    run_session(evaluation, command=shlex.join(["shirg", *arguments]))

@@ -1,0 +1,51 @@
+"""`shirg report`: one page of everything measured. Cheap to import: plots and the model come with the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shirg_core.cli.errors import BadInput, bad_input
+
+CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
+"""Results lie outside of the package: a checkout has them, an installed wheel does not."""
+STEPS = 7
+
+
+def report(
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of results files.", show_default="the checkout's results")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the pages and their pictures.")] = Path("report"),
+    formats: Annotated[str, typer.Option("--format", help="html, md, or both.")] = "html,md",
+    examples: Annotated[bool, typer.Option(help="Run the embedded model for examples, half a minute.")] = True,
+) -> None:
+    """Write curves, tables, examples and the claims ledger as one HTML page and one Markdown page."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from shirg_bench.report.build import build_report
+
+    folder = _results_folder(results)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
+
+        def tell(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        with bad_input(ValueError, OSError):
+            pages = build_report(folder, out, formats.split(","), examples=examples, tell=tell)
+    for page in pages:
+        typer.echo(f"written  {page}")
+
+
+def _results_folder(given: Path | None) -> Path:
+    if given is None and not CHECKOUT_RESULTS.is_dir():
+        raise BadInput("no results: this is not a checkout, so --results must name a folder of results files")
+    folder = CHECKOUT_RESULTS if given is None else given
+    if not folder.is_dir():
+        raise BadInput(f"--results must be a folder of results files, got {folder}")
+    return folder

@@ -1,0 +1,76 @@
+"""The table's lines while they are measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shirg_bench.latency.stages import Answered, Embedded
+from shirg_bench.latency.variant import POOLED, Variant
+from shirg_lavida.pipeline import LavidaPipeline
+
+MEASURED = (
+    "select_ms",
+    "tower_ms",
+    "embed_ms",
+    "prefill_ms",
+    "step_ms",
+    "end_to_end_ms",
+    "ratio_to_pooled",
+    "steps_timed",
+    "peak_bytes",
+)
+"""Columns that are None where they were not asked for."""
+
+
+@dataclass
+class Line:
+    """One variant, with or without cache, while it is measured.
+
+    Attributes:
+        variant: which.
+        pipe: the model choosing that way.
+        facts: the line so far, what does not depend on rounds.
+        embedded: one a round.
+        answered: one a round.
+    """
+
+    variant: Variant
+    pipe: LavidaPipeline
+    facts: dict[str, Any]
+    embedded: list[Embedded] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
+
+    @property
+    def cache(self) -> bool:
+        """Whether it has one."""
+        return bool(self.facts["cache"])
+
+    @property
+    def total_ms(self) -> list[float]:
+        """End to end, by round; without cache, as many times the median step as a whole answer takes."""
+        nfe = self.facts["nfe"]
+        return [
+            one.embed_ms + (two.answer_ms if self.cache else nfe * statistics.median(two.step_ms))
+            for one, two in zip(self.embedded, self.answered, strict=True)
+        ]
+
+
+def rows(lines: Sequence[Line], rounds: int) -> list[dict[str, Any]]:
+    """The table after so many rounds: medians over rounds, and of the rounds' ratios."""
+    pooled = next((line.total_ms for line in lines if line.variant.name == POOLED and line.cache), None)
+    table = []
+    for line in lines:
+        row = dict(line.facts)
+        for name in ("select_ms", "tower_ms", "embed_ms"):
+            row[name] = statistics.median(getattr(each, name) for each in line.embedded)
+        row["prefill_ms"] = statistics.median(each.prefill_ms for each in line.answered)
+        row["step_ms"] = statistics.median(ms for each in line.answered for ms in each.step_ms)
+        row["end_to_end_ms"] = statistics.median(line.total_ms)
+        row["steps_timed"] = len(line.answered[0].step_ms)
+        if pooled is not None:
+            row["ratio_to_pooled"] = statistics.median(a / b for a, b in zip(line.total_ms, pooled, strict=True))
+        table.append({**row, "rounds": rounds})
+    return table

@@ -1,0 +1,115 @@
+"""The proposals' table: every variant in turn, round after round, with and without the prefix cache.
+
+Rounds are interleaved, so that a machine that gets busy slows all variants alike; lines hold medians over rounds, and
+the ratio to the pooled variant is the median of the rounds' ratios. A killed run keeps the rounds it finished; another
+run starts afresh, because rounds of another hour are not comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from shirg_bench.latency.checks import check_parity
+from shirg_bench.latency.clock import clock
+from shirg_bench.latency.lines import MEASURED, Line, rows
+from shirg_bench.latency.plan import Plan
+from shirg_bench.latency.quiet import quiet_profiler
+from shirg_bench.latency.stages import answer, embed
+from shirg_bench.latency.subject import Subject
+from shirg_bench.latency.variant import Variant
+from shirg_bench.memory import peak_workspace_bytes
+
+KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
+"""One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""
+MIB = 2**20
+Tell = Callable[[str], None]
+"""Called once after every visit with what comes next."""
+
+
+def measure(
+    subject: Subject, variants: Sequence[Variant], plan: Plan, tell: Tell = lambda _: None
+) -> Iterator[list[dict[str, Any]]]:
+    """Measure all variants; the table as it stands, after every round.
+
+    Lines have `variant`, `cache`, `visual_tokens` and `prefix_tokens` (newlines and summary included), `kv_bytes`,
+    `kv_8b_mib` (of LLaDA-8B with as many prefix tokens, computed), `select_ms`, `tower_ms`, `embed_ms`, `prefill_ms`,
+    `step_ms`, `end_to_end_ms`, `ratio_to_pooled` (pooled with cache, same rounds), `peak_bytes` (workspace beyond the
+    weights), `steps_timed` and `parity`; what was not measured is None.
+
+    Args:
+        subject: the model.
+        variants: lines of the table.
+        plan: what to measure.
+        tell: progress.
+
+    Raises:
+        CheckError: a variant's cached and uncached ways disagree.
+        ValueError: a variant that the model or the page refuses, such as more tokens than there are.
+    """
+    now = clock(subject.device)
+    # 1. Every variant once: counts, parity, and whatever is set up lazily.
+    lines: list[Line] = []
+    for variant in variants:
+        tell(f"{variant.name}: parity")
+        lines += _checked(subject, variant, plan)
+    # 2. Memory, before timing: the profiler is not there any more then.
+    if plan.memory:
+        for variant in variants:
+            tell(f"{variant.name}: memory")
+            _add_peak_bytes(subject, [line for line in lines if line.variant == variant], plan)
+    if not plan.latency:
+        yield [line.facts for line in lines]
+        return
+    # 3. Rounds.
+    for number in range(plan.rounds):
+        for variant in variants:
+            tell(f"{variant.name}: round {number + 1} of {plan.rounds}")
+            mine = [line for line in lines if line.variant == variant]
+            embedded = embed(subject, mine[0].pipe, now)
+            for line in mine:
+                line.embedded.append(embedded)
+                line.answered.append(answer(line.pipe.model, embedded.prefix, now, **plan.options(line.cache)))
+        yield rows(lines, number + 1)
+
+
+def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
+    pipe = variant.pipeline(subject.pipe, plan.seed)
+    prefix = embed(subject, pipe, clock(subject.device)).prefix
+    parity = check_parity(pipe.model, prefix, plan.answer_tokens)
+    facts: dict[str, Any] = {
+        "variant": variant.name,
+        "method": variant.method,
+        "budget": variant.budget,
+        "views": pipe.views,
+        "visual_tokens": prefix.visual_tokens[0],
+        "prefix_tokens": prefix.shape[1],
+        "parity": parity.error,
+        "answer_tokens": plan.answer_tokens,
+        "nfe": plan.nfe,
+        **dict.fromkeys(MEASURED),
+        "rounds": 0,
+    }
+    kept = {"kv_bytes": parity.kv_bytes, "kv_8b_mib": prefix.shape[1] * KV_8B_TOKEN_BYTES / MIB}
+    nothing = {"kv_bytes": 0, "kv_8b_mib": 0.0}
+    rows = [{**facts, "cache": cache, **(kept if cache else nothing)} for cache in plan.caches]
+    return [Line(variant, pipe, row) for row in rows]
+
+
+def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
+    """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
+    now, pipe = clock(subject.device), lines[0].pipe
+    prefixes: list[Tensor] = []
+    with quiet_profiler():
+        embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe, now).prefix), subject.device)
+    (prefix,) = prefixes
+    prefix_bytes = prefix.numel() * prefix.element_size()
+    for line in lines:
+        options = {**plan.options(line.cache), "steps": 1}
+        run = partial(answer, pipe.model, prefix, now, **options)
+        with quiet_profiler():
+            answering = peak_workspace_bytes(run, subject.device)
+        line.facts["peak_bytes"] = max(embedding, prefix_bytes + answering)

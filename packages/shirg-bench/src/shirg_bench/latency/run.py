@@ -1,0 +1,124 @@
+"""`shirg bench` as numbered stages: request, model, measurements, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from shirg_bench.latency import table
+from shirg_bench.latency.checks import CheckError
+from shirg_bench.latency.clock import one_thread
+from shirg_bench.latency.measure import Tell, measure
+from shirg_bench.latency.plan import Plan
+from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY, SELECTION, Request
+from shirg_bench.latency.results import provenance, replace_results, rounded
+from shirg_bench.latency.selections import CELLS, selections
+from shirg_bench.latency.subject import Subject, load_subject, pick_device
+from shirg_bench.latency.variant import POOLED, variants
+from shirg_bench.latency.versus import versus
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_lavida.recommended import Recommended
+
+
+class MeasurementFailed(BadInput):
+    """What was to be timed does not compute what it should: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measurement.
+
+    Attributes:
+        kind: of its lines in the results.
+        columns: of its table.
+        visits: how often it tells.
+        tables: runs it; the table as it stands, again and again.
+    """
+
+    kind: str
+    columns: table.Columns
+    visits: int
+    tables: Callable[[Tell], Iterator[list[dict[str, Any]]]]
+
+
+def run(request: Request) -> None:
+    """Measure, print tables, write lines.
+
+    Raises:
+        BadInput: whatever of the request cannot be used.
+        MeasurementFailed: what was to be timed does not compute what it should.
+    """
+    # 1. Refuse what can be refused before a model is made.
+    what = request.check()
+    device = pick_device(request.device)
+    console = Console(stderr=True)
+    with one_thread():
+        # 2. The model; selection alone needs none.
+        sections: list[Section] = []
+        if what != (SELECTION,):
+            subject = load_subject(request.model, device=request.device, dtype=request.dtype, seed=request.seed)
+            sections += _model_sections(request, what, subject)
+        if SELECTION in what:
+            grid = partial(selections, device, request.rounds, request.seed)
+            sections.append(Section("selection", table.SELECTION, CELLS, grid))
+        # 3. Measurements, written as they come: a run that is killed leaves the rounds that it finished.
+        facts = provenance(request.command, request.seed, device)
+        for section in sections:
+            rows = _measured(request, section, facts, console)
+            # 4. Report.
+            name = "" if section.kind == "selection" else f" of {request.model}"
+            table.print_table(f"{section.kind}{name} on {facts['hardware']}", section.columns, rows)
+
+
+def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -> list[Section]:
+    """What is measured of a model."""
+    own = Recommended.from_checkpoint(subject.pipe.model.config.raw)
+    plan = Plan(
+        latency=LATENCY in what,
+        memory=MEMORY in what,
+        caches=CACHES[request.cache],
+        rounds=request.rounds,
+        answer_tokens=request.max_new_tokens or own.max_new_tokens,
+        step_ratio=request.step_ratio,
+        seed=request.seed,
+    )
+    sections = []
+    if plan.latency or plan.memory:
+        lines = variants(request.methods, subject.pipe)
+        sections.append(
+            Section("latency", table.LATENCY, plan.visits(len(lines)), partial(measure, subject, lines, plan))
+        )
+    if AUTOREGRESSIVE in what:
+        lines = variants(request.methods or POOLED, subject.pipe)
+        visits = len(lines) * (1 + plan.rounds)
+        sections.append(Section("autoregressive", table.AUTOREGRESSIVE, visits, partial(versus, subject, lines, plan)))
+    return sections
+
+
+def _measured(request: Request, section: Section, facts: dict[str, Any], console: Console) -> list[dict[str, Any]]:
+    """The section's finished lines."""
+    model = {} if section.kind == "selection" else {"model": request.model}
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    rows: list[dict[str, Any]] = []
+    with Progress(*columns, console=console, transient=True) as bar, bad_input(ValueError):
+        task = bar.add_task(section.kind, total=section.visits)
+
+        def tell(coming: str) -> None:
+            bar.update(task, description=coming)
+            bar.advance(task)
+
+        try:
+            for measured in section.tables(tell):
+                rows = [rounded({"kind": section.kind, **model, **row, **facts}) for row in measured]
+                if request.json is not None:
+                    replace_results(request.json, rows)
+        except CheckError as error:
+            raise MeasurementFailed(str(error)) from error
+    return rows

@@ -1,0 +1,100 @@
+"""The table's lines: ways for an image to become tokens, by the names a person types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shirg_core.budget import Budget
+from shirg_core.cli.errors import BadInput
+from shirg_core.cli.methods import parse_budget
+from shirg_lavida.cli.methods import FULL, check_method, takes_budget, with_method
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.recommended import Recommended
+
+POOLED, BASELINE = "pooled", "baseline"
+BASELINE_VIEWS = "single384"
+STANDARD = (
+    POOLED,
+    BASELINE,
+    *(f"{preset}-{budget}" for budget in (512, 768, 1024) for preset in ("v2", "v3")),
+    f"{FULL}@single",
+    f"{FULL}@anyres_full",
+)
+"""Of LaViDa: pooled-980, 729 of one low-resolution view, both presets at three budgets, all 2304 and all 3645."""
+ONE_VIEW = (POOLED, *(f"{preset}-{budget}" for budget in ("0.1667", "0.3333", "0.5") for preset in ("v2", "v3")), FULL)
+"""Of a checkpoint that recommends views of its own."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line.
+
+    Attributes:
+        name: as typed: `method`, `method-budget`, either with `@views`; `baseline` is every token of one low-resolution
+            view.
+        method: of `shirg ask`.
+        budget: K or a fraction; None = the method takes none.
+        views: see `shirg_lavida.views`; None = the method's own.
+    """
+
+    name: str
+    method: str
+    budget: Budget | None
+    views: str | None
+
+    @classmethod
+    def parse(cls, name: str) -> Variant:
+        """Read `v3-768@single`.
+
+        Raises:
+            BadInput: an unknown method, or a budget where there must be none or none where there must be one.
+        """
+        rest, _, views = name.partition("@")
+        if rest == BASELINE:
+            if views:
+                raise BadInput(f"variant {name!r}: {BASELINE} means {FULL}@{BASELINE_VIEWS} and takes no views")
+            return cls(name, FULL, None, BASELINE_VIEWS)
+        method, _, amount = rest.rpartition("-")
+        if not amount[:1].isdigit():
+            method, amount = rest, ""
+        check_method(method)
+        if takes_budget(method) != bool(amount):
+            wants = f"needs a budget, such as {method}-768" if takes_budget(method) else "takes no budget"
+            raise BadInput(f"variant {name!r}: {method} {wants}")
+        return cls(name, method, parse_budget(amount) if amount else None, views or None)
+
+    def pipeline(self, pipe: LavidaPipeline, seed: int) -> LavidaPipeline:
+        """The same model, choosing this way.
+
+        Args:
+            pipe: the model.
+            seed: for methods that draw lots.
+
+        Raises:
+            BadInput: unknown views, or a budget that the method refuses.
+        """
+        # Methods without a budget ignore the argument.
+        return with_method(pipe, self.method, 1 if self.budget is None else self.budget, self.views, seed)
+
+
+def variants(names: str | None, pipe: LavidaPipeline) -> list[Variant]:
+    """The variants of a comma-separated list; None = the table that fits the model.
+
+    Raises:
+        BadInput: an empty list, a name given twice, or one that is not a variant.
+    """
+    own_views = Recommended.from_checkpoint(pipe.model.config.raw).views
+    listed = (STANDARD if own_views is None else ONE_VIEW) if names is None else split_names("--methods", names)
+    return [Variant.parse(name) for name in listed]
+
+
+def split_names(option: str, text: str) -> tuple[str, ...]:
+    """`a, b` → `("a", "b")`.
+
+    Raises:
+        BadInput: nothing named, or something twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise BadInput(f"{option} takes different names separated by commas, got {text!r}")
+    return names

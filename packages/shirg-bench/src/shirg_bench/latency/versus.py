@@ -1,0 +1,73 @@
+"""Diffusion against autoregression: one prefix, one answer length, the same weights, from L steps down to L / 8."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shirg_bench.latency.autoregressive import Greedy, greedy, twin
+from shirg_bench.latency.clock import clock
+from shirg_bench.latency.measure import Tell
+from shirg_bench.latency.plan import Plan
+from shirg_bench.latency.stages import Answered, Embedded, answer, embed
+from shirg_bench.latency.subject import Subject
+from shirg_bench.latency.variant import Variant
+
+FEWER = (1, 2, 4, 8)
+"""L over these steps; those that leave no whole step are left out."""
+
+
+def versus(
+    subject: Subject, variants: Sequence[Variant], plan: Plan, tell: Tell = lambda _: None
+) -> Iterator[list[dict[str, Any]]]:
+    """Measure in turn the autoregressive answer and the diffusion ones; the table as it stands, after every round.
+
+    Lines have `variant`, `prefix_tokens`, `answer_tokens`, `nfe`, `embed_ms` (both pay it), `autoregressive_ms`,
+    `autoregressive_token_ms`, `diffusion_ms`, `step_ms`, `speedup` (of the language model: autoregressive over
+    diffusion) and `speedup_end_to_end` (from image to answer), medians over rounds.
+
+    Args:
+        subject: the model.
+        variants: prefixes to answer after; each tells the same number of times.
+        plan: rounds, answer length, seed.
+        tell: progress.
+
+    Raises:
+        ValueError: a projector that LLaVA does not have, or a variant that the model refuses.
+    """
+    now, model = clock(subject.device), subject.pipe.model
+    llava = twin(model)
+    steps = [plan.answer_tokens // fewer for fewer in FEWER if plan.answer_tokens >= fewer]
+    pipes = {variant.name: variant.pipeline(subject.pipe, plan.seed) for variant in variants}
+    taken: dict[str, list[tuple[Embedded, Greedy, list[Answered]]]] = {name: [] for name in pipes}
+    options = {"answer_length": plan.answer_tokens, "block_length": plan.answer_tokens}
+    for number in range(plan.rounds + 1):
+        for name, pipe in pipes.items():
+            tell(f"{name}: autoregressive and diffusion, {f'round {number} of {plan.rounds}' if number else 'warm-up'}")
+            embedded = embed(subject, pipe, now)
+            one = greedy(llava, embedded.prefix.embeddings, plan.answer_tokens, now)
+            many = [answer(model, embedded.prefix, now, **options, steps=count) for count in steps]
+            if number:
+                taken[name].append((embedded, one, many))
+        if number:
+            yield [_row(name, taken[name], i, plan) for name in pipes for i in range(len(steps))]
+
+
+def _row(name: str, taken: Sequence[tuple[Embedded, Greedy, list[Answered]]], i: int, plan: Plan) -> dict[str, Any]:
+    ours = [many[i] for _, _, many in taken]
+    pairs = [(embedded.embed_ms, one.answer_ms, many[i].answer_ms) for embedded, one, many in taken]
+    return {
+        "variant": name,
+        "prefix_tokens": taken[0][0].prefix.shape[1],
+        "answer_tokens": plan.answer_tokens,
+        "nfe": ours[0].result.nfe,
+        "embed_ms": statistics.median(embedded_ms for embedded_ms, _, _ in pairs),
+        "autoregressive_ms": statistics.median(theirs for _, theirs, _ in pairs),
+        "autoregressive_token_ms": statistics.median(ms for _, one, _ in taken for ms in one.token_ms or (0.0,)),
+        "diffusion_ms": statistics.median(mine for _, _, mine in pairs),
+        "step_ms": statistics.median(ms for each in ours for ms in each.step_ms),
+        "speedup": statistics.median(theirs / mine for _, theirs, mine in pairs),
+        "speedup_end_to_end": statistics.median((e + theirs) / (e + mine) for e, theirs, mine in pairs),
+        "rounds": len(taken),
+    }

@@ -1,0 +1,23 @@
+"""A tiny untrained micro model on disk, and a few pages, for tests of the accuracy code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shirg_bench.accuracy.measure import Bench, open_bench
+from shirg_train.micro.build import build_model
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.loop import export
+from shirg_train.pages.tokenizer import build_tokenizer
+
+SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
+DATA = DataConfig(questions=2)
+
+
+def write_micro(folder: Path, seed: int = 0) -> Path:
+    export(build_model(SIZE, build_tokenizer(), seed), folder)
+    return folder
+
+
+def tiny_bench(folder: Path, store: Path, **options: object) -> Bench:
+    return open_bench(folder, store, data=DATA, **options)  # type: ignore[arg-type]

@@ -1,0 +1,29 @@
+"""A tiny random LaViDa with a page, and a clock that ticks when it is read."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from shirg_bench.latency.subject import Subject
+from shirg_lavida.chat import ChatStyle
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.testing import VOCAB_SIZE, tiny_lavida
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.tokenizer import load_tokenizer
+
+
+def tiny_subject(side: int = 5, page_px: int = 90, **overrides) -> Subject:
+    """27 tokens along a view's side and a large page are the real geometry; small ones are fast."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = load_tokenizer(write_tiny_tokenizer(Path(folder)), VOCAB_SIZE)
+    model = tiny_lavida(side=side, **overrides)
+    pipe = LavidaPipeline(model, tokenizer, chat=ChatStyle(system=None))
+    return Subject("tiny", pipe, Image.new("RGB", (page_px, page_px)), "?")
+
+
+def ticking():
+    """1, 2, 3, …: how often time was asked for between two points."""
+    ticks = itertools.count(1)
+    return lambda: float(next(ticks))

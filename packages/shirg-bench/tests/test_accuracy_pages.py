@@ -1,0 +1,62 @@
+"""What the tower sees: the page, or one of three ways to low resolution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from shirg_bench.accuracy.pages import check_model, draw, look
+from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.testing import tiny_lavida
+from shirg_lavida.views import to_unit
+from shirg_train.micro.visual import see
+from shirg_train.pages.tokenizer import build_tokenizer
+
+from .accuracy_setup import DATA, write_micro
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_lavida(write_micro(tmp_path_factory.mktemp("micro") / "micro"), dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def images(model):
+    return draw(model, build_tokenizer(), DATA, "hard", range(2)).images
+
+
+def fine_detail(pixels):
+    """How much neighbouring pixels differ."""
+    return float(pixels.diff(dim=-1).abs().mean())
+
+
+def test_the_page_is_seen_as_in_training(model, images):
+    seen = look(model, images, "page")
+    torch.testing.assert_close(seen.tokens, model.projector(see(model, images, train_tower=False)))
+    assert torch.equal(seen.pixels, to_unit(images))
+
+
+@pytest.mark.parametrize("source", ["blurred", "half", "pooled"])
+def test_low_resolution_keeps_the_grid_and_loses_detail(model, images, source):
+    page, low = look(model, images, "page"), look(model, images, source)
+    assert low.tokens.shape == page.tokens.shape
+    assert fine_detail(low.pixels) < 0.6 * fine_detail(page.pixels)
+    assert abs(float(low.pixels.mean() - page.pixels.mean())) < 0.01
+    assert not torch.allclose(low.tokens, page.tokens, atol=1e-2)
+
+
+def test_interpolated_features_are_between_their_neighbours(model, images, monkeypatch):
+    side = model.config.vision.side
+    ramp = torch.arange(side).float().repeat(side, 1).reshape(1, side * side, 1).expand(len(images), -1, -1)
+    monkeypatch.setattr("shirg_bench.accuracy.pages.see", lambda *_, **__: ramp)
+    monkeypatch.setattr(model, "projector", torch.nn.Identity())
+    smooth = look(model, images, "pooled").tokens
+    assert smooth.shape == ramp.shape
+    # A mean over 2 × 2, interpolated, gives a straight line back except at the border.
+    inner = smooth.view(len(images), side, side)[:, :, 1:-1]
+    torch.testing.assert_close(inner, ramp.view(len(images), side, side)[:, :, 1:-1])
+
+
+def test_a_model_of_another_language_is_refused():
+    with pytest.raises(ValueError, match=r"asks micro models \(vocabulary \d+, mask id \d+\); the checkpoint has 256"):
+        check_model(tiny_lavida(side=4), build_tokenizer())

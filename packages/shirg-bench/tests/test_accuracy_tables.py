@@ -1,0 +1,150 @@
+"""What is compared with what, differences as pairs, results files and tables."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablation_table, budget_table, curve, merge_rows, read_rows
+from shirg_bench.accuracy.budgets import EXACT, entries
+from shirg_bench.accuracy.compare import comparisons_of
+from shirg_bench.accuracy.rows import paired
+from shirg_bench.accuracy.store import Answers
+from shirg_core.baselines import BASELINES
+
+from .accuracy_setup import DATA, write_micro
+
+ADAPTERS = ["r16", "r32", "r64"]
+
+
+def answers(correct):
+    correct = np.asarray(correct, dtype=bool)
+    ones = np.ones(correct.shape, dtype=np.int64)
+    return Answers(correct[..., None].astype(np.int64), correct, ones, ones)
+
+
+def test_a_paired_difference_is_surer_than_two_intervals():
+    rng = np.random.default_rng(0)
+    reference = rng.random((200, 4)) < 0.5
+    worse = reference & (rng.random((200, 4)) < 0.96)
+    row = paired(answers(worse), answers(reference))
+    assert row["difference"] == pytest.approx(worse.mean() - reference.mean(), abs=1e-4)
+    assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
+    assert row["same_answers"] == pytest.approx((worse == reference).mean(), abs=1e-4)
+    assert set(paired(answers(worse), answers(worse)).values()) == {0.0, 1.0}
+
+
+def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
+    promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "positions", "newline"]
+    promised += ["adapter", "adapted", "lowres", "cache"]
+    assert sorted(ABLATIONS) == sorted(promised)
+    for name, comparisons in comparisons_of(promised, ADAPTERS).items():
+        assert comparisons, name
+        for reference, others in comparisons:
+            assert others, name
+            for case in others:
+                assert case.variant.key != reference.variant.key
+                # Same tokens asked for: a difference is the part's, not the budget's.
+                assert case.variant.policy.budget == reference.variant.policy.budget
+        lines = [(c.name, c.variant.policy.budget) for pair in comparisons for c in (pair.reference, *pair.others)]
+        assert len(set(lines)) == len(lines), name
+
+
+def test_adapters_are_compared_with_the_first_and_with_none():
+    assert comparisons_of(["adapter", "adapted"], []) == {"adapter": [], "adapted": []}
+    found = comparisons_of(["adapter", "adapted"], ADAPTERS)
+    assert {pair.reference.variant.adapter for pair in found["adapter"]} == {"r16"}
+    assert {pair.reference.variant.adapter for pair in found["adapted"]} == {None}
+    assert [case.variant.adapter for case in found["adapted"][0].others] == ADAPTERS
+    with pytest.raises(ValueError, match="unknown ablation 'colour'; known: coverage"):
+        comparisons_of(["colour"], [])
+
+
+def test_the_curve_has_every_method_at_every_budget():
+    table = entries(14)
+    methods = {entry.method for entry in table}
+    assert {"full", "downsampled", "v2", "v3", *BASELINES} <= methods
+    for method in EXACT:
+        found = {entry.variant.policy.budget for entry in table if entry.method == method and entry.group == "budget"}
+        assert found == set(BUDGETS)
+    assert {e.variant.policy.budget for e in table if e.group == "pooled-k"} == {49}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("curve")
+    micro = write_micro(folder / "micro")
+    return curve(micro, folder / "store", regime="untrained", pages=1, tiers=["easy"], data=DATA, command="it")
+
+
+def test_rows_say_what_was_run_where(rows):
+    assert len(rows) == len(entries(14))
+    for row in rows:
+        assert (row["kind"], row["regime"], row["tier"], row["questions"], row["pages"]) == (
+            "accuracy",
+            "untrained",
+            "easy",
+            2,
+            1,
+        )
+        assert row["low"] <= row["exact_match"] <= row["high"]
+        assert {"torch", "shirg-core"} <= set(row["versions"])
+        assert (row["command"], row["seed"], row["split"]) == ("it", 0, "test")
+    assert {row["method"] for row in rows if "vs_v2" not in row} == {"full", "downsampled", "pooling", "scissor"}
+    for row in rows:
+        assert row["vs_full_low"] <= row["vs_full"] <= row["vs_full_high"]
+        assert row["vs_pooling"] == pytest.approx(row["exact_match"] - rows[2]["exact_match"], abs=1e-4)
+    full, low = rows[:2]
+    assert (full["method"], full["visual_tokens"], full["kept_tokens"]) == ("full", 210.0, 196.0)
+    assert (low["method"], low["source"]) == ("downsampled", "blurred")
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_the_budget_table_shows_each_row(rows):
+    text = budget_table(rows)
+    assert text.count("\n| v3 |") == len(BUDGETS) + 2
+    assert "| v3 | 1/12 | 16 |" in text
+    assert "easy: 2 questions on 1 pages" in text
+    assert text.count("] = |") == len(BUDGETS) + 2
+    assert "| pooling |  | 49 | 56 | 0.000 [0.000, 0.000] |" in text
+
+
+def test_a_table_measured_again_replaces_its_rows_only(tmp_path):
+    def row(ablation, tier, variant):
+        return {"kind": "ablation", "regime": "r", "ablation": ablation, "tier": tier, "variant": variant}
+
+    path = tmp_path / "results" / "rows.jsonl"
+    merge_rows(path, [row("beta", "easy", "old"), row("alpha", "easy", "kept"), row("beta", "hard", "kept")])
+    merge_rows(path, [row("beta", "easy", "new"), row("beta", "easy", "newer")])
+    assert [r["variant"] for r in read_rows(path)] == ["kept", "kept", "new", "newer"]
+    assert list(path.parent.iterdir()) == [path]
+    path.write_text('{"kind": "ablation"}\n[1]\n')
+    with pytest.raises(ValueError, match=r"line 2: expected a JSON object, got '\[1\]'"):
+        read_rows(path)
+
+
+def test_differences_stand_beside_scores():
+    shared = {
+        "regime": "r",
+        "ablation": "beta",
+        "tier": "easy",
+        "budget": 1 / 3,
+        "kept_tokens": 65.0,
+        "visual_tokens": 79.0,
+        "pages": 1,
+        "questions": 4,
+        "exact_match": 0.5,
+        "low": 0.25,
+        "high": 0.75,
+        "reference": "v2",
+        "note": "",
+    }
+    change = {"difference": -0.125, "difference_low": -0.25, "difference_high": 0.0}
+    text = ablation_table(
+        [{**shared, "variant": "v2", **change}, {**shared, "variant": "v2, β = 0", **change, "note": "by hand"}]
+    )
+    assert "| v2 | 1/3 | 65 | 79 | 0.500 [0.250, 0.750] = |" in text
+    assert "| v2, β = 0 | 1/3 | 65 | 79 | 0.500 [0.250, 0.750] (-12.5 [-25.0, +0.0]) |" in text
+    assert "- v2, β = 0: by hand." in text

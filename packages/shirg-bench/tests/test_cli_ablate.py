@@ -1,0 +1,107 @@
+"""`shirg ablate` from the command line."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from shirg_bench.accuracy import read_rows
+from shirg_core.cli import commands
+from shirg_core.cli.app import main
+from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.fingerprint import fingerprint
+from shirg_train.adapter import AdapterConfig, attach, trainable
+from shirg_train.adapter_files import save_adapter
+
+from .accuracy_setup import write_micro
+
+SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers easy --seed 0"
+
+
+@pytest.fixture(scope="module")
+def micro(tmp_path_factory):
+    return write_micro(tmp_path_factory.mktemp("ablate") / "micro")
+
+
+@pytest.fixture(autouse=True)
+def only_ablate(monkeypatch):
+    entry = EntryPoint("ablate", "shirg_bench.cli.ablate:ablate", commands.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(commands, "entry_points", lambda **_: [entry])
+
+
+def shirg(*argv):
+    return main([str(part) for part in argv])
+
+
+def ablate(micro, output, *options):
+    return shirg("ablate", "--model", micro, "--regime", "untrained", "--pages", 1, "--output", output, *options)
+
+
+def write_adapter(micro, folder, r):
+    model = load_lavida(micro)
+    mark = fingerprint(model)
+    peft = attach(model, AdapterConfig(r=r))
+    state = {name: p.detach() + 0.2 for name, p in trainable(peft).items()}
+    folder.mkdir()
+    save_adapter(peft, folder, state=state, fingerprint=mark, card={})
+    return folder
+
+
+def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, tmp_path, capsys, monkeypatch):
+    assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "easy") == 0
+    out = capsys.readouterr().out
+    assert "### beta (untrained)" in out
+    assert "adapted: no rows, because no --adapter was given" in out
+    rows = read_rows(tmp_path / "ablations.jsonl")
+    assert [row["variant"] for row in rows] == ["v2", "v2, β = 0"] * 3
+    assert {row["command"] for row in rows} == {SEEDED.format("beta")}
+    assert all(row["difference"] == 0 for row in rows if row["variant"] == row["reference"])
+    assert (tmp_path / "ablations.md").read_text(encoding="utf-8").startswith("## Ablations")
+    monkeypatch.delattr("shirg_bench.accuracy.measure.draw")
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 0
+    assert read_rows(tmp_path / "ablations.jsonl") == rows
+
+
+def test_adapters_are_compared(micro, tmp_path):
+    low, high = (write_adapter(micro, tmp_path / f"lora{r}", r) for r in (2, 4))
+    options = ("--what", "adapter,adapted", "--tiers", "hard", "--adapter", f"r2={low}", "--adapter", f"r4={high}")
+    assert ablate(micro, tmp_path / "out", *options) == 0
+    rows = read_rows(tmp_path / "out" / "ablations.jsonl")
+    adapted = [row for row in rows if row["ablation"] == "adapted"]
+    assert {row["adapter"] for row in adapted} == {None, "r2", "r4"}
+    assert {row["adapter"] for row in rows if row["ablation"] == "adapter"} == {"r2", "r4"}
+    assert min(row["same_answers"] for row in adapted) < 1
+    assert str(tmp_path) not in (tmp_path / "out" / "ablations.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--what", "colour"), "--what must name some of budget, coverage,"),
+        (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
+        (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
+        (("--adapter", "a=x", "--adapter", "a=y"), "--adapter must give each folder a name of its own"),
+        (("--adapter", "a=nowhere", "--what", "adapter"), "nowhere"),
+        (("--model", "nowhere"), "no checkpoint folder at nowhere"),
+        (("--pages", "0"), "--pages"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(micro, tmp_path, capsys, options, message):
+    assert ablate(micro, tmp_path, *options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_must_say_its_regime(micro, tmp_path, capsys):
+    assert shirg("ablate", "--model", micro, "--output", tmp_path) == 2
+    assert "--regime must say how the model in" in capsys.readouterr().err
+
+
+def test_a_damaged_answer_file_is_exit_code_1(micro, tmp_path, capsys):
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 0
+    next(tmp_path.glob("chunks/*/0-1.npz")).write_bytes(b"no")
+    capsys.readouterr()
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 1
+    assert "is no chunk of answers" in capsys.readouterr().err.splitlines()[-1]

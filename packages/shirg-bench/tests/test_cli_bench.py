@@ -1,0 +1,132 @@
+"""`shirg bench` from a checkpoint folder to tables and lines, and one line for whatever is wrong."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from shirg_bench.latency import subject as subjects
+from shirg_bench.latency.random_models import RandomShape, random_pipeline
+from shirg_core.cli.app import main
+from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+
+TINY = RandomShape(
+    tiny_vision(side=5),
+    {"d_model": 32, "n_heads": 2, "n_kv_heads": 2, "n_layers": 2, "mlp_hidden_size": 48, "vocab_size": 256},
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("bench") / "model", side=5)
+    write_tiny_tokenizer(folder)
+    return folder
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
+    out = tmp_path / "out.jsonl"
+    asked = ["--model", str(checkpoint), "--methods", "pooled,v3-9", "--max-new-tokens", "4", "--rounds", "2"]
+    assert main(["bench", "--what", "latency,memory,ar", *asked, "--device", "cpu", "--json", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "to pooled" in shown.out
+    assert "over AR" in shown.out
+    assert "Profiler" not in shown.err
+    rows = lines(out)
+    assert [(row["kind"], row["variant"]) for row in rows] == [
+        *(("latency", name) for name in ("pooled", "pooled", "v3-9", "v3-9")),
+        *(("autoregressive", name) for name in ("pooled",) * 3 + ("v3-9",) * 3),
+    ]
+    for row in rows:
+        assert row["model"] == str(checkpoint)
+        assert row["seed"] == 0
+        assert row["rounds"] == 2
+        assert row["versions"]["torch"] == torch.__version__
+        assert row["hardware"].endswith("thread time on 1 thread")
+        assert row["command"].startswith(f"shirg bench --what latency,memory,ar --model {checkpoint} --methods")
+
+
+def test_the_embedded_model_on_a_page_of_its_own(tmp_path):
+    out = tmp_path / "out.jsonl"
+    asked = ["--model", "micro", "--methods", "pooled,v2-0.3333,full", "--cache", "on", "--rounds", "1"]
+    assert main(["bench", "--what", "latency", *asked, "--device", "cpu", "--json", str(out)]) == 0
+    rows = {row["variant"]: row for row in lines(out)}
+    # 14 × 14 tokens in one view: a quarter pooled, a third kept; newlines and v2's summary come on top.
+    assert rows["full"]["visual_tokens"] == 196 + 14
+    assert rows["pooled"]["visual_tokens"] == 49 + 7
+    assert 65 + 1 < rows["v2-0.3333"]["visual_tokens"] <= 65 + 1 + 14
+    assert rows["pooled"]["ratio_to_pooled"] == 1
+
+
+def test_selection_needs_no_model(monkeypatch, tmp_path):
+    from shirg_bench.latency import selections
+    from shirg_core.layout import ViewLayout
+
+    monkeypatch.setattr(selections, "LAYOUTS", (ViewLayout.single(6, 6),))
+    monkeypatch.setattr(selections, "BUDGETS", (8,))
+    out = tmp_path / "out.jsonl"
+    asked = ["--model", "/none", "--rounds", "1", "--device", "cpu", "--json", str(out)]
+    assert main(["bench", "--what", "selection", *asked]) == 0
+    assert {row["kind"] for row in lines(out)} == {"selection"}
+
+
+def test_a_random_models_weights_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    one = random_pipeline(TINY, seed=3).model.backbone.wte.weight
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(one, random_pipeline(TINY, seed=3).model.backbone.wte.weight)
+    assert not torch.equal(one, random_pipeline(TINY, seed=4).model.backbone.wte.weight)
+    half = random_pipeline(TINY, dtype=torch.bfloat16).model
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (["--what", "speed"], "--what takes latency, memory, ar, selection, got 'speed'"),
+        (["--cache", "maybe"], "--cache must be one of on, off, both, got 'maybe'"),
+        (["--rounds", "0"], "--rounds must be ≥ 1, got 0"),
+        (["--step-ratio", "2"], "--step-ratio must be in (0, 1], got 2"),
+        (["--max-new-tokens", "0"], "--max-new-tokens must be ≥ 1, got 0"),
+        (["--seed", "-1"], "--seed must be an integer in [0, 2⁶³), got -1"),
+        (["--json", "/none/out.jsonl"], "cannot write /none/out.jsonl: no folder /none"),
+        (["--model", "random-8b", "--device", "cpu"], "--model random-8b needs a CUDA device, got cpu"),
+        (
+            ["--model", "random-tiny", "--dtype", "int8"],
+            "--dtype must be one of float32, bfloat16, float16, got 'int8'",
+        ),
+        (["--device", "abacus"], "--device abacus: "),
+        (["--model", "random-tiny", "--methods", "v3"], "variant 'v3': v3 needs a budget"),
+        (["--model", "random-tiny", "--methods", "v3-999@single384"], "budget K=999 is larger than the 25"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(asked, problem, capsys, monkeypatch):
+    monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
+    given = asked if "--device" in asked else [*asked, "--device", "cpu"]
+    assert main(["bench", *given]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("shirg: error: ")
+    assert problem in error
+
+
+def test_a_model_whose_cache_is_wrong_fails_the_run(monkeypatch, capsys):
+    monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
+    denoise = LladaBackbone.denoise
+    monkeypatch.setattr(LladaBackbone, "denoise", lambda *given, **named: 1.1 * denoise(*given, **named))
+    assert main(["bench", "--model", "random-tiny", "--methods", "pooled", "--device", "cpu"]) == 1
+    assert "cached and uncached logits differ" in capsys.readouterr().err
+
+
+def test_the_command_is_cheap_to_import():
+    code = "import sys, shirg_bench.cli.bench; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,54 @@
+import pytest
+
+from shirg_bench.latency.variant import ONE_VIEW, STANDARD, Variant, split_names, variants
+from shirg_core.cli.errors import BadInput
+
+from .latency_setup import tiny_subject
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "budget", "views"),
+    [
+        ("pooled", "pooled", None, None),
+        ("baseline", "full", None, "single384"),
+        ("full@single", "full", None, "single"),
+        ("v3-768", "v3", 768, None),
+        ("v2-0.5@single", "v2", 0.5, "single"),
+        ("top-variance-9", "top-variance", 9, None),
+    ],
+)
+def test_a_name_is_method_budget_and_views(name, method, budget, views):
+    assert Variant.parse(name) == Variant(name, method, budget, views)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("v9-768", "unknown method 'v9'"),
+        ("v3", "needs a budget, such as v3-768"),
+        ("pooled-768", "takes no budget"),
+        ("v3-0", "--budget must be"),
+        ("baseline@single", "takes no views"),
+    ],
+)
+def test_a_name_that_is_no_variant_is_refused(name, problem):
+    with pytest.raises(BadInput, match=problem):
+        Variant.parse(name)
+
+
+def test_unknown_views_are_refused_with_the_pipeline():
+    with pytest.raises(BadInput, match="single384, got 'mosaic'"):
+        Variant.parse("v3-5@mosaic").pipeline(tiny_subject().pipe, 0)
+
+
+def test_the_table_fits_the_model():
+    own_views = tiny_subject(shirg={"views": "single384"})
+    assert [variant.name for variant in variants(None, tiny_subject().pipe)] == list(STANDARD)
+    assert [variant.name for variant in variants(None, own_views.pipe)] == list(ONE_VIEW)
+    assert [variant.name for variant in variants("v2-5, pooled", own_views.pipe)] == ["v2-5", "pooled"]
+
+
+@pytest.mark.parametrize("text", ["", "a,", "a, b, a"])
+def test_a_list_names_each_thing_once(text):
+    with pytest.raises(BadInput, match="--methods takes different names"):
+        split_names("--methods", text)
