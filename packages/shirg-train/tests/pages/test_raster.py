@@ -27,6 +27,12 @@ def test_what_leaves_the_page_is_refused():
         fill_dots(page, Dots(*one(0, 16, 0, 5)))
 
 
+def test_no_dots_leave_the_page_as_it_is():
+    page = np.full((1, 16, 16), 200, np.uint8)
+    fill_dots(page, Dots(*(np.zeros(0, np.int64) for _ in Dots._fields)))
+    assert (page == 200).all()
+
+
 def test_rectangles_are_cut_at_the_edge():
     page = np.zeros((2, 8, 8), np.uint8)
     fill_rects(page, rects(*one(1, 6, -2, 12, 3), 9))

@@ -40,6 +40,9 @@ def fill_dots(pages: Grey, dots: Dots) -> None:
     Raises:
         ValueError: a dot outside its page.
     """
+    if not len(dots.x):
+        # A line chart of a single point has no line.
+        return
     size = pages.shape[1]
     if min(dots.x.min(), dots.y.min()) < 0 or max(dots.x.max(), dots.y.max()) >= size:
         raise ValueError(f"a dot lies outside its page of {size} px")

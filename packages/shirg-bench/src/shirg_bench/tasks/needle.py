@@ -1,0 +1,51 @@
+"""Needles: one small label and its value somewhere on a page that is otherwise texture and unasked print."""
+
+from __future__ import annotations
+
+from shirg_bench.tasks.paper import INDENT_PX, Text, blank, block_left, blocks, clutter, ground, height, width, write
+from shirg_train.pages.config import Tier
+from shirg_train.pages.dice import Dice
+from shirg_train.pages.raster import Grey
+from shirg_train.pages.words import LABELS
+
+MARGIN_PX = 2
+"""Of paper around the needle."""
+BLANK_SHARE = 0.4
+"""Of an easy page's blocks that stay blank, the largest apart."""
+
+
+def draw_needle(dice: Dice, size: int, tier: Tier, face: str) -> tuple[Grey, str, str]:
+    """A page `[size, size]`, its needle's label (lower case) and value.
+
+    Args:
+        dice: one stream.
+        size: side of the page in pixels.
+        tier: how much the page hides; pages of tiers that have blank blocks keep some blank.
+        face: print of the needle.
+    """
+    bare = blank(dice, size, tier)
+    page = bare.copy()
+    boxes = blocks(dice, size)
+    kept_blank = dice.uniform(len(boxes))[0] < (BLANK_SHARE if tier.kinds[-1] else 0)
+    kept_blank[0] = False
+    clutter(page, [box for box, kept in zip(boxes, kept_blank, strict=True) if not kept], dice)
+    name = LABELS[int(dice.integers(1, 0, len(LABELS))[0, 0])]
+    shown = (str.upper, str.title, str.lower)[int(dice.integers(1, 0, 3)[0, 0])](name) + ":"
+    value = _value(dice)
+    gap = width(" ", face)
+    wide, high = width(shown, face) + gap + width(value, face), height(face)
+    x = INDENT_PX + block_left(dice, boxes, size, INDENT_PX + wide + MARGIN_PX)
+    y = int(dice.integers(1, MARGIN_PX, size - high - MARGIN_PX)[0, 0])
+    left, top, right, bottom = x - MARGIN_PX, y - MARGIN_PX, x + wide + MARGIN_PX, y + high + MARGIN_PX
+    page[top:bottom, left:right] = bare[top:bottom, left:right]
+    ground(page, (left, top, right, bottom), dice, tier)
+    level = int(dice.uniform(1)[0, 0] * tier.faintest)
+    write(page, [Text(x, y, shown), Text(x + wide - width(value, face), y, value)], face, level)
+    return page, name, value
+
+
+def _value(dice: Dice) -> str:
+    """Two to four figures, a fifth of them with tenths, as forms print them."""
+    low = 10 ** int(dice.integers(1, 1, 4)[0, 0])
+    number = int(dice.integers(1, low, 10 * low)[0, 0])
+    return f"{number // 10}.{number % 10}" if dice.uniform(1)[0, 0] < 0.2 else str(number)
