@@ -1,0 +1,1 @@
+"""SHIRG under lmms-eval: the model `shirg_lavida`, and what `shirg eval` does around it."""

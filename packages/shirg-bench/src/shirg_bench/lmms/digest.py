@@ -1,0 +1,62 @@
+"""What determines an answer, as SHA-256: a model's weights, configuration and tokenizer, and a question's images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import torch
+from PIL import Image
+
+from shirg_lavida.pipeline import LavidaPipeline
+
+PACKAGES = ("shirg-core", "shirg-lavida", "shirg-train", "shirg-bench", "torch", "transformers")
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that an answer depends on."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value in JSON's types."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def model_digest(pipe: LavidaPipeline) -> str:
+    """Of every weight (a merged adapter included), the checkpoint's configuration, and the tokenizer."""
+    sha = hashlib.sha256()
+    for name, weight in pipe.model.state_dict().items():
+        sha.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
+        sha.update(memoryview(weight.detach().cpu().contiguous().view(torch.uint8).numpy()))
+    sha.update(json.dumps(pipe.model.config.raw, sort_keys=True, default=str).encode())
+    sha.update(pipe.tokenizer.backend_tokenizer.to_str().encode())
+    sha.update(str(pipe.tokenizer.chat_template).encode())
+    return sha.hexdigest()
+
+
+def run_digest(pipe: LavidaPipeline, seed: int) -> str:
+    """Of everything but the question and how it is sampled."""
+    return digest(
+        {
+            "model": model_digest(pipe),
+            "versions": versions(),
+            # A selector's own words: every field that it has.
+            "selector": repr(pipe.selector),
+            "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on, pipe.tower_attention],
+            "chat": repr(pipe.chat),
+            "seed": seed,
+            "numbers": [pipe.device.type, str(pipe.model.image_newline.dtype)],
+        }
+    )
+
+
+def images_digest(images: Sequence[Image.Image]) -> str:
+    """Of the pixels."""
+    sha = hashlib.sha256()
+    for image in images:
+        sha.update(f"{image.mode} {image.size}\n".encode())
+        sha.update(image.tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,135 @@
+"""One evaluation: tasks through lmms-eval, with answers journalled and everything upstream says kept in a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shirg_bench.lmms.catalogue import task_manager
+from shirg_bench.lmms.failures import EvaluationFailed, one_line, tried_once
+from shirg_bench.lmms.manifest import MODEL_NAME
+from shirg_bench.lmms.model import OnProgress, ShirgLavida
+from shirg_bench.lmms.quiet import talk_into
+from shirg_bench.lmms.sampling import AUTOREGRESSIVE, SAMPLER
+from shirg_bench.lmms.values import typed
+from shirg_core.cli.errors import BadInput, bad_input
+
+JOURNAL, LOG = "journal", "lmms_eval.log"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate.
+
+    Args:
+        tasks: names, or patterns with `*`.
+        output: folder of results, journal and upstream's log.
+        model: arguments of `ModelSettings`, without `journal`.
+        limit: questions per task; None = all.
+        gen_kwargs: `name=value,…`, over what task files say.
+        include: further folders of task files.
+
+    Raises:
+        BadInput: no task, a limit below 1, or generation arguments that are unknown.
+    """
+
+    tasks: tuple[str, ...]
+    output: Path
+    model: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    gen_kwargs: str = ""
+    include: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise BadInput("--tasks names no task")
+        if self.limit is not None and self.limit < 1:
+            raise BadInput(f"--limit must be at least 1, got {self.limit}")
+        pairs = [pair.partition("=") for pair in self.gen_kwargs.split(",") if self.gen_kwargs]
+        if wrong := ["".join(pair) for pair in pairs if not (pair[0] and pair[1])]:
+            raise BadInput(f"--gen-kwargs must be name=value,name=value,…, got {wrong[0]!r}")
+        with bad_input(ValueError, prefix="--gen-kwargs: "):
+            values = {name: value for name, _, value in pairs if name != "until"}
+            typed(values, {**SAMPLER, **AUTOREGRESSIVE}, "generation argument")
+
+
+def is_main_process() -> bool:
+    """Whether this process writes and talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None) -> dict[str, Any] | None:
+    """Evaluate; a run that was killed goes on where its journal ends.
+
+    Returns:
+        lmms-eval's results, samples included; None in the processes that help the main one.
+
+    Raises:
+        BadInput: tasks or arguments that cannot be used.
+        EvaluationFailed: data that cannot be had, or whatever else stopped the run; upstream's log has the traceback.
+    """
+    with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
+        evaluation.output.mkdir(parents=True, exist_ok=True)
+    rank = os.environ.get("RANK", "0")
+    log = evaluation.output / (LOG if is_main_process() else f"rank{rank}_{LOG}")
+    with bad_input(ValueError):
+        journal = evaluation.output / JOURNAL
+        model = ShirgLavida(**evaluation.model, journal=journal, on_progress=on_progress or _ignore)
+    with talk_into(log):
+        manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
+        tasks = [_load(manager, name) for name in names]
+        with one_line("the evaluation failed"):
+            results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
+    if results is None:
+        return None
+    return _complete(results)
+
+
+def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, tasks: Sequence[Any]) -> Any:
+    from lmms_eval.evaluator import simple_evaluate  # type: ignore[import-untyped]
+
+    seed = model.settings.seed
+    return simple_evaluate(
+        model=model,
+        tasks=list(tasks),
+        batch_size=model.batch_size,
+        limit=evaluation.limit,
+        gen_kwargs=evaluation.gen_kwargs or None,
+        task_manager=manager,
+        log_samples=True,
+        random_seed=seed,
+        numpy_random_seed=seed % 2**32,
+        torch_random_seed=seed,
+        fewshot_random_seed=seed,
+        # Tasks that write files of their own look up the folder here.
+        cli_args=argparse.Namespace(output_path=str(evaluation.output), process_with_media=False),
+        process_docs_parallel=1,
+    )
+
+
+def _load(manager: Any, name: str) -> Any:
+    """A task with its data; of a group or tag, whose members were loaded to see that they can be, the name."""
+    from lmms_eval.api.task import ConfigurableTask, Task  # type: ignore[import-untyped]
+    from lmms_eval.tasks import get_task_dict  # type: ignore[import-untyped]
+
+    with one_line(f"the data of task {name!r} cannot be had"), tried_once(ConfigurableTask.download):
+        loaded = get_task_dict([name], manager, "simple")
+    task = loaded.get(name)
+    return task if isinstance(task, Task) else name
+
+
+def _complete(results: dict[str, Any]) -> dict[str, Any]:
+    """Upstream may end well without having scored anything."""
+    for task in results["configs"]:
+        metrics = [name for name in results["results"][task] if "," in name and "_stderr" not in name]
+        if not metrics or not results["samples"].get(task):
+            raise EvaluationFailed(f"task {task!r} was not scored: {len(metrics)} metrics, no samples")
+    return results
+
+
+def _ignore(done: int, total: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,43 @@
+"""What ends an evaluation: one sentence for people, the traceback in upstream's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shirg_core.cli.errors import BadInput
+
+
+class EvaluationFailed(BadInput):
+    """An evaluation that could not be finished: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
+@contextmanager
+def tried_once(download: Any) -> Iterator[None]:
+    """Upstream tries five times what tries again by itself; without a network that takes minutes."""
+    from tenacity import stop_after_attempt
+
+    stop, download.retry.stop = download.retry.stop, stop_after_attempt(1)
+    try:
+        yield
+    finally:
+        download.retry.stop = stop
+
+
+@contextmanager
+def one_line(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one sentence that starts with `what`."""
+    from tenacity import RetryError
+
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:  # upstream and task files may fail in any way; the log has the traceback
+        cause: BaseException = error
+        if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
+            cause = last
+        raise EvaluationFailed(f"{what}: {type(cause).__name__}: {cause}") from error

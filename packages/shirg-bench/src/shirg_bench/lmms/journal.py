@@ -1,0 +1,72 @@
+"""Answers given so far, so that a killed evaluation goes on where it stood.
+
+A folder of JSON-lines files, one per process: one line a batch, its key and its replies. A key says everything that
+determines the answers, which batch they were sampled in included: a line is used when the very same batch comes up
+again, so a resumed run's answers are bit for bit those of an uninterrupted one. (lmms-eval's own `--use_cache` leaves
+images, weights and code out of its keys.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from shirg_bench.lmms.reply import Reply
+
+
+class Journal:
+    """A folder's lines by key, and this process's file to add to.
+
+    Args:
+        folder: made if it is not there; None keeps no journal.
+        rank: of this process.
+
+    Raises:
+        ValueError: a damaged line. A torn last one, which a killed process leaves, is dropped.
+        OSError: the folder cannot be read or written.
+    """
+
+    def __init__(self, folder: Path | None, rank: int = 0) -> None:
+        self._path: Path | None = None
+        self._replies: dict[str, list[Reply]] = {}
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"answers_{rank}.jsonl"
+        for path in sorted(folder.glob("answers_*.jsonl")):
+            self._replies |= _read(path)
+        if self._path.exists():
+            _drop_torn_line(self._path)
+
+    def find(self, key: str) -> list[Reply] | None:
+        """A batch's replies, None if it was never answered."""
+        return self._replies.get(key)
+
+    def add(self, key: str, replies: Sequence[Reply]) -> None:
+        """Write a batch's replies; once this returns, the end of the process does not lose them."""
+        if self._path is None:
+            return
+        line = json.dumps({"key": key, "replies": [asdict(reply) for reply in replies]}, ensure_ascii=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _read(path: Path) -> Mapping[str, list[Reply]]:
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
+        try:
+            entry = json.loads(line)
+            found[entry["key"]] = [Reply(**reply) for reply in entry["replies"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: not a journal entry ({error}); remove the file") from error
+    return found
+
+
+def _drop_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)

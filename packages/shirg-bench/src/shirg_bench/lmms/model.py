@@ -1,0 +1,150 @@
+"""The lmms-eval model `shirg_lavida`: a LaViDa whose visual tokens are chosen once, before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
+from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from shirg_bench.lmms.costs import generation, log_costs
+from shirg_bench.lmms.digest import digest, images_digest, run_digest
+from shirg_bench.lmms.journal import Journal
+from shirg_bench.lmms.reply import Reply, answer
+from shirg_bench.lmms.request import Asked, batches, is_padding, read_requests
+from shirg_bench.lmms.rounds import play_rounds
+from shirg_bench.lmms.sampling import Sampling, parse_sampling
+from shirg_bench.lmms.settings import ModelSettings
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.recommended import Recommended
+from shirg_train.seeds import derive
+
+OnProgress = Callable[[int, int], None]
+
+
+class ShirgLavida(lmms):  # type: ignore[misc]
+    """See `ModelSettings` for the arguments; the weights are loaded at the first question.
+
+    Args:
+        on_progress: called with the requests answered and their number; None shows upstream's kind of bar.
+        arguments: of `ModelSettings.from_arguments`.
+
+    Raises:
+        ValueError, BadInput: an argument that cannot be used.
+    """
+
+    is_simple = True
+
+    def __init__(self, *, on_progress: OnProgress | None = None, **arguments: Any) -> None:
+        super().__init__()
+        self.settings = ModelSettings.from_arguments(arguments)
+        self.accelerator = Accelerator()
+        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
+        self._on_progress = on_progress
+
+    @property
+    def device(self) -> torch.device:
+        """Where answers are sampled; among several processes, each its own GPU."""
+        if self.settings.device is None or (self._world_size > 1 and self.settings.device == "cuda"):
+            return torch.device(self.accelerator.device)
+        return torch.device(self.settings.device)
+
+    @property
+    def batch_size(self) -> int:
+        """Questions answered at once."""
+        return self.settings.batch_size
+
+    @cached_property
+    def pipe(self) -> LavidaPipeline:
+        """The loaded model."""
+        return self.settings.open(self.device)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Answers given so far."""
+        return Journal(self.settings.journal, self.rank)
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of everything but the question that determines an answer."""
+        return run_digest(self.pipe, self.settings.seed)
+
+    def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
+        """Answer requests of any mix of tasks; results come in the requests' order, and requests stay as they are.
+
+        Raises:
+            ValueError: a request that cannot be answered; the message names task and document.
+        """
+        asked = read_requests(requests, self.sampling)
+        replies: dict[int, Reply] = {}
+        with tqdm(total=len(asked), desc="Answers", disable=self.rank > 0 or self._on_progress is not None) as bar:
+            for batch in batches(asked, self.batch_size):
+                replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
+                bar.update(len(batch))
+                if self._on_progress is not None:
+                    self._on_progress(len(replies), len(asked))
+        if replies:
+            log_costs(list(replies.values()), self.device)
+        return [generation(replies[i]) if i in replies else GenerationResult("") for i in range(len(requests))]
+
+    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[list[str]]:
+        """Play each request's rounds; one list of answers per request, see `shirg_bench.lmms.rounds`."""
+        played = [play_rounds(self, request) for request in requests if not is_padding(request)]
+        if replies := [reply for _, spent in played for reply in spent]:
+            log_costs(replies, self.device)
+        results = iter(answers for answers, _ in played)
+        return [[""] if is_padding(request) else next(results) for request in requests]
+
+    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+        """Not there; use tasks that generate.
+
+        Raises:
+            NotImplementedError: always, and why.
+        """
+        raise NotImplementedError(
+            "shirg_lavida answers generate_until tasks only: lmms-eval 0.7 turns the pairs (log-likelihood, greedy) of "
+            "loglikelihood and multiple_choice tasks into text before they are scored, and a masked diffusion model "
+            "has no exact likelihood, only a bound"
+        )
+
+    def clean(self) -> None:
+        """Let go of the model; lmms-eval calls it after the last answer."""
+        self.__dict__.pop("pipe", None)
+        super().clean()
+
+    def sampling(self, gen_kwargs: Mapping[str, object]) -> Sampling:
+        """A request's way of sampling.
+
+        Raises:
+            ValueError: see `parse_sampling`.
+        """
+        length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
+        return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
+
+    def answer(self, batch: Sequence[Asked]) -> list[Reply]:
+        """Answer requests that are sampled alike, from the journal if they were answered before.
+
+        Raises:
+            ValueError: naming the documents.
+        """
+        sampling = batch[0].sampling
+        questions = [one.question(self.task_dict) for one in batch]
+        items = [
+            [one.task, one.split, one.doc_id, one.repeat, question.prompt, images_digest(question.images)]
+            for one, question in zip(batch, questions, strict=True)
+        ]
+        how = [sampling.max_new_tokens, sampling.until, sampling.options]
+        key = digest([self.identity, how, items])
+        if (found := self.journal.find(key)) is not None:
+            return found
+        try:
+            replies = answer(self.pipe, questions, sampling, seed=derive(self.settings.seed, "sampling", digest(items)))
+        except ValueError as error:
+            raise ValueError(f"{'; '.join(one.where for one in batch)}: {error}") from error
+        self.journal.add(key, replies)
+        return replies

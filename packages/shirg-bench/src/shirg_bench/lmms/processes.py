@@ -1,0 +1,38 @@
+"""Data parallelism: `shirg eval` again in several processes, each answering its share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import torch
+
+from shirg_bench.lmms.failures import EvaluationFailed
+
+_ERROR = "shirg: error: "
+
+
+def run_processes(number: int, arguments: Sequence[str]) -> None:
+    """Run `shirg` with `arguments` in `number` processes of this machine, one GPU each where there are any.
+
+    Raises:
+        EvaluationFailed: any of them failed; the message is the first one's.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+    # Accelerate decides by this variable alone that processes shall meet on CPUs.
+    device = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "1"}
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        finished = subprocess.run(
+            [*launcher, "-m", "shirg_core.cli.app", *arguments],
+            env={**os.environ, **device},
+            stderr=errors,
+            check=False,
+        )
+        errors.seek(0)
+        lines = errors.read().splitlines()
+    if finished.returncode:
+        said = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+        raise EvaluationFailed(said[0] if said else f"{number} processes ended with exit code {finished.returncode}")

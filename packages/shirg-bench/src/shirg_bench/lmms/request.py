@@ -1,0 +1,108 @@
+"""lmms-eval's requests as questions in batches. All tasks of a run come mixed in one call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
+from PIL import Image
+
+from shirg_bench.lmms.reply import Question
+from shirg_bench.lmms.sampling import Sampling
+from shirg_core.images import load_image
+
+_PADDING_ONLY = "__padding_only__"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One request.
+
+    Attributes:
+        number: its place in the call.
+        task: its name.
+        split: of the task's data.
+        doc_id: row of the split.
+        context: the prompt's text.
+        sampling: how to answer.
+        repeat: how many equal requests came before it; tasks ask again to see how much answers vary.
+        visuals: document → its images.
+    """
+
+    number: int
+    task: str
+    split: str
+    doc_id: int
+    context: str
+    sampling: Sampling
+    repeat: int
+    visuals: Callable[[Any], Any]
+
+    def question(self, data: Mapping[str, Any]) -> Question:
+        """Fetch the images.
+
+        Args:
+            data: task → split → documents.
+
+        Raises:
+            ValueError: a visual that is no image, such as a video.
+        """
+        found = self.visuals(data[self.task][self.split][self.doc_id])
+        return Question(self.context, tuple(as_image(visual, self.where) for visual in found or ()))
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"task {self.task!r}, document {self.doc_id}"
+
+
+def as_image(visual: object, where: str) -> Image.Image:
+    """An RGB image from what a task calls a visual: a Pillow image or a file's path.
+
+    Raises:
+        ValueError: anything else, or a file that is no image.
+    """
+    if isinstance(visual, str):
+        return load_image(visual)
+    if not isinstance(visual, Image.Image):
+        raise ValueError(f"{where}: shirg_lavida sees images, got a {type(visual).__name__}")
+    return visual if visual.mode == "RGB" else visual.convert("RGB")
+
+
+def is_padding(request: Instance) -> bool:
+    """Whether lmms-eval only evens out the ranks with this request; nobody reads its answer."""
+    return bool(request.metadata.get(_PADDING_ONLY))
+
+
+def read_requests(requests: Sequence[Instance], sampling: Callable[[Mapping[str, object]], Sampling]) -> list[Asked]:
+    """The `generate_until` requests that somebody asks, in their order; they stay as they are.
+
+    Args:
+        requests: of one call.
+        sampling: reads a request's `gen_kwargs`.
+
+    Raises:
+        ValueError: what `sampling` refuses.
+    """
+    asked, seen = [], Counter[tuple[str, str, int]]()
+    for number, request in enumerate(requests):
+        if not is_padding(request):
+            context, gen_kwargs, visuals, doc_id, task, split = request.args
+            how = sampling(gen_kwargs)
+            asked.append(Asked(number, task, split, doc_id, context, how, seen[task, split, doc_id], visuals))
+            seen[task, split, doc_id] += 1
+    return asked
+
+
+def batches(asked: Sequence[Asked], size: int) -> list[list[Asked]]:
+    """Requests of one task and one way of sampling, up to `size` at a time, in the order they came.
+
+    The cut depends on the requests alone, not on what a journal holds.
+    """
+    groups: dict[tuple[str, Sampling], list[Asked]] = {}
+    for one in asked:
+        groups.setdefault((one.task, one.sampling), []).append(one)
+    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]

@@ -1,0 +1,109 @@
+"""What an evaluation leaves behind: `results.json`, one file of samples per task, and a table to look at."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shirg_bench.lmms.digest import versions
+from shirg_bench.records import machine
+from shirg_core.files import atomic_path
+
+RESULTS = "results.json"
+_KEPT = ("results", "groups", "group_subtasks", "n-samples", "n-shot", "versions", "higher_is_better", "throughput")
+
+
+def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int) -> dict[str, Any]:
+    """Everything but the samples, in JSON's types.
+
+    Args:
+        results: of `run_evaluation`.
+        settings: what was evaluated.
+        command: how to run this again.
+        seed: of the run.
+    """
+    kept = {name: results[name] for name in _KEPT if name in results}
+    generation = {task: config.get("generation_kwargs") for task, config in results["configs"].items()}
+    facts = {
+        "kind": "lmms_eval",
+        "command": command,
+        "seed": seed,
+        "versions": {**versions(), "lmms-eval": version("lmms-eval")},
+        "hardware": machine(),
+        "settings": settings,
+    }
+    kept["task_versions"] = kept.pop("versions", {})
+    plain: dict[str, Any] = _plain({**facts, **kept, "generation_kwargs": generation, "costs": costs(results)})
+    return plain
+
+
+def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Per task, means over the answers of what each cost."""
+    found = {}
+    for task, samples in results["samples"].items():
+        counts = [count for sample in samples for count in sample["token_counts"] if count and "latency_ms" in count]
+        if counts:
+            found[task] = {name: round(fmean(count[name] for count in counts), 3) for name in counts[0]}
+    return found
+
+
+def write_results(folder: Path, content: Mapping[str, Any], samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write all files, each whole or not at all, samples in the order of their documents.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for task, rows in samples.items():
+        ordered = sorted(rows, key=lambda row: row["doc_id"])
+        lines = [json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in ordered]
+        _write(folder / f"samples_{task}.jsonl", "".join(lines))
+    _write(folder / RESULTS, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_results(console: Console, content: Mapping[str, Any], written: Path) -> None:
+    """One line per task and metric; tokens, cache and milliseconds are means over the task's answers."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("task", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    for heading in ("value", "± stderr", "n", "tokens", "KV KiB", "ms"):
+        table.add_column(heading, justify="right")
+    for task, row in {**content["results"], **content.get("groups", {})}.items():
+        spent = content["costs"].get(task)
+        shown = "" if spent is None else f"{spent['visual_tokens']:.1f}"
+        kib = "" if spent is None else f"{spent['kv_bytes'] / 1024:.1f}"
+        ms = "" if spent is None else f"{spent['latency_ms']:.1f}"
+        asked = content["n-samples"].get(task, {}).get("effective", "")
+        for key, value in row.items():
+            metric, comma, name = key.partition(",")
+            if comma and isinstance(value, int | float) and not metric.endswith(("_stderr", "_stderr_clt")):
+                error = row.get(f"{metric}_stderr,{name}")
+                deviation = f"{error:.4f}" if isinstance(error, float) else ""
+                table.add_row(task, metric, f"{value:.4f}", deviation, str(asked), shown, kib, ms)
+    console.print(table)
+    console.print(f"written  {written}", markup=False, highlight=False)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types; a number that JSON cannot hold is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value.item() if hasattr(value, "item") else str(value)

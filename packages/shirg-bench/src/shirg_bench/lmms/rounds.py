@@ -1,0 +1,57 @@
+"""Tasks of several rounds: lmms-eval's `generate_until_multi_round`.
+
+A task's `doc_to_text(doc, previous_output=, round_idx=, previous_round_info=)` returns, after every round, the next
+images and text, whether it is over, all answers as it wants them kept, and whatever it needs to remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
+
+from shirg_bench.lmms.reply import Reply
+from shirg_bench.lmms.request import Asked
+from shirg_bench.lmms.sampling import Sampling
+
+
+class Answers(Protocol):
+    """What rounds need of the model."""
+
+    task_dict: Mapping[str, Any]
+
+    def sampling(self, gen_kwargs: Mapping[str, object]) -> Sampling:
+        """A request's way of sampling."""
+
+    def answer(self, batch: Sequence[Asked]) -> list[Reply]:
+        """Replies to requests that are sampled alike."""
+
+
+def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Reply]]:
+    """The answers of all rounds as the task keeps them, and what each round cost.
+
+    Raises:
+        ValueError: a round that cannot be answered, or a task that does not follow the protocol.
+    """
+    context, gen_kwargs, visuals, next_round, doc_id, task, split = request.args
+    sampling = model.sampling(gen_kwargs)
+    doc = model.task_dict[task][split][doc_id]
+    outputs: list[str] = []
+    spent: list[Reply] = []
+    info: object = None
+    while True:
+        (reply,) = model.answer([Asked(0, task, split, doc_id, context, sampling, len(spent), visuals)])
+        spent.append(reply)
+        outputs = [*outputs, reply.text]
+        step = next_round(doc, previous_output=outputs, round_idx=len(spent), previous_round_info=info)
+        if not isinstance(step, tuple) or len(step) != 5:
+            raise ValueError(f"task {task!r}: doc_to_text must return five values after a round, got {step!r}")
+        images, context, over, outputs, info = step
+        if over:
+            return list(outputs), spent
+        visuals = _shows(images)
+
+
+def _shows(images: object) -> Any:
+    return lambda _doc: images

@@ -1,0 +1,41 @@
+"""`shirg eval` as numbered stages: run, record, write, show."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import Progress
+
+from shirg_bench.lmms.evaluation import Evaluation, run_evaluation
+from shirg_bench.lmms.results import RESULTS, print_results, record, write_results
+from shirg_core.cli.errors import bad_input
+
+
+def run_session(evaluation: Evaluation, *, command: str) -> None:
+    """Evaluate, write the results, print a table; in processes that help the main one, only the first.
+
+    Args:
+        evaluation: what.
+        command: that asks for it, for the record.
+
+    Raises:
+        BadInput: see `run_evaluation`, or a folder that cannot be written.
+    """
+    # Bound to the stream of now: while tasks run, what upstream prints goes elsewhere.
+    console = Console(file=sys.stdout)
+    # 1. Run.
+    with Progress(console=console, redirect_stdout=False, redirect_stderr=False, transient=True) as progress:
+        bar = progress.add_task("answers", total=None)
+        results = run_evaluation(evaluation, lambda done, total: progress.update(bar, completed=done, total=total))
+    if results is None:
+        return
+    # 2. Record.
+    seed = int(evaluation.model.get("seed", 0))
+    content = record(results, settings=asdict(evaluation), command=command, seed=seed)
+    # 3. Write.
+    with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
+        write_results(evaluation.output, content, results["samples"])
+    # 4. Show.
+    print_results(console, content, evaluation.output / RESULTS)

@@ -1,0 +1,122 @@
+"""The arguments of the model `shirg_lavida`: what `--model_args` of lmms-eval may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
+from shirg_bench.lmms.values import Kind, count, switch, text, typed
+from shirg_core.budget import Budget
+from shirg_core.cli.errors import BadInput
+from shirg_core.cli.methods import parse_budget
+from shirg_lavida.cli.methods import check_method, takes_budget, with_method
+from shirg_lavida.cli.models import DTYPES, load_pipeline
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.recommended import Recommended
+from shirg_lavida.views import Views
+
+BASELINE = "baseline"
+"""One view of 27 × 27 tokens, all of them: a method of the trainer's recipes that `shirg ask` has no name for."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which model, how it sees images, and how it samples where a task leaves that open.
+
+    Args:
+        pretrained: a folder, an embedded model's name, or a hub id; `micro` is embedded.
+        method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
+        budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
+        views: see `shirg_lavida.views`; None = the checkpoint's own, or else the method's.
+        adapter: folder of a projector LoRA.
+        cache: keep the prefix's keys and values.
+        batch_size: questions answered at once. Above 1, rounding depends on who shares a batch, and so may an answer.
+        device: as torch spells it; None = a GPU if there is one, this process's own among several.
+        dtype: `float32`, `bfloat16` or `float16`; None = the checkpoint's.
+        seed: of anything drawn by lot.
+        journal: folder of answers given so far, see `shirg_bench.lmms.journal`; None keeps none.
+        sampling: defaults of `gen_kwargs`, by name.
+
+    Raises:
+        ValueError, BadInput: a value that cannot be used.
+    """
+
+    pretrained: str = "micro"
+    method: str | None = None
+    budget: Budget | None = None
+    views: str | None = None
+    adapter: Path | None = None
+    cache: bool = True
+    batch_size: int = 1
+    device: str | None = None
+    dtype: str | None = None
+    seed: int = 0
+    journal: Path | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method not in (None, BASELINE):
+            check_method(str(self.method))
+        if self.budget is not None and self.method is not None and not self._budgeted(self.method):
+            raise BadInput(f"method {self.method!r} takes no budget, got {self.budget}")
+        if self.views is not None and self.views not in get_args(Views):
+            raise BadInput(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.batch_size < 1:
+            raise BadInput(f"batch_size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed must be an integer in [0, 2⁶³), got {self.seed}")
+        parse_sampling({}, self.sampling, max_new_tokens=self.sampling.get("max_new_tokens", 128))
+
+    @classmethod
+    def from_arguments(cls, given: Mapping[str, object]) -> ModelSettings:
+        """From the arguments of a model's constructor, most of them strings.
+
+        Raises:
+            ValueError, BadInput: an unknown name, or a value that cannot be used.
+        """
+        kinds: dict[str, Kind] = {**_KINDS, **SAMPLER, "max_batch_size": count}
+        values = typed(given, kinds, "model argument")
+        values.pop("max_batch_size", None)
+        sampling = {name: values.pop(name) for name in SAMPLER if name in values}
+        return cls(**values, sampling=sampling)
+
+    def open(self, device: torch.device) -> LavidaPipeline:
+        """Load the model and let it see images by the method.
+
+        Raises:
+            BadInput: whatever of these cannot be used.
+        """
+        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype)
+        recommended = Recommended.from_checkpoint(pipe.model.config.raw)
+        method = self.method or recommended.method
+        if method == BASELINE:
+            return replace(pipe, selector=None, views=self.views or "single384")  # type: ignore[arg-type]  # checked above
+        check_method(method)
+        budget = recommended.budget if self.budget is None else self.budget
+        return with_method(pipe, method, budget, self.views, self.seed)
+
+    @staticmethod
+    def _budgeted(method: str) -> bool:
+        return takes_budget(method)
+
+
+_KINDS: Mapping[str, Kind] = {
+    "pretrained": text,
+    "method": text,
+    "budget": lambda value: parse_budget(str(value)),
+    "views": text,
+    "adapter": lambda value: Path(str(value)),
+    "cache": switch,
+    "batch_size": count,
+    "device": text,
+    "dtype": text,
+    "seed": count,
+    "journal": lambda value: Path(str(value)),
+}

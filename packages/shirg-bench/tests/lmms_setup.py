@@ -1,0 +1,84 @@
+"""A tiny model, tiny tasks and requests as lmms-eval makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw
+
+from shirg_core.cli.app import main
+from shirg_lavida.testing import write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+
+TASK = """\
+task: {name}
+dataset_path: parquet
+dataset_kwargs:
+  data_files:
+    test: {data}
+test_split: test
+output_type: generate_until
+doc_to_visual: !function tiny_task.image
+doc_to_text: !function tiny_task.question
+doc_to_target: answer
+process_results: !function tiny_task.results
+generation_kwargs:
+  max_new_tokens: 8
+  step_ratio: 0.5
+metric_list:
+  - metric: checksum
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 1.0
+"""
+CODE = """\
+from PIL import Image
+
+def image(doc):
+    return [Image.new("RGB", (90, 60), (doc["level"], 40, 200))]
+
+def question(doc):
+    return doc["question"]
+
+def results(doc, answers):
+    return {"checksum": float(sum(map(ord, answers[0])) % 7)}
+"""
+"""The metric changes with every character, so that equal metrics mean equal answers."""
+
+
+def tiny_model(folder: Path) -> Path:
+    return write_tiny_tokenizer(write_tiny_checkpoint(folder / "tiny", side=6, patch_size=4))
+
+
+def tiny_tasks(folder: Path, questions: int = 6) -> Path:
+    """`tiny_a` and `tiny_b` ask the same, `tiny_lost` has no data."""
+    columns = {
+        "level": [i * 40 % 256 for i in range(questions)],
+        "question": [f"What is number {i}?" for i in range(questions)],
+        "answer": [str(i) for i in range(questions)],
+    }
+    pq.write_table(pa.table(columns), folder / "tiny.parquet")
+    for name, data in (("tiny_a", "tiny.parquet"), ("tiny_b", "tiny.parquet"), ("tiny_lost", "lost.parquet")):
+        (folder / f"{name}.yaml").write_text(TASK.format(name=name, data=data), encoding="utf-8")
+    (folder / "tiny_task.py").write_text(CODE, encoding="utf-8")
+    return folder
+
+
+def picture(word: str = "42", mode: str = "RGB") -> Image.Image:
+    image = Image.new("RGB", (90, 60), "white")
+    ImageDraw.Draw(image).text((10, 10), word, fill="black", font_size=30)
+    return image.convert(mode)
+
+
+def request(task: str, doc_id: int, gen_kwargs: dict, text: str = "What?", **metadata):
+    """A `generate_until` request; its document is the list of its images."""
+    args = (text, gen_kwargs, lambda doc: doc, doc_id, task, "test")
+    return SimpleNamespace(args=args, metadata={"task": task, "doc_id": doc_id, **metadata})
+
+
+def shirg(*argv: object) -> int:
+    return main([str(part) for part in argv])

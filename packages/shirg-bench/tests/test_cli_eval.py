@@ -1,0 +1,195 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from lmms_eval.api import task as upstream
+from lmms_eval.tasks import TaskManager
+
+from shirg_bench.lmms import model as module
+from shirg_bench.lmms.catalogue import task_manager
+from shirg_core.cli.errors import BadInput
+
+from .lmms_setup import shirg, tiny_model, tiny_tasks
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_network(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        upstream._resolve_hf_datasets_cache_dir.cache_clear()
+        yield
+    upstream._resolve_hf_datasets_cache_dir.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("lavida"))
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    return tiny_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.fixture
+def command(model, tasks, tmp_path):
+    """Arguments of a small evaluation into `tmp_path/<name>`."""
+
+    def build(name, *options):
+        given = {"--tasks": "tiny_a", "--model": model, "--method": "v3", "--budget": 0.5, "--device": "cpu"}
+        given |= {"--include-path": tasks, "--output": tmp_path / name, "--limit": 4}
+        given |= dict(zip(options[::2], options[1::2], strict=True))
+        return ["eval", *(part for pair in given.items() for part in pair)]
+
+    return build
+
+
+def read(folder, task="tiny_a"):
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    lines = (folder / f"samples_{task}.jsonl").read_text(encoding="utf-8").splitlines()
+    return results, [json.loads(line) for line in lines]
+
+
+def refused(capsys, code, *argv):
+    assert shirg(*argv) == code
+    error = capsys.readouterr().err
+    assert error.startswith("shirg: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_results_carry_what_it_takes_to_trust_them(command, tmp_path, capsys):
+    assert shirg(*command("out", "--tasks", "tiny_b,tiny_a", "--gen-kwargs", "block_length=4", "--seed", 3)) == 0
+    shown = capsys.readouterr()
+    assert "tiny_b" in shown.out
+    assert "checksum" in shown.out
+    assert shown.err == ""
+    results, samples = read(tmp_path / "out", "tiny_b")
+    assert [sample["doc_id"] for sample in samples] == [0, 1, 2, 3]
+    scored = sum(sample["checksum"] for sample in samples) / 4
+    assert results["results"]["tiny_b"]["checksum,none"] == pytest.approx(scored)
+    assert results["results"]["tiny_a"]["checksum,none"] == results["results"]["tiny_b"]["checksum,none"]
+    assert results["seed"] == 3
+    assert results["command"].startswith("shirg eval --tasks tiny_b,tiny_a --model ")
+    assert {"shirg-bench", "shirg-core", "lmms-eval", "torch"} <= set(results["versions"])
+    assert results["generation_kwargs"]["tiny_a"]["block_length"] == 4
+    assert results["costs"]["tiny_a"]["visual_tokens"] > 0
+    assert results["throughput"]["avg_step_ms"] > 0
+    (counts,) = samples[0]["token_counts"]
+    assert {"latency_ms", "visual_tokens", "kv_bytes", "prefill_ms", "step_ms"} <= set(counts)
+    assert "Postprocessing" in (tmp_path / "out" / "lmms_eval.log").read_text(encoding="utf-8")
+
+
+def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch):
+    assert shirg(*command("whole")) == 0
+    real, calls = module.answer, []
+
+    def dies(*args, **options):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, "answer", dies)
+    assert shirg(*command("killed")) == 130
+    assert not (tmp_path / "killed" / "results.json").exists()
+    calls.clear()
+    assert shirg(*command("killed")) == 0
+    assert len(calls) == 2
+    (whole, samples), (resumed, again) = read(tmp_path / "whole"), read(tmp_path / "killed")
+    assert resumed["results"] == whole["results"]
+    assert [s["filtered_resps"] for s in again] == [s["filtered_resps"] for s in samples]
+
+
+def test_lmms_evals_own_command_agrees(command, model, tasks, tmp_path):
+    assert shirg(*command("ours")) == 0
+    official = {
+        "--model": "shirg_lavida",
+        "--model_args": f"pretrained={model},method=v3,budget=0.5,device=cpu",
+        "--tasks": "tiny_a",
+        "--include_path": str(tasks),
+        "--limit": "4",
+        "--output_path": str(tmp_path / "theirs"),
+    }
+    finished = subprocess.run(
+        [sys.executable, "-m", "lmms_eval", *(p for pair in official.items() for p in pair), "--log_samples"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        cwd=tmp_path,
+    )
+    found = list((tmp_path / "theirs").rglob("*_results.json"))
+    assert len(found) == 1, finished.stderr[-2000:]
+    theirs = json.loads(found[0].read_text(encoding="utf-8"))
+    (log,) = (tmp_path / "theirs").rglob("*_samples_tiny_a.jsonl")
+    results, samples = read(tmp_path / "ours")
+    assert theirs["results"]["tiny_a"]["checksum,none"] == results["results"]["tiny_a"]["checksum,none"]
+    answers = [json.loads(line)["filtered_resps"] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert answers == [sample["filtered_resps"][0] for sample in samples]
+    assert "avg_peak_rss_mib" in finished.stdout
+
+
+@pytest.fixture(scope="module")
+def one_walk():
+    """Reading lmms-eval's thousands of task files takes ten seconds; these tests share it."""
+    with pytest.MonkeyPatch.context() as patch:
+        walk, found = TaskManager._get_task_and_group, {}
+        patch.setattr(
+            TaskManager,
+            "_get_task_and_group",
+            lambda self, folder: found[folder] if folder in found else found.setdefault(folder, walk(self, folder)),
+        )
+        yield
+
+
+@pytest.mark.usefixtures("one_walk")
+def test_official_names_are_found_behind_ours(tasks):
+    names = ["chartqa", "docvqa_val", "tiny_*", "shirg_ocrbench"]
+    _, found = task_manager(names, [tasks], model_name="shirg_lavida")
+    assert found == ["chartqa", "docvqa_val", "tiny_a", "tiny_b", "tiny_lost", "shirg_ocrbench"]
+    with pytest.raises(BadInput, match=r"unknown task\(s\): chartqqa, nothing_\*"):
+        task_manager(["chartqqa", "tiny_a", "nothing_*"], [tasks], model_name="shirg_lavida")
+
+
+@pytest.mark.usefixtures("one_walk")
+def test_data_out_of_reach_is_one_line_and_exit_code_1(command, monkeypatch, capsys, tmp_path):
+    def unreachable(**options):
+        raise ConnectionError(f"Couldn't reach {options['path']!r} on the Hub")
+
+    monkeypatch.setattr(upstream.datasets, "load_dataset", unreachable)
+    said = refused(capsys, 1, *command("out", "--tasks", "chartqa,docvqa_val"))
+    assert "the data of task 'chartqa' cannot be had: ConnectionError: Couldn't reach" in said
+    assert "Traceback" in (tmp_path / "out" / "lmms_eval.log").read_text(encoding="utf-8")
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_failures_are_one_line(command, capsys, tmp_path, monkeypatch):
+    assert "unknown method 'v9'" in refused(capsys, 2, *command("out", "--method", "v9"))
+    assert "unknown generation argument 'refix_lm'" in refused(
+        capsys, 2, *command("out", "--gen-kwargs", "refix_lm=True")
+    )
+    assert "name=value" in refused(capsys, 2, *command("out", "--gen-kwargs", "steps"))
+    assert "--limit must be at least 1" in refused(capsys, 2, *command("out", "--limit", 0))
+    assert "names no task" in refused(capsys, 2, *command("out", "--tasks", ","))
+    assert "neither a folder nor a hub id" in refused(capsys, 2, *command("out", "--model", tmp_path / "none"))
+    assert "the data of task 'tiny_lost'" in refused(capsys, 1, *command("out", "--tasks", "tiny_lost"))
+    assert "block_length=3" in refused(capsys, 1, *command("out", "--gen-kwargs", "block_length=3"))
+    monkeypatch.setattr(module, "answer", lambda *_, **__: 1 / 0)
+    assert "ZeroDivisionError" in refused(capsys, 1, *command("out"))
+
+
+def test_list_shows_our_tasks(capsys):
+    assert shirg("eval", "--list") == 0
+    shown = capsys.readouterr().out
+    for name in ("shirg_docs", "shirg_charts", "shirg_needle", "shirg_chartqa_tiny"):
+        assert name in shown
+
+
+def test_help_needs_no_torch():
+    code = "import sys, shirg_bench.cli.eval; sys.exit('torch' in sys.modules or 'lmms_eval' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

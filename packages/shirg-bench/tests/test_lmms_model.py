@@ -1,0 +1,233 @@
+"""The model's answers to requests, without lmms-eval's evaluator."""
+
+import copy
+
+import pytest
+from lmms_eval.api.instance import unwrap_generation_output
+from lmms_eval.models.model_utils.gen_metrics import get_logged_metrics_history, reset_logged_metrics
+
+from shirg_bench.lmms import model as module
+from shirg_bench.lmms.manifest import manifests
+from shirg_bench.lmms.model import ShirgLavida
+from shirg_core import shirg_v3
+from shirg_lavida import LavidaPipeline
+
+from .lmms_setup import picture, request, tiny_model
+
+SHORT, LONG = {"max_new_tokens": 8, "until": ["\n\n"]}, {"max_new_tokens": 16, "block_length": 8, "schedule": "shift"}
+DATA = {task: {"test": [[picture(f"{task}{i}")] for i in range(4)]} for task in ("a", "b")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("lavida"))
+
+
+@pytest.fixture
+def load(folder):
+    def build(data=DATA, **arguments):
+        lm = ShirgLavida(pretrained=str(folder), method="v3", budget="0.5", device="cpu", **arguments)
+        lm.task_dict = data
+        return lm
+
+    return build
+
+
+def mixed():
+    """Two tasks and two ways of sampling, shuffled."""
+    plan = [("b", 1, LONG), ("a", 0, SHORT), ("a", 3, LONG), ("b", 0, SHORT), ("a", 1, SHORT), ("b", 2, LONG)]
+    return [request(task, i, copy.deepcopy(how), f"What is {task}{i}?") for task, i, how in plan]
+
+
+def texts(results):
+    return [unwrap_generation_output(result)[0] for result in results]
+
+
+def test_answers_are_the_pipelines(load, folder):
+    pipe = LavidaPipeline.from_pretrained(folder, selector=shirg_v3(budget=0.5), views="single")
+    given = mixed()
+    expected = []
+    for one in given:
+        text, how, _, doc_id, task, _ = one.args
+        options = {name: value for name, value in how.items() if name != "until"}
+        expected.append(pipe(DATA[task]["test"][doc_id][0], text, **options))
+    results = load().generate_until(given)
+    assert texts(results) == [answer.text.split("\n\n")[0].strip() for answer in expected]
+    for result, answer in zip(results, expected, strict=True):
+        counts = result.token_counts.to_dict()
+        assert counts["input_tokens"] == answer.prefix_tokens
+        assert counts["visual_tokens"] == answer.visual_tokens
+        assert counts["kv_bytes"] == answer.kv_bytes
+        assert counts["nfe"] == answer.nfe
+        assert counts["latency_ms"] >= counts["embed_ms"] > 0
+        assert counts["prefill_ms"] > 0 < counts["step_ms"]
+
+
+def test_requests_stay_as_they_are(load):
+    given = mixed()
+    before = [copy.deepcopy(one.args[1]) for one in given]
+    load().generate_until(given)
+    assert [one.args[1] for one in given] == before
+
+
+def test_batches_hold_one_task_and_one_way_of_sampling(load, monkeypatch):
+    sizes = []
+    real = module.answer
+    monkeypatch.setattr(
+        module,
+        "answer",
+        lambda pipe, questions, *a, **k: (sizes.append([q.text for q in questions]), real(pipe, questions, *a, **k))[1],
+    )
+    results = load(batch_size=2).generate_until(mixed())
+    assert sizes == [
+        ["What is b1?", "What is b2?"],
+        ["What is a0?", "What is a1?"],
+        ["What is a3?"],
+        ["What is b0?"],
+    ]
+    # In float32 on this model a batch changes nothing but the last bits.
+    assert texts(results) == texts(load().generate_until(mixed()))
+
+
+def test_throughput_is_logged(load):
+    reset_logged_metrics()
+    load().generate_until(mixed())
+    (logged,) = get_logged_metrics_history()
+    assert logged["total_elapsed_time"] > 0
+    assert logged["num_requests"] == 6
+    for name in ("prefill_ms", "step_ms", "peak_rss_mib", "visual_tokens", "kv_bytes"):
+        assert logged[name] > 0, name
+
+
+def test_padding_is_not_answered(load, monkeypatch):
+    lm = load()
+    monkeypatch.setattr(module, "answer", None)
+    assert texts(lm.generate_until([request("a", 0, SHORT, __padding_only__=True)])) == [""]
+
+
+def test_a_killed_run_goes_on_where_it_stood(load, tmp_path, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    def kill(done, _total):
+        if done >= 4:
+            raise KilledError
+
+    hot = [request(*(one.args[4], one.args[3]), {**one.args[1], "temperature": 0.7}, one.args[0]) for one in mixed()]
+    calls = []
+    real = module.answer
+    monkeypatch.setattr(module, "answer", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    uninterrupted = load(batch_size=2).generate_until(hot)
+    calls.clear()
+    with pytest.raises(KilledError):
+        load(batch_size=2, journal=str(tmp_path), on_progress=kill).generate_until(hot)
+    assert len(calls) == 2
+    resumed = load(batch_size=2, journal=str(tmp_path)).generate_until(hot)
+    assert len(calls) == 4
+    assert texts(resumed) == texts(uninterrupted)
+    load(batch_size=2, journal=str(tmp_path)).generate_until(hot)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"budget": "0.25"}, {"method": "uniform"}, {"cache": False}, {"views": "single384"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_journal_answers_only_the_same_question(folder, tmp_path, monkeypatch, change):
+    calls = []
+    real = module.answer
+    monkeypatch.setattr(module, "answer", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    for arguments in ({}, {}, change):
+        given = {"method": "v3", "budget": "0.5", **arguments}
+        lm = ShirgLavida(pretrained=str(folder), device="cpu", journal=str(tmp_path), **given)
+        lm.task_dict = DATA
+        lm.generate_until([request("a", 0, SHORT)])
+    assert len(calls) == 2
+
+
+def test_other_weights_images_or_sampling_are_other_questions(load, tmp_path, monkeypatch):
+    calls = []
+    real = module.answer
+    monkeypatch.setattr(module, "answer", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+
+    def ask(data=DATA, how=SHORT, text="What?", weights=0.0):
+        lm = load(data, journal=str(tmp_path))
+        lm.pipe.model.projector.get_parameter("0.weight").data.add_(weights)
+        lm.generate_until([request("a", 0, how, text)])
+        return len(calls)
+
+    assert ask() == 1 == ask()
+    assert ask(weights=1e-3) == 2
+    assert ask(data={"a": {"test": [[picture("other")]]}}) == 3
+    assert ask(how={**SHORT, "step_ratio": 0.5}) == 4
+    assert ask(text="Why?") == 5
+
+
+def test_repeats_draw_anew(load):
+    hot = {"max_new_tokens": 16, "temperature": 1.0, "do_sample": True}
+    first, second = texts(load().generate_until([request("a", 0, hot), request("a", 0, hot)]))
+    assert first != second
+    assert texts(load().generate_until([request("a", 0, hot)])) == [first]
+
+
+def test_several_images_and_other_modes(load):
+    data = {"a": {"test": [[picture("1", "L"), picture("2", "RGBA")], ["nothing"], [], [b"video"]]}}
+    (one,) = load(data).generate_until([request("a", 0, SHORT, "Which?")])
+    (single,) = load().generate_until([request("a", 0, SHORT, "Which?")])
+    assert one.token_counts.to_dict()["visual_tokens"] == 2 * single.token_counts.to_dict()["visual_tokens"]
+    with pytest.raises(ValueError, match="task 'a', document 2: a LaViDa prompt needs an image"):
+        load(data).generate_until([request("a", 2, SHORT)])
+    with pytest.raises(ValueError, match="task 'a', document 3: shirg_lavida sees images, got a bytes"):
+        load(data).generate_until([request("a", 3, SHORT)])
+
+
+def test_an_unknown_generation_argument_stops_before_any_answer(load, monkeypatch):
+    monkeypatch.setattr(module, "answer", None)
+    with pytest.raises(ValueError, match="unknown generation argument 'refix_lm'"):
+        load().generate_until([request("a", 0, SHORT), request("a", 1, {"refix_lm": True})])
+
+
+def test_rounds_follow_the_task(load):
+    seen = []
+
+    def next_round(_doc, previous_output, round_idx, previous_round_info):
+        seen.append((list(previous_output), round_idx, previous_round_info))
+        text = f"Round {round_idx}?"
+        return [picture("next")], text, round_idx == 3, previous_output, {"round": round_idx}
+
+    first = request("a", 0, LONG, "Round 0?")
+    context, how, visuals, doc_id, task, split = first.args
+    first.args = (context, how, visuals, next_round, doc_id, task, split)
+    (answers,) = load().generate_until_multi_round([first])
+    assert len(answers) == 3
+    assert [(len(outputs), number, info) for outputs, number, info in seen] == [
+        (1, 1, None),
+        (2, 2, {"round": 1}),
+        (3, 3, {"round": 2}),
+    ]
+    (alone,) = load().generate_until([request("a", 0, LONG, "Round 0?")])
+    assert answers[0] == alone.text
+    assert unwrap_generation_output(answers)[0] == answers
+
+
+def test_likelihoods_are_refused_with_a_reason(load):
+    # Upstream turns the pair into text; when it no longer does, loglikelihood can be built.
+    assert unwrap_generation_output((-1.5, True)) == ("(-1.5, True)", None)
+    with pytest.raises(NotImplementedError, match="turns the pairs"):
+        load().loglikelihood([])
+
+
+def test_lmms_eval_finds_the_model():
+    from lmms_eval.models import get_model
+
+    assert get_model("shirg_lavida") is ShirgLavida
+    assert [manifest.model_id for manifest in manifests()] == ["shirg_lavida"]
+
+
+def test_clean_lets_go_of_the_model(load):
+    lm = load()
+    lm.generate_until([request("a", 0, SHORT)])
+    assert isinstance(lm.__dict__["pipe"], LavidaPipeline)
+    lm.clean()
+    assert "pipe" not in lm.__dict__

@@ -1,0 +1,89 @@
+import pytest
+
+from shirg_bench.lmms.sampling import parse_sampling
+
+
+def parse(**gen_kwargs):
+    return parse_sampling(gen_kwargs, {}, max_new_tokens=12)
+
+
+def test_the_names_that_users_of_lavida_know():
+    given = {
+        "prefix_lm": "True",
+        "step_ratio": "0.5",
+        "block_length": "8",
+        "schedule": "shift",
+        "schedule__shift": "0.33",
+        "max_new_tokens": "16",
+        "remasking": "entropy",
+        "temperature": 0,
+    }
+    sampling = parse_sampling(given, {}, max_new_tokens=12)
+    assert sampling.max_new_tokens == 16
+    assert dict(sampling.options) == {
+        "block_length": 8,
+        "cache": True,
+        "remasking": "entropy",
+        "schedule": "shift",
+        "shift": 0.33,
+        "step_ratio": 0.5,
+        "temperature": 0.0,
+    }
+
+
+def test_defaults_give_way_and_nothing_is_changed():
+    given, defaults = {"until": ["\n\n"], "temperature": 0.0}, {"block_length": 4, "temperature": 0.5}
+    sampling = parse_sampling(given, defaults, max_new_tokens=12)
+    assert sampling.max_new_tokens == 12
+    assert dict(sampling.options) == {"block_length": 4, "cache": True, "temperature": 0.0}
+    assert given == {"until": ["\n\n"], "temperature": 0.0}
+    assert defaults == {"block_length": 4, "temperature": 0.5}
+
+
+def test_without_prefix_lm_nothing_is_cached():
+    assert dict(parse(prefix_lm=False).options) == {"attention": "full", "cache": False}
+    assert dict(parse_sampling({}, {}, max_new_tokens=4, cache=False).options) == {"cache": False}
+
+
+def test_official_task_files_pass():
+    official = {
+        "max_new_tokens": 16,
+        "temperature": 0.0,
+        "do_sample": False,
+        "top_p": 1.0,
+        "num_beams": 1,
+        "top_k": None,
+    }
+    assert dict(parse(**official).options) == {"cache": True, "temperature": 0.0}
+    assert dict(parse(temperature=0, top_p=0).options) == {"cache": True, "temperature": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"refix_lm": True}, "unknown generation argument 'refix_lm'; known: max_new_tokens"),
+        ({"max_new_tokens": "many"}, "max_new_tokens: expected a number, got 'many'"),
+        ({"max_new_tokens": 7.5}, "max_new_tokens: expected an integer, got 7.5"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
+        ({"prefix_lm": "perhaps"}, "prefix_lm: expected true or false, got 'perhaps'"),
+        ({"block_length": 5}, "not made of whole blocks of block_length=5"),
+        ({"schedule": "steep"}, "schedule must be one of"),
+        ({"remasking": "luck"}, "remasking must be one of"),
+        ({"temperature": 0.5, "do_sample": False}, "contradict each other"),
+        ({"do_sample": True}, "contradict each other"),
+        ({"num_beams": 4}, "num_beams=4"),
+        ({"temperature": 0.5, "top_p": 0.9}, "top_p=0.9"),
+        ({"until": 3}, "until must be a text or a list of texts, got 3"),
+    ],
+)
+def test_what_cannot_be_followed_is_one_clear_error(given, message):
+    with pytest.raises(ValueError) as error:
+        parse(**given)
+    assert message in str(error.value)
+
+
+def test_an_answer_ends_before_the_first_stop():
+    sampling = parse(until=["ASSISTANT:", "\n\n", ""])
+    assert sampling.cut("42\n\nand more ASSISTANT: no") == "42"
+    assert sampling.cut("42") == "42"
+    assert parse(until="b").cut("a b") == "a"

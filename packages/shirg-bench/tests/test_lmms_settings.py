@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from shirg_bench.lmms.settings import ModelSettings
+from shirg_core.baselines import Pooling
+from shirg_core.cli.errors import BadInput
+from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_lavida.testing import set_config
+
+from .lmms_setup import tiny_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("lavida"))
+
+
+def test_strings_become_values():
+    given = {
+        "pretrained": "somewhere",
+        "method": "v3",
+        "budget": "0.25",
+        "views": "single",
+        "adapter": "lora",
+        "cache": "False",
+        "batch_size": "4",
+        "max_batch_size": None,
+        "device": None,
+        "seed": "7",
+        "block_length": "8",
+        "prefix_lm": "true",
+    }
+    settings = ModelSettings.from_arguments(given)
+    assert settings == ModelSettings(
+        pretrained="somewhere",
+        method="v3",
+        budget=0.25,
+        views="single",
+        adapter=Path("lora"),
+        cache=False,
+        batch_size=4,
+        seed=7,
+        sampling={"block_length": 8, "prefix_lm": True},
+    )
+    assert ModelSettings.from_arguments({"budget": 768}).budget == 768
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"metod": "v3"}, "unknown model argument 'metod'; known: pretrained, method"),
+        ({"method": "v4"}, "unknown method 'v4'"),
+        ({"method": "full", "budget": 8}, "method 'full' takes no budget, got 8"),
+        ({"budget": "2.5"}, "got '2.5'"),
+        ({"views": "all"}, "views must be one of"),
+        ({"dtype": "float8"}, "dtype must be one of"),
+        ({"batch_size": "auto"}, "batch_size: expected a number, got 'auto'"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be an integer in"),
+        ({"block_length": 5}, "block_length=5"),
+    ],
+)
+def test_bad_arguments_are_named(given, message):
+    with pytest.raises((ValueError, BadInput)) as error:
+        ModelSettings.from_arguments(given)
+    assert message in str(error.value)
+
+
+def test_methods_see_images_their_way(folder):
+    def pipe(**given):
+        return ModelSettings.from_arguments({"pretrained": str(folder), **given}).open(CPU)
+
+    assert pipe(method="v3", budget=0.5).selector == ShirgV3(budget=0.5)
+    assert pipe(method="v3").views == "single"
+    assert pipe(method="full").views == "anyres_full"
+    assert pipe(method="pooled").selector is None
+    assert isinstance(pipe(method="pooled", views="single").selector, Pooling)
+    baseline = pipe(method="baseline")
+    assert baseline.selector is None
+    assert baseline.views == "single384"
+
+
+def test_the_checkpoint_recommends_what_is_not_given(tmp_path):
+    folder = tiny_model(tmp_path)
+    set_config(folder, shirg={"method": "v2", "budget": 0.5, "views": "single"})
+    pipe = ModelSettings.from_arguments({"pretrained": str(folder)}).open(CPU)
+    assert pipe.selector == ShirgV2(budget=0.5)
+    assert pipe.views == "single"
+
+
+def test_a_missing_model_is_bad_input(tmp_path):
+    with pytest.raises(BadInput, match="neither a folder nor a hub id"):
+        ModelSettings(pretrained=str(tmp_path / "nowhere")).open(CPU)
