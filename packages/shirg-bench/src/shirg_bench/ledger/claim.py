@@ -1,0 +1,86 @@
+"""One claim, and what became of it."""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NOT_TESTABLE = "not testable here"
+VERDICTS = ("holds", "partly", "fails", NOT_TESTABLE)
+
+
+class LedgerError(ValueError):
+    """A ledger, or a result it refers to, that cannot be used; the message names the claim or the row."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A number that stands in a results file.
+
+    Attributes:
+        file: name of a JSON-lines file in the results folder.
+        match: keys and values of the one row that is meant; numbers match to a thousandth.
+        value: the key whose value is the number.
+    """
+
+    file: str
+    match: Mapping[str, Any]
+    value: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the ledger.
+
+    Args:
+        id: unique, kebab-case.
+        claim: in our words.
+        source: which document, and where in it.
+        verdict: one of `VERDICTS`.
+        measured: what came out; `{name}` stands for the number of that name, with a format if wanted: `{full:.2f}`.
+        command: what decides it, run in a checkout.
+        note: what the verdict rests on, or why it cannot be had here.
+        bar: a comparison of numbers that says when the claim holds: `v2_easy >= 0.97 * full_easy`.
+        numbers: those that `measured` and `bar` name.
+
+    Raises:
+        LedgerError: an empty text, an unknown verdict, or a name that no number has.
+    """
+
+    id: str
+    claim: str
+    source: str
+    verdict: str
+    measured: str
+    command: str
+    note: str = ""
+    bar: str = ""
+    numbers: Mapping[str, Reference] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("id", "claim", "source", "verdict", "measured", "command"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise LedgerError(f"claim {self.id!r}: {name} must be a text that says something, got {value!r}")
+        if self.verdict not in VERDICTS:
+            raise LedgerError(f"claim {self.id!r}: verdict must be one of {', '.join(VERDICTS)}, got {self.verdict!r}")
+        unknown = names_in(self.measured, self.bar) - set(self.numbers)
+        if unknown:
+            raise LedgerError(f"claim {self.id!r} shows numbers that are nowhere defined: {', '.join(sorted(unknown))}")
+
+
+def names_in(measured: str, bar: str) -> set[str]:
+    """Names of numbers that a claim's `measured` and `bar` use.
+
+    Raises:
+        LedgerError: `bar` is not an expression, or `measured` has a brace too many.
+    """
+    try:
+        shown = {name for _, name, _, _ in string.Formatter().parse(measured) if name is not None}
+        compared = {node.id for node in ast.walk(ast.parse(bar or "0", mode="eval")) if isinstance(node, ast.Name)}
+    except (SyntaxError, ValueError) as error:
+        raise LedgerError(f"neither a text with numbers nor a comparison: {measured!r}, {bar!r}: {error}") from error
+    return shown | compared

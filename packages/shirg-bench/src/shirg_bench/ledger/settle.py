@@ -1,0 +1,91 @@
+"""Putting measured numbers into the ledger's rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shirg_bench.ledger.claim import VERDICTS, Claim, LedgerError, Reference
+from shirg_bench.ledger.rows import read_rows
+
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A claim with its numbers.
+
+    Attributes:
+        claim: the row.
+        values: the numbers by name; those that are not there are missing.
+        problem: what is not there, in one line; empty when everything is.
+    """
+
+    claim: Claim
+    values: Mapping[str, float]
+    problem: str
+
+    @property
+    def measured(self) -> str:
+        """`Claim.measured` with its numbers, or what is missing."""
+        if self.problem:
+            return f"No numbers: {self.problem}."
+        return self.claim.measured.format_map(self.values)
+
+
+def settle(claims: Sequence[Claim], results: Path) -> list[Settled]:
+    """Look up every number the claims refer to.
+
+    Args:
+        claims: the ledger.
+        results: folder of JSON-lines files.
+    """
+    files: dict[str, list[dict[str, Any]]] = {}
+    return [_settle(claim, results, files) for claim in claims]
+
+
+def _settle(claim: Claim, results: Path, files: dict[str, list[dict[str, Any]]]) -> Settled:
+    values, problems = {}, []
+    for name, reference in claim.numbers.items():
+        try:
+            if reference.file not in files:
+                files[reference.file] = read_rows(results / reference.file)
+            values[name] = look_up(reference, files[reference.file])
+        except FileNotFoundError:
+            problems.append(f"{reference.file} is not there")
+        except LedgerError as error:
+            problems.append(str(error))
+    return Settled(claim, values, "; ".join(dict.fromkeys(problems)))
+
+
+def look_up(reference: Reference, rows: Sequence[Mapping[str, Any]]) -> float:
+    """The number a reference means.
+
+    Raises:
+        LedgerError: no row or several rows match, or the value is not a number.
+    """
+    found = [row for row in rows if all(_same(row.get(key), value) for key, value in reference.match.items())]
+    wanted = ", ".join(f"{key}={value}" for key, value in reference.match.items())
+    if len(found) != 1:
+        raise LedgerError(f"{reference.file} has {len(found)} rows with {wanted}")
+    value = found[0].get(reference.value)
+    if not isinstance(value, int | float):
+        raise LedgerError(f"{reference.file}: {reference.value} of {wanted} is {value!r}, not a number")
+    return float(value)
+
+
+def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of `VERDICTS`."""
+    counts = Counter(claim.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    numbers = isinstance(found, int | float) and isinstance(wanted, int | float)
+    if numbers and not isinstance(found, bool):
+        return math.isclose(found, wanted, rel_tol=TOLERANCE)
+    return bool(found == wanted)

@@ -1,0 +1,1 @@
+"""The report: curves, tables, examples and the claims ledger on one page."""

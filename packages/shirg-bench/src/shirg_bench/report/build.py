@@ -1,0 +1,108 @@
+"""Building a report: sections from results, pictures, and the pages that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from shirg_bench.plots import answer_sheet, save_plot, token_clouds
+from shirg_bench.plots.tokens import embed_tokens
+from shirg_bench.report.html import to_html
+from shirg_bench.report.markdown import to_markdown
+from shirg_bench.report.page import Picture, Section
+from shirg_bench.report.sections import (
+    Results,
+    ablation_section,
+    accuracy_section,
+    latency_section,
+    ledger_section,
+    origin_section,
+)
+from shirg_core.files import atomic_path
+
+TITLE = "SHIRG: what was measured"
+FORMATS = {"html": "index.html", "md": "report.md"}
+FIGURES = "figures"
+
+Tell = Callable[[str], None]
+"""Called with what comes next."""
+
+
+def build_report(
+    results: Path, out: Path, formats: Sequence[str], *, examples: bool = True, tell: Tell = lambda _: None
+) -> list[Path]:
+    """Write the report and its pictures.
+
+    Args:
+        results: folder of results files.
+        out: folder, made if it is not there.
+        formats: some of `FORMATS`.
+        examples: run the embedded model for examples; half a minute.
+        tell: progress.
+
+    Returns:
+        The pages.
+
+    Raises:
+        LedgerError: a damaged results file.
+        ValueError: an unknown format.
+        OSError: what cannot be read or written.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ValueError(f"formats must be some of {', '.join(FORMATS)}, got {', '.join(formats) or 'none'}")
+    sections = list(_sections(Results.read(results), examples, tell))
+    tell("writing")
+    (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    pictures = {}
+    for picture in (each for section in sections for each in section.pictures):
+        path = out / FIGURES / f"{picture.name}.png"
+        save_plot(picture.figure, path)
+        pictures[picture.name] = path.read_bytes()
+    pages = {
+        "html": lambda: to_html(TITLE, sections, pictures),
+        "md": lambda: to_markdown(TITLE, sections, FIGURES),
+    }
+    written = []
+    for name in formats:
+        with atomic_path(out / FORMATS[name]) as temporary:
+            temporary.write_text(pages[name](), encoding="utf-8")
+        written.append(out / FORMATS[name])
+    return written
+
+
+def _sections(results: Results, examples: bool, tell: Tell) -> Iterator[Section]:
+    for name, section in (
+        ("accuracy", accuracy_section),
+        ("ablations", ablation_section),
+        ("latency", latency_section),
+    ):
+        tell(name)
+        yield section(results)
+    if examples:
+        yield _example_section(tell)
+    else:
+        yield Section(
+            "Examples", missing=["Left out, as asked; without `--no-examples` the embedded model draws them."]
+        )
+    tell("ledger")
+    yield ledger_section(results)
+    yield origin_section(results)
+
+
+def _example_section(tell: Tell) -> Section:
+    # Imported here: the model and transformers take seconds that a report without examples need not wait for.
+    from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline
+
+    tell("examples: answers")
+    pipe = embedded_pipeline()
+    sheet = answer_sheet(ask_samples(pipe))
+    tell("examples: tokens")
+    cloud = cloud_of_tokens(pipe)
+    plane = token_clouds(embed_tokens(cloud.features), cloud.shows_answer, cloud.clouds)
+    text = [
+        "Sample pages that come with the embedded model, answered while this report was made; they are no statistics."
+    ]
+    kept = "What each method kept (clear), dropped (dimmed) or averaged (framed), and the answer: ✓ right, ✗ wrong."
+    cloud_caption = "Visual tokens of six unseen pages by similarity: what v2 and v3 kept, and where the answer stands."
+    return Section("Examples", text, (), [Picture("answers", kept, sheet), Picture("tokens", cloud_caption, plane)])

@@ -1,0 +1,91 @@
+"""What the embedded model makes of its own sample pages: answers per method, and where kept tokens lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shirg_bench.plots.answers import Answered, Example
+from shirg_bench.plots.tokens import TokenCloud
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.micro.batches import ANSWER_LENGTH
+from shirg_train.micro.config import DataConfig, SizeConfig
+from shirg_train.micro.samples import checkpoint_folder, listed_samples
+from shirg_train.micro.visual import see
+from shirg_train.pages.batch import PageBatch
+from shirg_train.pages.config import split_seed
+from shirg_train.pages.page import draw_pages
+from shirg_train.pages.sheet import page_image
+
+THIRD = 1 / 3
+METHODS = {
+    "all": PolicyConfig("full"),
+    "pooled": PolicyConfig("pooling"),
+    "SHIRG-v2 1/3": PolicyConfig("v2", THIRD),
+    "SHIRG-v3 1/3": PolicyConfig("v3", THIRD),
+    "random 1/3": PolicyConfig("random", THIRD),
+}
+"""What a row of the answer sheet compares."""
+CLOUD_METHODS = ("SHIRG-v2 1/3", "SHIRG-v3 1/3")
+CLOUD_PAGES, CLOUD_TIER, SEED = 6, "easy", 0
+
+
+class Cloud(NamedTuple):
+    """Tokens of several pages, for `plots.token_clouds`.
+
+    Attributes:
+        features: `[N, d]` projected tokens, all pages.
+        shows_answer: `[N]` tokens whose patch shows the answer to the page's first question.
+        clouds: what methods kept when asked that question.
+    """
+
+    features: NDArray[np.float32]
+    shows_answer: NDArray[np.bool_]
+    clouds: list[TokenCloud]
+
+
+def embedded_pipeline() -> LavidaPipeline:
+    """The embedded model, in float32."""
+    return LavidaPipeline.from_pretrained(checkpoint_folder(), dtype=torch.float32)
+
+
+def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
+    """Answers to the first `pages` shipped samples under every method."""
+    examples = []
+    for sample in listed_samples()[:pages]:
+        page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
+        image, question = page_image(page, 0), page.question(0, sample["question"])
+        answers = []
+        for name, policy in METHODS.items():
+            asked = replace(pipe, selector=build_selector(policy, SEED))
+            answer = asked(image, question, max_new_tokens=ANSWER_LENGTH)
+            merged = policy.method == "pooling"
+            answers.append(Answered(name, answer.text, answer.visual_tokens, answer.layout, answer.selection, merged))
+        examples.append(Example(image, question, page.answer(0, sample["question"]), answers))
+    return examples
+
+
+def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
+    """Projected tokens of `pages` unseen pages, and which of them each method of `CLOUD_METHODS` keeps."""
+    seeds = [split_seed("test", i) for i in range(pages)]
+    batch = draw_pages(DataConfig().pages(SizeConfig(), CLOUD_TIER), seeds)
+    kept = {name: [_kept(pipe, name, batch, page) for page in range(pages)] for name in CLOUD_METHODS}
+    images = torch.from_numpy(batch.images)[:, None].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        features = pipe.model.projector(see(pipe.model, images, train_tower=False)).flatten(0, 1).numpy()
+    clouds = [TokenCloud(name, np.concatenate(masks)) for name, masks in kept.items()]
+    return Cloud(features, batch.answer_patches[:, 0].reshape(-1), clouds)
+
+
+def _kept(pipe: LavidaPipeline, method: str, batch: PageBatch, page: int) -> NDArray[np.bool_]:
+    asked = replace(pipe, selector=build_selector(METHODS[method], SEED))
+    selection = asked(page_image(batch, page), batch.question(page, 0), max_new_tokens=ANSWER_LENGTH).selection
+    if selection is None:
+        raise ValueError(f"{method} selects nothing")
+    kept: NDArray[np.bool_] = selection.mask[0].numpy()
+    return kept

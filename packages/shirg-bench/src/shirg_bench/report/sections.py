@@ -1,0 +1,153 @@
+"""From results to the report's sections. What a section needs and cannot find is named in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from shirg_bench.ledger import Settled, count_verdicts, settle, shipped_claims
+from shirg_bench.ledger.rows import read_rows
+from shirg_bench.plots import ablation_forest, budget_curves, cache_cost, speed_accuracy
+from shirg_bench.plots.speed import EMBEDDED, matched
+from shirg_bench.plots.style import Row, ordered
+from shirg_bench.report.page import Picture, Section, Table
+from shirg_bench.report.tables import (
+    MARKS,
+    ablation_tables,
+    accuracy_tables,
+    autoregressive_tables,
+    latency_tables,
+    ledger_table,
+    selection_tables,
+)
+
+ACCURACY, ABLATIONS, LATENCY = "accuracy_budget.jsonl", "ablations.jsonl", "latency_cpu.jsonl"
+MADE_BY = {
+    ACCURACY: "shirg ablate --what budget",
+    ABLATIONS: "shirg ablate",
+    LATENCY: "shirg bench --what latency,memory",
+}
+FROZEN = "frozen tower"
+"""The regime of the embedded model that is timed."""
+
+
+class Results(NamedTuple):
+    """What a folder of results holds.
+
+    Attributes:
+        folder: where.
+        rows: by file name; a file that is not there has none.
+    """
+
+    folder: Path
+    rows: Mapping[str, Sequence[Row]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Read the files that the report shows.
+
+        Raises:
+            LedgerError: a damaged file.
+        """
+        there = {name: folder / name for name in MADE_BY if (folder / name).is_file()}
+        return cls(folder, {name: read_rows(path) for name, path in there.items()})
+
+    def missing(self, *names: str) -> list[str]:
+        """A sentence for each file that is not there or empty."""
+        return [
+            f"No rows of `{name}` in the results folder; `{MADE_BY[name]}` makes them."
+            for name in names
+            if not self.rows.get(name)
+        ]
+
+    def of(self, name: str, kind: str) -> Sequence[Row]:
+        """Rows of one kind of a file, none where it is not there."""
+        return [row for row in self.rows.get(name, ()) if row["kind"] == kind]
+
+
+def accuracy_section(results: Results) -> Section:
+    """Budget curves, their table, and speed against accuracy."""
+    rows, times = results.of(ACCURACY, "accuracy"), results.of(LATENCY, "latency")
+    pictures, missing = [], results.missing(ACCURACY)
+    if rows:
+        caption = "Exact match against visual tokens; bars are 95 % intervals, the dashed line is all tokens."
+        pictures.append(Picture("budget", caption, budget_curves(rows)))
+    if rows and matched([row for row in rows if row["regime"] == FROZEN], times):
+        caption = "Time of an answer against exact match, the same weights."
+        pictures.append(Picture("speed", caption, speed_accuracy(rows, times, FROZEN)))
+    else:
+        missing.append(
+            f"No curve of speed and accuracy: it needs accuracy rows of {FROZEN!r} and cached times of those methods, "
+            f"which `{MADE_BY[LATENCY]} --model {EMBEDDED}` measures."
+        )
+    text = ["The embedded model answers questions about unseen synthetic pages; every method sees the same ones."]
+    return Section("Accuracy against budget", text, missing, pictures, accuracy_tables(rows))
+
+
+def ablation_section(results: Results) -> Section:
+    """A forest plot per regime, and the tables."""
+    rows = results.of(ABLATIONS, "ablation")
+    pictures = []
+    for number, regime in enumerate(ordered(rows, "regime")):
+        mine = [row for row in rows if row["regime"] == regime]
+        if any(row["variant"] != row["reference"] for row in mine):
+            caption = f"Paired differences to each reference with 95 % intervals, {regime}; scales differ."
+            pictures.append(Picture(f"ablations{number or ''}", caption, ablation_forest(mine)))
+    text = ["Each variant is compared with its reference on the same questions; pages are resampled as pairs."]
+    return Section("Ablations", text, results.missing(ABLATIONS), pictures, ablation_tables(rows))
+
+
+def latency_section(results: Results) -> Section:
+    """A plot per model, and the tables."""
+    rows = results.of(LATENCY, "latency")
+    pictures = []
+    for model in ordered(rows, "model"):
+        mine = [row for row in rows if row["model"] == model]
+        if any(row["cache"] and row["step_ms"] is not None for row in mine):
+            caption = f"Bytes of the prefix cache against time of a step, and what the cache saves: {model}."
+            pictures.append(Picture(f"cost-{model}", caption, cache_cost(mine)))
+    text = ["Times hold for the hardware named; ratios are of rounds that ran in turn."]
+    tables = [
+        *latency_tables(rows),
+        *autoregressive_tables(results.of(LATENCY, "autoregressive")),
+        *selection_tables(results.of(LATENCY, "selection")),
+    ]
+    return Section("Latency and memory", text, results.missing(LATENCY), pictures, tables)
+
+
+def ledger_section(results: Results) -> Section:
+    """Counts of verdicts, then every claim."""
+    settled = settle(shipped_claims(), results.folder)
+    claims = [each.claim for each in settled]
+    counts = ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(claims).items())
+    text = [
+        f"{len(claims)} claims: {counts}.",
+        "Claims are the proposals' and papers', in our words; negative results stay. A command runs in a checkout; "
+        "names in capitals stand for files of your own.",
+    ]
+    open_ones = sum(bool(each.problem) for each in settled)
+    missing = [f"{open_ones} claims wait for numbers that are not in the results folder."] if open_ones else []
+    tables: list[Table] = [ledger_table(title, group) for title, group in _by_origin(settled).items()]
+    return Section("Claims ledger", text, missing, (), tables)
+
+
+def _by_origin(settled: Sequence[Settled]) -> dict[str, list[Settled]]:
+    proposals = [each for each in settled if each.claim.source.startswith(("v2", "v3"))]
+    return {
+        "The proposals": proposals,
+        "Papers, and this project's own goals": [each for each in settled if each not in proposals],
+    }
+
+
+def origin_section(results: Results) -> Section:
+    """Where the numbers come from: command, seed, hardware and versions of every file."""
+    lines = []
+    for name, rows in results.rows.items():
+        for command in ordered(rows, "command"):
+            mine = [row for row in rows if row["command"] == command]
+            versions = ", ".join(f"{package} {number}" for package, number in mine[0]["versions"].items())
+            facts = str(mine[0]["hardware"]), versions
+            lines.append((f"`{name}`", str(len(mine)), f"`{command}`", str(mine[0]["seed"]), *facts))
+    header = ("file", "rows", "command", "seed", "hardware", "versions")
+    return Section("Where the numbers come from", tables=[Table("Results files", header, lines)] if lines else [])

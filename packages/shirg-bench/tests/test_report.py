@@ -1,0 +1,179 @@
+"""The report: what it shows, what it says is missing, and how the command fails."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from shirg_bench.cli import report as command
+from shirg_bench.ledger import shipped_claims
+from shirg_bench.report.build import build_report
+from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline
+from shirg_bench.report.html import to_html
+from shirg_bench.report.markdown import to_markdown
+from shirg_bench.report.page import Section, Table
+from shirg_bench.report.tables import ablation_tables, accuracy_tables, latency_tables
+from shirg_core.cli.app import main
+
+from .report_rows import ablation_rows, accuracy_rows, latency_rows, other_rows, write
+
+VOID = {"meta", "img"}
+
+
+class Outline(HTMLParser):
+    """Tags that are closed in order, the text, and what the page points to."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.words, self.links, self.rows = [], [], [], 0
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.rows += tag == "tr"
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    write(folder / "accuracy_budget.jsonl", accuracy_rows())
+    write(folder / "ablations.jsonl", ablation_rows())
+    write(folder / "latency_cpu.jsonl", [*latency_rows(), *other_rows()])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(results, tmp_path_factory):
+    """A whole report, drawn once."""
+    out = tmp_path_factory.mktemp("out")
+    assert build_report(results, out, ["html", "md"], examples=False) == [out / "index.html", out / "report.md"]
+    return out
+
+
+def test_one_self_contained_page_with_everything(written):
+    page = written / "index.html"
+    outline = Outline()
+    outline.feed(page.read_text("utf-8"))
+    assert outline.open == []
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in outline.links)
+    text = " ".join(outline.words)
+    for words in (
+        "Accuracy against budget",
+        "Ablations",
+        "Latency and memory",
+        "Claims ledger",
+        "made up",
+        "no machine",
+    ):
+        assert words in text
+    claims = shipped_claims()
+    assert f"{len(claims)} claims: " in text
+    assert all(claim.claim.replace("`", "") in "".join(outline.words) for claim in claims)
+    assert outline.rows > len(claims)
+    names = sorted(path.name for path in (written / "figures").iterdir())
+    assert names == ["ablations.png", "budget.png", "cost-micro.png", "speed.png"]
+
+
+def test_the_markdown_page_shows_pictures_that_are_there(written):
+    text = (written / "report.md").read_text("utf-8")
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert len(pictures) == 4
+    for name in pictures:
+        with Image.open(written / name) as picture:
+            picture.load()
+    widths = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")]
+    assert set(widths) <= {5, 7, 8, 14}
+    assert "| 16 | 32 | 99 | 20.0 | 10.0 | 2.00 | 1.50 |" in text
+    assert "| v2 | 2304 | 768 | 7.0 | 0.050 | 1.0 |" in text
+    assert "| v2 | 1/3 | 0.788 [0.768, 0.808] · 75.3333 |" in text
+
+
+def test_missing_results_are_named(tmp_path):
+    empty = tmp_path / "results"
+    empty.mkdir()
+    (page,) = build_report(empty, tmp_path / "out", ["md"], examples=False)
+    text = page.read_text("utf-8")
+    for name, makes in (
+        ("accuracy_budget.jsonl", "shirg ablate --what budget"),
+        ("ablations.jsonl", "shirg ablate"),
+        ("latency_cpu.jsonl", "shirg bench --what latency,memory"),
+    ):
+        assert f"> **Missing.** No rows of `{name}` in the results folder; `{makes}` makes them." in text
+    assert "No curve of speed and accuracy" in text
+    assert re.search(r"\d+ claims wait for numbers that are not in the results folder", text)
+    assert "No numbers: micro_accuracy.jsonl is not there." in text
+
+
+def test_tables_tell_reference_notes_and_what_was_not_measured():
+    (accuracy,) = accuracy_tables(accuracy_rows())
+    assert accuracy.header == ("method", "budget", "easy", "hard")
+    assert accuracy.rows[0] == ["full", "–", "0.900 [0.880, 0.920] · 210", "0.900 [0.880, 0.920] · 210"]
+    coverage, beta = ablation_tables(ablation_rows())
+    assert coverage.rows[0][2] == "0.880 [0.860, 0.900], reference"
+    assert coverage.rows[1][2] == "0.850, -3.0 [-5.0, -1.0]"
+    assert beta.caption == "beta, frozen tower. a note"
+    rows = [{**latency_rows()[0], "tower_ms": None}]
+    (latency,) = latency_tables(rows)
+    cells = dict(zip(latency.header, latency.rows[0], strict=True))
+    assert (cells["tower, ms"], cells["cache"], cells["KV of the 8B model, MiB"]) == ("–", "on", "–")
+
+
+def test_text_is_escaped_and_code_is_code():
+    table = Table("a < b", ("x",), [("`p | q` & <b>",)])
+    sections = [Section("One & two", ["see `x < y`"], missing=["`file`"], tables=[table])]
+    page = to_html("<title>", sections, {})
+    assert "<code>p | q</code> &amp; &lt;b&gt;" in page
+    assert "<code>x &lt; y</code>" in page
+    assert '<h2 id="one-two">One &amp; two</h2>' in page
+    assert "| `p \\| q` & <b> |" in to_markdown("t", sections, "figures")
+    with pytest.raises(ValueError, match="has 1 columns, a row has 2"):
+        Table("t", ("x",), [("1", "2")])
+
+
+def test_examples_come_from_the_embedded_model():
+    pipe = embedded_pipeline()
+    (example,) = ask_samples(pipe, pages=1)
+    assert [answered.method for answered in example.answers][:2] == ["all", "pooled"]
+    assert example.answers[0].selection is None
+    assert example.answers[1].merged
+    assert example.answers[2].selection.mask.sum() == 65
+    assert example.expected
+    cloud = cloud_of_tokens(pipe, pages=1)
+    assert cloud.features.shape == (196, 96)
+    assert 0 < cloud.shows_answer.sum() < 20
+    assert [int(each.kept.sum()) for each in cloud.clouds] == [65, 65]
+
+
+def test_the_command_writes_both_pages(tmp_path, capsys):
+    out = tmp_path / "new" / "report"
+    assert main(["report", "--results", str(tmp_path), "--out", str(out), "--no-examples"]) == 0
+    assert capsys.readouterr().out.split() == ["written", f"{out}/index.html", "written", f"{out}/report.md"]
+    assert "Left out, as asked" in (out / "report.md").read_text("utf-8")
+
+
+def test_bad_calls_are_one_line(results, tmp_path, capsys, monkeypatch):
+    def fails(*words):
+        assert main(["report", "--no-examples", "--out", str(tmp_path / "out"), *words]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    assert "--results must be a folder of results files, got" in fails("--results", str(tmp_path / "nowhere"))
+    assert "formats must be some of html, md, got pdf" in fails("--results", str(results), "--format", "pdf")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "ablations.jsonl").write_text("{\n")
+    assert "ablations.jsonl, line 1 is not JSON" in fails("--results", str(damaged))
+    monkeypatch.setattr(command, "CHECKOUT_RESULTS", tmp_path / "nowhere")
+    assert "this is not a checkout, so --results must name a folder" in fails()
+
+
+def test_a_checkout_has_results():
+    assert (command.CHECKOUT_RESULTS / "micro_accuracy.jsonl").is_file()
