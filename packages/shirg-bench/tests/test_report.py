@@ -109,7 +109,7 @@ def test_missing_results_are_named(tmp_path):
         assert f"> **Missing.** No rows of `{name}` in the results folder; `{makes}` makes them." in text
     assert "No curve of speed and accuracy" in text
     assert re.search(r"\d+ claims wait for numbers that are not in the results folder", text)
-    assert "No numbers: micro_accuracy.jsonl is not there." in text
+    assert "No numbers: accuracy_budget.jsonl is not there." in text
 
 
 def test_tables_tell_reference_notes_and_what_was_not_measured():
@@ -176,4 +176,4 @@ def test_bad_calls_are_one_line(results, tmp_path, capsys, monkeypatch):
 
 
 def test_a_checkout_has_results():
-    assert (command.CHECKOUT_RESULTS / "micro_accuracy.jsonl").is_file()
+    assert (command.CHECKOUT_RESULTS / "accuracy_budget.jsonl").is_file()

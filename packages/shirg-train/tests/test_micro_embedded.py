@@ -11,12 +11,14 @@ from PIL import Image
 
 from shirg_core.baselines import BASELINES
 from shirg_core.presets import shirg_v2
+from shirg_lavida.embedded import ADAPTERS, embedded
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.batches import ANSWER_LENGTH
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.evaluate import evaluate
-from shirg_train.micro.samples import checkpoint_folder, listed_samples, write_samples
+from shirg_train.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
+from shirg_train.micro.table import measure
 from shirg_train.pages.tokenizer import build_tokenizer
 
 
@@ -47,6 +49,32 @@ def test_unseen_pages_are_read_and_selection_beats_pooling(pipe: LavidaPipeline)
     assert full >= 0.85
     assert gated >= 0.8
     assert gated >= pooled + 0.2
+
+
+@pytest.mark.parametrize("name", ["micro-joint", "micro-full"])
+def test_the_other_models_read_unseen_pages(name: str) -> None:
+    folder = embedded(name)
+    assert folder is not None
+    other = LavidaPipeline.from_pretrained(folder, dtype=torch.float32)
+    policies = [PolicyConfig("baseline"), PolicyConfig("pooling")]
+    scores = evaluate(
+        other.model, build_tokenizer(), policies, size=SizeConfig(), data=DataConfig(), tier="easy", pages=32
+    )
+    full, pooled = (score.correct.mean() for score in scores)
+    assert full >= 0.85
+    assert full >= pooled + 0.2
+
+
+def test_the_shipped_adapter_helps_the_model_it_belongs_to() -> None:
+    model, adapter = full_folder(), embedded("micro-lora", ADAPTERS)
+    assert adapter is not None
+    policies = [PolicyConfig("v2", 1 / 3)]
+    settings = {"regime": "full tokens", "tiers": ["easy"], "pages": 32, "data": DataConfig(), "policies": policies}
+    (before,), (after,) = (measure(model, adapter=folder, nll_times=2, **settings) for folder in (None, adapter))
+    assert after["nll"] < 0.8 * before["nll"]
+    assert after["exact_match"] > before["exact_match"] + 0.1
+    with pytest.raises(ValueError, match="other projector weights"):
+        measure(checkpoint_folder(), adapter=adapter, **settings)
 
 
 def test_samples_show_what_they_say(pipe: LavidaPipeline, tmp_path: Path) -> None:
