@@ -11,6 +11,8 @@ from shirg_bench.plots.style import BLUE, GREEN, LABEL_PT, VERMILION, Row, budge
 
 TIER_LOOKS = (("o", BLUE), ("s", VERMILION), ("^", GREEN))
 LINE_IN, PANEL_IN = 0.21, 0.62
+WIDTH_IN = 10.5
+"""Room for the title and the legend beside it."""
 OFFSET = 0.17
 
 
@@ -34,7 +36,7 @@ def ablation_forest(rows: Sequence[Row]) -> Figure:
     columns = _columns(panels)
     height = max(sum(_height(panel) for panel in column) for column in columns)
     title = f"Change of exact match against each reference, in points, same questions ({regimes[0]})"
-    figure = new_figure(6.6 * len(columns), max(2.2, height) + 0.7, title)
+    figure = new_figure(max(WIDTH_IN, 6.6 * len(columns)), max(2.2, height) + 0.7, title)
     tiers = ordered(changed, "tier")
     subfigures = figure.subfigures(1, len(columns), squeeze=False)[0]
     for part, column in zip(subfigures, columns, strict=True):

@@ -74,7 +74,7 @@ def speed_accuracy(accuracy: Sequence[Row], latency: Sequence[Row], regime: str)
 
 def _panel(axes: Axes, points: Sequence[Point]) -> None:
     plain(axes)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(-0.03, 1.06)
     axes.margins(x=0.15)
     for method in ordered([point.accuracy for point in points], "method"):
         mine = sorted(
@@ -88,10 +88,12 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
         colour = COLOURS.get(method, BLACK if len(mine) == 1 else GREY)
         axes.errorbar(x, y, [below, above], color=colour, marker=MARKERS.get(method, "D"), linewidth=1.6, capsize=2)
         for i, point in enumerate(mine):
+            # In turn above and below: budgets may lie close together.
+            above_it = i % 2 == 0
             axes.annotate(
                 _words(point.accuracy),
-                (x[i], point.accuracy["low" if method == "v3" else "high"]),
-                xytext=(0, -12 if method == "v3" else 4),
+                (x[i], point.accuracy["high" if above_it else "low"]),
+                xytext=(0, 4 if above_it else -12),
                 textcoords="offset points",
                 ha="center",
                 fontsize=LABEL_PT,
