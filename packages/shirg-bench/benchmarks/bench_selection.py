@@ -32,6 +32,10 @@ def _cosine(features: torch.Tensor) -> torch.Tensor:
     return unit @ unit.T
 
 
+def _two_passes(features: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(features, dim=-1).var(dim=-1)
+
+
 def _call(selector: Selector, layout: ViewLayout, inputs: dict[str, torch.Tensor]) -> Selection:
     given = dict(inputs)
     return selector(given.pop("features"), layout, **given)
@@ -50,7 +54,15 @@ def test_v2_3645_to_1024(track, benchmark):
     run = lambda: _call(selector, V2_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
     benchmark.extra_info["peak_workspace_bytes"] = peak_workspace_bytes(run)
-    track("v2-3645-1024", run, lambda: _cosine(inputs["features"]), bar=0.25, bar_threads=2)
+    # Reading the features bounds v2, and arithmetic the product: their ratio differs from one CPU to the next.
+    track(
+        "v2-3645-1024-over-two-passes",
+        run,
+        lambda: _two_passes(inputs["features"]),
+        bar=0.25,
+        bar_threads=2,
+        bar_reference=lambda: _cosine(inputs["features"]),
+    )
 
 
 def test_v3_2304_to_768(track, benchmark):

@@ -27,6 +27,7 @@ class Track(Protocol):
         *,
         bar: float | None = None,
         bar_threads: int = 1,
+        bar_reference: Callable[[], object] | None = None,
         pairs: int = 15,
     ) -> Ratio: ...
 
@@ -60,7 +61,8 @@ def one_thread() -> Iterator[None]:
 def track(benchmark, request) -> Track:
     """Measure `ours / reference`; fail when the committed baseline of `name` is exceeded by 15 %, or `bar` is.
 
-    Tracked is the ratio of thread times on one thread. A bar for more threads is held against wall time on as many.
+    Tracked is the ratio of thread times on one thread. A bar for more threads is held against wall time on as many, and
+    may have a reference of its own.
     """
     update = request.config.getoption("--update-baselines")
 
@@ -71,6 +73,7 @@ def track(benchmark, request) -> Track:
         *,
         bar: float | None = None,
         bar_threads: int = 1,
+        bar_reference: Callable[[], object] | None = None,
         pairs: int = 15,
     ) -> Ratio:
         measured = interleaved_ratio(ours, reference, pairs=pairs, clock=time.thread_time)
@@ -85,9 +88,9 @@ def track(benchmark, request) -> Track:
         benchmark.extra_info.update(name=name, **measured.as_dict())
         if bar is not None:
             held = measured
-            if bar_threads > 1:
+            if bar_threads > 1 or bar_reference is not None:
                 with _threads(bar_threads):
-                    held = interleaved_ratio(ours, reference, pairs=pairs)
+                    held = interleaved_ratio(ours, bar_reference or reference, pairs=pairs)
             benchmark.extra_info.update(bar=bar, bar_threads=bar_threads, bar_ratio=held.ratio)
             assert held.ratio <= bar, f"{name}: {held} on {bar_threads} threads is above the bar {bar}"
         return measured
