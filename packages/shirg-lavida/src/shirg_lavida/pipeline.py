@@ -23,6 +23,7 @@ from shirg_lavida.locate import PathOrId, locate
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pairing import Picture, is_list, pair_up
 from shirg_lavida.placement import DeviceMap
+from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.prompt import Positions
 from shirg_lavida.reading_order import Newline
 from shirg_lavida.recommended import Recommended
@@ -142,16 +143,7 @@ class LavidaPipeline:
         images, questions = pair_up(image, question)
         pictures = [picture if isinstance(picture, Image.Image) else load_image(picture) for picture in images]
         stages = {"load": clock.lap()}
-        prefix = self.model.embed_prompt(
-            [prompt_ids(self.tokenizer, asked, self.chat) for asked in questions],
-            pictures,
-            selector=self.selector,
-            views=self.views,
-            positions=self.positions,
-            newline=self.newline,
-            select_on=self.select_on,
-            tower_attention=self.tower_attention,
-        )
+        prefix = self.embed(questions, pictures)
         stages["embed"] = clock.lap()
         result = self.model.generate(prefix, answer_length=max_new_tokens, timings=timings, **sampling)
         clock.lap()
@@ -160,6 +152,23 @@ class LavidaPipeline:
         stages["total"] = whole.lap()
         answers = split_answers(texts, prefix, result, {stage: round(ms, 3) for stage, ms in stages.items()})
         return answers if is_list(image) or is_list(question) else answers[0]
+
+    def embed(self, questions: Sequence[str], images: Sequence[Image.Image]) -> Prefix:
+        """The prefix `[B, P, d]` of B questions, which hold the images between them in order.
+
+        Raises:
+            ValueError: an empty question, or images that do not fit the questions' placeholders.
+        """
+        return self.model.embed_prompt(
+            [prompt_ids(self.tokenizer, asked, self.chat) for asked in questions],
+            images,
+            selector=self.selector,
+            views=self.views,
+            positions=self.positions,
+            newline=self.newline,
+            select_on=self.select_on,
+            tower_attention=self.tower_attention,
+        )
 
     @property
     def device(self) -> torch.device:

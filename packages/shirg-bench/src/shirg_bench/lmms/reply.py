@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from shirg_bench.lmms.sampling import Sampling
-from shirg_lavida.chat import IMAGE_PLACEHOLDER, prompt_ids
+from shirg_lavida.chat import IMAGE_PLACEHOLDER
 from shirg_lavida.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.tokenizer import stop_ids
@@ -82,16 +82,8 @@ def answer(pipe: LavidaPipeline, questions: Sequence[Question], sampling: Sampli
         if not question.images:
             raise ValueError(f"a LaViDa prompt needs an image, but the question {question.text[:60]!r} has none")
     clock, whole = (Clock(pipe.device, synchronise=True) for _ in range(2))
-    prefix = pipe.model.embed_prompt(
-        [prompt_ids(pipe.tokenizer, question.prompt, pipe.chat) for question in questions],
-        [image for question in questions for image in question.images],
-        selector=pipe.selector,
-        views=pipe.views,
-        positions=pipe.positions,
-        newline=pipe.newline,
-        select_on=pipe.select_on,
-        tower_attention=pipe.tower_attention,
-    )
+    images = [image for question in questions for image in question.images]
+    prefix = pipe.embed([question.prompt for question in questions], images)
     embed_ms = clock.lap()
     result = pipe.model.generate(
         prefix,
