@@ -27,6 +27,8 @@ from shirg_train.pages.words import ALPHABET, MAX_VALUE
 EMPTY_WEIGHT = 0.1
 """Weight of cells and patches without print, of which there are many."""
 TEMPERATURE = 0.1
+CUT_ROWS = 2
+"""Pixel rows that a cut glyph lacks at least: figures of five rows stay distinct without their first or last one."""
 CLASSES = len(ALPHABET) + 1
 
 
@@ -46,12 +48,12 @@ class Aids(nn.Module):
         self.places = nn.Linear(tower_width, cells * (MAX_VALUE + 1))
         self.values = nn.Linear(width, MAX_VALUE * CLASSES)
 
-    def glyphs(self, features: Tensor, batch: MicroBatch) -> tuple[Tensor, Tensor]:
-        """The losses `chars` and `places` of `features [B, N, D]`."""
-        losses = []
-        for head, target in ((self.chars, batch.chars), (self.places, batch.places)):
-            losses.append(_cross_entropy(head(features).unflatten(-1, (self.cells, -1)), target))
-        return losses[0], losses[1]
+    def glyphs(self, features: Tensor, batch: MicroBatch, cut: float = 0.0) -> tuple[Tensor, Tensor]:
+        """The losses `chars` and `places` of `features [B, N, D]`; `cut` is added to the weight of cut glyphs."""
+        chars = self.chars(features).unflatten(-1, (self.cells, -1))
+        places = self.places(features).unflatten(-1, (self.cells, -1))
+        weight = 1 + cut * (batch.cut >= CUT_ROWS)
+        return _cross_entropy(chars, batch.chars, weight), _cross_entropy(places, batch.places)
 
     def characters(self, projected: Tensor, batch: MicroBatch) -> Tensor:
         """The loss `values` of `projected [B, N, d]`."""
@@ -60,10 +62,13 @@ class Aids(nn.Module):
         return _cross_entropy(self.values(projected).unflatten(-1, (MAX_VALUE, -1)), target)
 
 
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    weight = torch.ones(logits.shape[-1])
-    weight[0] = EMPTY_WEIGHT
-    return F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), weight=weight, ignore_index=-1)
+def _cross_entropy(logits: Tensor, target: Tensor, more: Tensor | None = None) -> Tensor:
+    """Weighted mean; the weights are `EMPTY_WEIGHT` for class 0, else 1, times `more` where it is given."""
+    weight = torch.where(target == 0, EMPTY_WEIGHT, 1.0) * (target >= 0)
+    if more is not None:
+        weight = weight * more
+    each = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1, reduction="none")
+    return (each * weight.flatten()).sum() / weight.sum()
 
 
 def owner_loss(projected: Tensor, owners: Tensor, embeddings: Tensor, labels: Tensor, unknown: int) -> Tensor:

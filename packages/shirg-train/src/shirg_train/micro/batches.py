@@ -36,6 +36,7 @@ class MicroBatch:
         chars: `[B, N, S]`, see `PageBatch`.
         owners: `[B, N, S]`.
         places: `[B, N, S]`.
+        cut: `[B, N, S]`.
     """
 
     images: Tensor
@@ -47,6 +48,7 @@ class MicroBatch:
     chars: Tensor
     owners: Tensor
     places: Tensor
+    cut: Tensor
 
 
 def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: Tokenizer) -> MicroBatch:
@@ -57,7 +59,8 @@ def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: To
     template = 0 if first else int(torch.randint(stage.templates, (), generator=dice))
     at = int(torch.randint(2**38, (), generator=dice))
     seeds = [split_seed("train", at + i) for i in range(stage.pages)]
-    return to_tensors(draw_pages(config.data.pages(config.size, tier), seeds), tokenizer, TEMPLATES[template])
+    data = stage.data or config.data
+    return to_tensors(draw_pages(data.pages(config.size, tier), seeds), tokenizer, TEMPLATES[template])
 
 
 def to_tensors(pages: PageBatch, tokenizer: Tokenizer, template: str) -> MicroBatch:
@@ -79,6 +82,7 @@ def to_tensors(pages: PageBatch, tokenizer: Tokenizer, template: str) -> MicroBa
         chars=torch.from_numpy(pages.chars).long(),
         owners=torch.from_numpy(pages.owners).long(),
         places=torch.from_numpy(pages.places).long(),
+        cut=torch.from_numpy(pages.cut).long(),
     )
 
 

@@ -78,6 +78,8 @@ class AidConfig:
 
     Args:
         chars: glyph of every cell of a patch, from the tower's features.
+        cut: added to the weight 1 that a glyph has in `chars`, where a patch's edge cuts off two of its pixel rows or
+            more; what they look like only the patch above or below can tell.
         places: place of every glyph in its value, from the tower's features.
         values: the value's character at each place, from the projected token.
         owners: label of every patch, by cosine with the label's word embedding, from the projected token.
@@ -86,6 +88,7 @@ class AidConfig:
     """
 
     chars: float = 0.5
+    cut: float = 0.0
     places: float = 0.2
     values: float = 0.5
     owners: float = 0.5
@@ -112,6 +115,7 @@ class StageConfig:
         aids: weights of the training-only losses.
         tiers: of pages, one is drawn per step; naming one twice doubles its share.
         templates: how many of the question templates are used, drawn per step; the first one half of the time.
+        data: the stage's own pages; None = the run's.
     """
 
     name: str
@@ -127,6 +131,7 @@ class StageConfig:
     aids: AidConfig = AidConfig()
     tiers: tuple[str, ...] = ("easy",)
     templates: int = 1
+    data: DataConfig | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.pages < 1 or self.lr <= 0 or self.final_lr < 0:

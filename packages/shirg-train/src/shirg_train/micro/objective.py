@@ -47,7 +47,7 @@ def objective(
     features = see(model, batch.images, train_tower=stage.train_tower)
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
-        losses["chars"], losses["places"] = aids.glyphs(features, batch)
+        losses["chars"], losses["places"] = aids.glyphs(features, batch, weights.cut)
     projected = model.projector(features)
     if weights.values > 0:
         losses["values"] = aids.characters(projected, batch)

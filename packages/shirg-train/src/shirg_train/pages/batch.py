@@ -32,6 +32,7 @@ class PageBatch:
             unasked dense print, which is not spelt out.
         owners: `[B, N, S]` 1 + index into `LABELS` of the label that the glyph is part of or belongs to.
         places: `[B, N, S]` 1 + place in the value, for glyphs of values.
+        cut: `[B, N, S]` pixel rows of the glyph in `chars` that lie in the patches above or below.
     """
 
     seeds: NDArray[np.int64]
@@ -46,6 +47,7 @@ class PageBatch:
     chars: NDArray[np.int16]
     owners: NDArray[np.int16]
     places: NDArray[np.int16]
+    cut: NDArray[np.int16]
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -80,4 +82,5 @@ def allocate(config: PageConfig, n_pages: int) -> PageBatch:
         chars=np.zeros((n_pages, n, s), np.int16),
         owners=np.zeros((n_pages, n, s), np.int16),
         places=np.zeros((n_pages, n, s), np.int16),
+        cut=np.zeros((n_pages, n, s), np.int16),
     )

@@ -63,10 +63,12 @@ def _fill_cells(
 ) -> None:  # fmt: skip
     rows, columns = config.slots
     cell = y % config.patch * rows // config.patch * columns + x % config.patch * columns // config.patch
-    for table in (out.chars, out.owners, out.places):
+    for table in (out.chars, out.owners, out.places, out.cut):
         table[:] = 0
     owner = np.where(fact >= 0, facts.label[page, fact] + 1, 0)
     place = np.where(role == VALUE, glyphs.place + 1, 0)
+    top = y // config.patch * config.patch
+    cut = np.maximum(top - glyphs.y0, 0) + np.maximum(glyphs.y1 - top - config.patch, 0)
     # Marks go first: where a point shares a cell with a figure, the figure stays.
     mark = glyphs.code > _LAST_FIGURE_OR_LETTER
     inked = glyphs.x1 > glyphs.x0
@@ -75,6 +77,7 @@ def _fill_cells(
         out.chars[at] = glyphs.code[some] + 1
         out.owners[at] = owner[some]
         out.places[at] = place[some]
+        out.cut[at] = cut[some]
 
 
 def _ignore(out: PageBatch, config: PageConfig, unread: Rects) -> None:
