@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablation_table, budget_table, curve, merge_rows, read_rows
+from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablation_table, budget_table, curve, merge_rows
 from shirg_bench.accuracy.budgets import EXACT, entries
 from shirg_bench.accuracy.compare import comparisons_of
 from shirg_bench.accuracy.rows import paired
 from shirg_bench.accuracy.store import Answers
+from shirg_bench.json_lines import read_rows
 from shirg_core.baselines import BASELINES
 
 from .accuracy_setup import DATA, write_micro

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from shirg_bench.accuracy import read_rows
+from shirg_bench.json_lines import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_lavida.checkpoint import load_lavida

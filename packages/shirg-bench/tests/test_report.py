@@ -170,7 +170,7 @@ def test_bad_calls_are_one_line(results, tmp_path, capsys, monkeypatch):
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "ablations.jsonl").write_text("{\n")
-    assert "ablations.jsonl, line 1 is not JSON" in fails("--results", str(damaged))
+    assert "ablations.jsonl, line 1: expected a JSON object" in fails("--results", str(damaged))
     monkeypatch.setattr(command, "CHECKOUT_RESULTS", tmp_path / "nowhere")
     assert "this is not a checkout, so --results must name a folder" in fails()
 

@@ -5,7 +5,7 @@
 
 from shirg_bench.accuracy.budgets import BUDGETS, curve
 from shirg_bench.accuracy.compare import ABLATIONS, ablate
-from shirg_bench.accuracy.files import merge_rows, read_rows, write_text
+from shirg_bench.accuracy.files import merge_rows, write_text
 from shirg_bench.accuracy.tables import ablation_table, budget_table
 
 __all__ = [
@@ -16,6 +16,5 @@ __all__ = [
     "budget_table",
     "curve",
     "merge_rows",
-    "read_rows",
     "write_text",
 ]

@@ -13,6 +13,7 @@ import torch
 import transformers
 
 from shirg_bench import __version__
+from shirg_bench.json_lines import read_rows
 from shirg_bench.records import machine
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.output import write_file
@@ -49,16 +50,8 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         raise BadInput(f"cannot write {path}: {'it is a folder' if path.is_dir() else f'no folder {path.parent}'}")
     if not path.exists():
         return []
-    rows: list[dict[str, Any]] = []
-    with bad_input(OSError, UnicodeDecodeError, prefix=f"cannot read {path}: "):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        with bad_input(ValueError, prefix=f"{path}, line {number}: "):
-            row = json.loads(line)
-        if not isinstance(row, dict):
-            raise BadInput(f"{path}, line {number}: expected a JSON object, got {line[:40]!r}")
-        rows.append(row)
-    return rows
+    with bad_input(ValueError), bad_input(OSError, UnicodeDecodeError, prefix=f"cannot read {path}: "):
+        return read_rows(path)
 
 
 def replace_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

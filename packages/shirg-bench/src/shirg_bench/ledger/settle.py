@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shirg_bench.json_lines import read_rows
 from shirg_bench.ledger.claim import VERDICTS, Claim, LedgerError, Reference
-from shirg_bench.ledger.rows import read_rows
 
 TOLERANCE = 1e-3
 
@@ -57,7 +57,7 @@ def _settle(claim: Claim, results: Path, files: dict[str, list[dict[str, Any]]])
             values[name] = look_up(reference, files[reference.file])
         except FileNotFoundError:
             problems.append(f"{reference.file} is not there")
-        except LedgerError as error:
+        except ValueError as error:
             problems.append(str(error))
     return Settled(claim, values, "; ".join(dict.fromkeys(problems)))
 

@@ -44,7 +44,7 @@ def build_report(
         The pages.
 
     Raises:
-        LedgerError: a damaged results file.
+        ValueError: a damaged results file.
         ValueError: an unknown format.
         OSError: what cannot be read or written.
     """

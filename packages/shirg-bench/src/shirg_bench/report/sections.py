@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from shirg_bench.json_lines import read_rows
 from shirg_bench.ledger import Settled, count_verdicts, settle, shipped_claims
-from shirg_bench.ledger.rows import read_rows
 from shirg_bench.plots import ablation_forest, budget_curves, cache_cost, speed_accuracy
 from shirg_bench.plots.speed import EMBEDDED, matched
 from shirg_bench.plots.style import Row, ordered
@@ -48,7 +48,7 @@ class Results(NamedTuple):
         """Read the files that the report shows.
 
         Raises:
-            LedgerError: a damaged file.
+            ValueError: a damaged file.
         """
         there = {name: folder / name for name in MADE_BY if (folder / name).is_file()}
         return cls(folder, {name: read_rows(path) for name, path in there.items()})
