@@ -112,6 +112,27 @@ def test_the_budget_table_shows_each_row(rows):
     assert "| pooling |  | 49 | 56 | 0.000 [0.000, 0.000] |" in text
 
 
+def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
+    assert "training seeds" not in budget_table(rows)
+    again = [{**row, "regime": "untrained, seed 2", "exact_match": row["exact_match"] + 0.5} for row in rows[:-1]]
+    text = budget_table([*rows, *again])
+    means = text.partition("## Over training seeds, untrained")[2]
+    assert "of 2 models" in means
+    score = rows[0]["exact_match"]
+    assert f"| full |  | all | 196 | 210 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
+    # What one of the runs lacks has no mean.
+    assert means.count("\n| ") == len(rows) - 1 + 1
+
+
+def test_some_methods_only(tmp_path):
+    micro = write_micro(tmp_path / "micro")
+    asked = ("pooling", "full", "v2")
+    some = curve(micro, tmp_path / "store", regime="r", pages=1, tiers=["easy"], data=DATA, methods=asked)
+    assert {row["method"] for row in some} == set(asked)
+    assert len(some) == 2 + len(BUDGETS) + 2
+    assert all("vs_full" in row and "vs_pooling" in row for row in some)
+
+
 def test_a_table_measured_again_replaces_its_rows_only(tmp_path):
     def row(ablation, tier, variant):
         return {"kind": "ablation", "regime": "r", "ablation": ablation, "tier": tier, "variant": variant}

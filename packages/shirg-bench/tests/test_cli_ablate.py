@@ -79,6 +79,7 @@ def test_adapters_are_compared(micro, tmp_path):
     ("options", "message"),
     [
         (("--what", "colour"), "--what must name some of budget, coverage,"),
+        (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
         (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
         (("--adapter", "a=x", "--adapter", "a=y"), "--adapter must give each folder a name of its own"),
@@ -92,6 +93,14 @@ def test_bad_input_is_one_line_and_exit_code_2(micro, tmp_path, capsys, options,
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_budget_table_of_some_methods(micro, tmp_path):
+    options = ("--what", "budget", "--methods", "pooling,full", "--tiers", "easy")
+    assert ablate(micro, tmp_path, *options) == 0
+    rows = read_rows(tmp_path / "accuracy_budget.jsonl")
+    assert [row["method"] for row in rows] == ["full", "pooling"]
+    assert {row["command"] for row in rows} == {SEEDED.format("budget") + " --methods pooling,full"}
 
 
 def test_a_folder_must_say_its_regime(micro, tmp_path, capsys):

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, NEEDS_ADAPTERS
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.embedded import DEFAULT
@@ -26,6 +27,7 @@ class Asked:
         pages: per tier.
         tiers: names.
         regime: None = the embedded model's.
+        methods: of the budget table, names with commas between them; None = every one.
         seed: of random selections.
         output: folder for results.
         chunks: folder for answers.
@@ -40,6 +42,7 @@ class Asked:
     pages: int
     tiers: tuple[str, ...]
     regime: str | None
+    methods: str | None
     seed: int
     output: Path
     chunks: Path
@@ -49,6 +52,8 @@ class Asked:
         for option, given, choices in (("--what", self.names, known), ("--tiers", self.tiers, tuple(TIERS))):
             if wrong := [name for name in given if name not in choices]:
                 raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
+        if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
+            raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
         if self.regime is None and self.model != DEFAULT:
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
         if len(self.adapter_folders) < len(self.adapters):
@@ -58,6 +63,11 @@ class Asked:
     def names(self) -> tuple[str, ...]:
         """What to measure, each once."""
         return tuple(dict.fromkeys(self.what.split(","))) if self.what else (BUDGET, *ABLATIONS)
+
+    @property
+    def chosen(self) -> tuple[str, ...] | None:
+        """Methods of the budget table; None = every one."""
+        return None if self.methods is None else tuple(dict.fromkeys(self.methods.split(",")))
 
     @property
     def adapter_folders(self) -> dict[str, Path]:
@@ -72,6 +82,8 @@ class Asked:
         model = Path(self.model).name
         parts = ["shirg", "ablate", "--what", what, "--model", model, "--pages", str(self.pages)]
         parts += ["--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
+        if what == BUDGET and self.methods is not None:
+            parts += ["--methods", self.methods]
         if what in NEEDS_ADAPTERS:
             parts += [f"--adapter={name}={folder.name}" for name, folder in self.adapter_folders.items()]
         return shlex.join(parts)

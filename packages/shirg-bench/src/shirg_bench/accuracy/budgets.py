@@ -18,6 +18,8 @@ BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
 EXACT = tuple(method for method in METHODS if method not in FIXED_COUNT)
 """Methods that keep the K they are told."""
+TABLE_METHODS = ("full", "downsampled", "pooling", "scissor", *EXACT)
+"""What the table can have; `Entry.method` is one of these."""
 AT_EQUAL_PREFIX = ("v2", "v3", "random", "uniform")
 
 
@@ -68,6 +70,7 @@ def curve(
     pages: int = 256,
     tiers: Sequence[str] = ("easy", "hard"),
     data: DataConfig | None = None,
+    methods: Sequence[str] | None = None,
     seed: int = 0,
     command: str = "",
 ) -> list[dict[str, Any]]:
@@ -80,22 +83,27 @@ def curve(
         pages: per tier; each is asked `data.questions` questions.
         tiers: see `shirg_train.pages.config.TIERS`.
         data: see `open_bench`.
+        methods: some of `TABLE_METHODS`; None = all of them.
         seed: of random selections.
         command: how to run this again, for the record.
 
     Returns:
-        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences, each with
-        its interval `…_low`, `…_high`.
+        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences to what was
+        measured, too, each with its interval `…_low`, `…_high`.
 
     Raises:
         OSError, ValueError: see `open_bench`.
     """
-    return curve_rows(Run(open_bench(checkpoint, store, data=data, seed=seed), pages, regime, command), tiers)
+    return curve_rows(
+        Run(open_bench(checkpoint, store, data=data, seed=seed), pages, regime, command), tiers, methods=methods
+    )
 
 
-def curve_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+def curve_rows(
+    run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None, methods: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """The rows of one open bench; `advance` is called after each variant of each chunk."""
-    table = entries_of(run.bench)
+    table = entries_of(run.bench, methods)
     rows = []
     for tier in tiers:
         measured = run.bench.answers([entry.variant for entry in table], tier, run.pages, advance)
@@ -112,6 +120,7 @@ def curve_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lam
     return rows
 
 
-def entries_of(bench: Bench) -> list[Entry]:
-    """The table of a bench's model."""
-    return entries(bench.models[None].config.vision.side)
+def entries_of(bench: Bench, methods: Sequence[str] | None = None) -> list[Entry]:
+    """The table of a bench's model, or its lines of some methods."""
+    table = entries(bench.models[None].config.vision.side)
+    return table if methods is None else [entry for entry in table if entry.method in methods]

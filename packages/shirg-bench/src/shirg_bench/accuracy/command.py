@@ -62,7 +62,10 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
         for name in asked.names:
             progress.update(task, description=name)
             run = Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
-            rows = curve_rows(run, asked.tiers, advance) if name == BUDGET else ablate(run, name, asked.tiers, advance)
+            if name == BUDGET:
+                rows = curve_rows(run, asked.tiers, advance, asked.chosen)
+            else:
+                rows = ablate(run, name, asked.tiers, advance)
             # After each table, so that a killed run leaves the finished ones readable.
             written.append(_write(asked.output, rows) if rows else f"{name}: no rows, because no --adapter was given")
     return "\n".join(written)
@@ -72,7 +75,7 @@ def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
     """How many variants each table measures."""
     adapters = list(asked.adapter_folders)
     counts = {name: len(variants_of(all_)) for name, all_ in comparisons_of(list(ABLATIONS), adapters).items()}
-    return {BUDGET: len(entries_of(bench)), **counts}
+    return {BUDGET: len(entries_of(bench, asked.chosen)), **counts}
 
 
 def _write(folder: Path, rows: Sequence[Row]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 AGAINST_V2 = "In parentheses: points above v2 at the same K, on the same questions; `=` is v2.\n"
+SEED = ", seed "
+"""In the name of a regime: the same training from another seed, e.g. `frozen tower, seed 2`."""
 GROUPS = {
     "whole": "Every token",
     "own": "Methods that decide how many tokens they keep",
@@ -21,13 +23,14 @@ def budget_table(rows: Sequence[Row]) -> str:
     """The accuracy rows, one regime after the other."""
     parts = []
     for regime in dict.fromkeys(row["regime"] for row in rows):
-        parts.append(f"## Accuracy against budget, {regime}\n\n{_about(rows)}{AGAINST_V2}\n")
+        mine = [row for row in rows if row["regime"] == regime]
+        parts.append(f"## Accuracy against budget, {regime}\n\n{_about(mine)}{AGAINST_V2}\n")
         for group, title in GROUPS.items():
-            chosen = [row for row in rows if (row["regime"], row["group"]) == (regime, group)]
+            chosen = [row for row in mine if row["group"] == group]
             if chosen:
                 table = _table(chosen, ("method", "options", "budget"), _against_v2)
                 parts.append(f"### {title}\n\n{table}")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_over_runs(rows)])
 
 
 def ablation_table(rows: Sequence[Row]) -> str:
@@ -39,6 +42,36 @@ def ablation_table(rows: Sequence[Row]) -> str:
         notes = "".join(f"- {note}\n" for note in _notes(chosen))
         parts.append(f"### {ablation} ({regime})\n\n{table}" + (f"\n{notes}" if notes else ""))
     return "\n".join(parts)
+
+
+def _over_runs(rows: Sequence[Row]) -> list[str]:
+    """A table for every regime that was trained from several seeds."""
+    parts = []
+    for regime in dict.fromkeys(_trained(row) for row in rows):
+        mine = [row for row in rows if _trained(row) == regime]
+        runs = len({row["regime"] for row in mine})
+        if runs > 1:
+            table = _table(_means(mine, runs), ("method", "options", "budget"), _score)
+            about = f"Mean exact match [lowest, highest] of {runs} models trained from different seeds, same pages."
+            parts.append(f"## Over training seeds, {regime}\n\n{about}\n\n{table}")
+    return parts
+
+
+def _trained(row: Row) -> str:
+    return str(row["regime"]).partition(SEED)[0]
+
+
+def _means(rows: Sequence[Row], runs: int) -> list[Row]:
+    """One row for each tier and variant that every run has."""
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        key = (row["tier"], row["group"], row["method"], _text(row["options"]), row["budget"])
+        alike.setdefault(repr(key), []).append(row)
+    found = [(mine, [row["exact_match"] for row in mine]) for mine in alike.values() if len(mine) == runs]
+    return [
+        {**mine[0], "exact_match": sum(scores) / runs, "low": min(scores), "high": max(scores)}
+        for mine, scores in found
+    ]
 
 
 def _about(rows: Sequence[Row]) -> str:

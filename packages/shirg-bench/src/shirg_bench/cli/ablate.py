@@ -21,6 +21,9 @@ def ablate(
     regime: Annotated[
         str | None, typer.Option(help="How the model was trained, for the record.", show_default="frozen tower")
     ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Of the budget table, e.g. full,pooling,v2.", show_default="all of them")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of random selections.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for tables and rows; rows of other tables stay.")] = Path(
         "ablations"
@@ -43,6 +46,7 @@ def ablate(
         pages=pages,
         tiers=tuple(tiers.split(",")),
         regime=regime,
+        methods=methods,
         seed=seed,
         output=output,
         chunks=chunks or output / "chunks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def measure(
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": seed,
         "split": "test",
-        "hardware": f"CPU, {torch.get_num_threads()} threads of 2 cores",
+        "hardware": f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores",
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
