@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from shirg_train.micro.aids import CUT_ROWS, Aids
+from shirg_train.micro.aids import CUT_ROWS, Aids, spelled
 from shirg_train.micro.batches import MicroBatch, draw_batch, to_tensors
 from shirg_train.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
 from shirg_train.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
@@ -46,9 +48,10 @@ def page() -> MicroBatch:
     return to_tensors(drawn, build_tokenizer(), TEMPLATES[0])
 
 
-def test_first_heads_look_at_their_neighbours_on_printed_pages() -> None:
+@pytest.mark.parametrize("number", range(len(NEIGHBOURS)))
+def test_heads_look_at_their_neighbours_on_printed_pages(number: int) -> None:
     model, batch = build_model(SizeConfig(), build_tokenizer(), 0), page()
-    layer = model.tower.siglip.encoder.layers[0]
+    layer = model.tower.siglip.encoder.layers[number]
     seen: list[Tensor] = []
     layer.self_attn.register_forward_pre_hook(
         lambda _, args, options: seen.append(args[0] if args else options["hidden_states"]), with_kwargs=True
@@ -59,7 +62,7 @@ def test_first_heads_look_at_their_neighbours_on_printed_pages() -> None:
         q, k = (part(x).unflatten(-1, (3, 32)).transpose(1, 2) for part in (attention.q_proj, attention.k_proj))
         weights = (q @ k.mT / 32**0.5).softmax(-1).view(-1, 3, SIDE, SIDE, SIDE, SIDE)
     inked = (batch.chars > 0).any(-1).view(-1, SIDE, SIDE)
-    for head, (down, right) in enumerate(NEIGHBOURS):
+    for head, (down, right) in enumerate(NEIGHBOURS[number]):
         shares = [
             weights[b, head, r, c, r + down, c + right].item()
             for b, r, c in inked.nonzero().tolist()
@@ -72,7 +75,7 @@ def test_cut_glyphs_weigh_more_in_the_loss_of_glyphs() -> None:
     batch = page()
     cut, whole = batch.cut >= CUT_ROWS, (batch.chars > 0) & (batch.cut < CUT_ROWS)
     assert cut.any()
-    aids = Aids(8, 8, batch.chars.shape[-1])
+    aids = Aids(8, 8, (2, 2))
     features = torch.randn(*batch.chars.shape[:2], 8)
     each = -aids.chars(features).unflatten(-1, (aids.cells, -1)).log_softmax(-1)
     each = each.gather(-1, batch.chars.clamp_min(0)[..., None])[..., 0]
@@ -91,3 +94,15 @@ def test_a_stage_may_have_pages_of_its_own() -> None:
     assert many.answers.shape[1] == 10
     assert few.answers.shape[1] == config.data.questions
     assert (many.places > 0).sum() > 1.5 * (few.places > 0).sum()
+
+
+def test_a_patch_that_shows_parts_of_two_lines_spells_both() -> None:
+    batch = replace(
+        page(),
+        # Cells in raster order: the upper line's places 1 and 2, the lower line's place 2 and a letter of no value.
+        chars=torch.tensor([[[5, 6, 7, 40]]]),
+        places=torch.tensor([[[1, 2, 2, 0]]]),
+    )
+    assert spelled(batch, 2).tolist() == [[[[5, 6, 0, 0, 0], [0, 7, 0, 0, 0]]]]
+    unread = replace(batch, chars=torch.tensor([[[-1, -1, 7, -1]]]), places=torch.tensor([[[0, 0, 2, 0]]]))
+    assert spelled(unread, 2).tolist() == [[[[0, 0, 0, 0, 0], [0, 7, 0, 0, 0]]]]

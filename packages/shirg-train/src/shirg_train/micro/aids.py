@@ -5,7 +5,8 @@ which value belongs to the asked label is the plateau. These losses break it.
 
     chars, places   cross-entropy of every cell's glyph and place in its value, linear in the tower's features
     values          cross-entropy of the value's character at every place (none, where a patch does not show it), linear
-                    in the projected token: the language model reads an answer's j-th character from one subspace
+                    in the projected token, for each row of cells: a patch may show parts of two lines. The language
+                    model reads an answer's j-th character from one subspace, or from one of two
     owners          − log softmax_w(cos(z_i, e_w) / τ) at the label that patch i's print belongs to, over all word
                     embeddings e_w, z_i the projected token; a patch without a fact belongs to `<|unknown|>`.
                     It also is what gives text relevance (SHIRG-v2) a meaning in this model.
@@ -38,15 +39,16 @@ class Aids(nn.Module):
     Args:
         tower_width: channels of the tower, D.
         width: channels of the language model, d.
-        cells: S, cells of a patch.
+        slots: rows and columns of cells in a patch, S in all.
     """
 
-    def __init__(self, tower_width: int, width: int, cells: int) -> None:
+    def __init__(self, tower_width: int, width: int, slots: tuple[int, int]) -> None:
         super().__init__()
-        self.cells = cells
-        self.chars = nn.Linear(tower_width, cells * CLASSES)
-        self.places = nn.Linear(tower_width, cells * (MAX_VALUE + 1))
-        self.values = nn.Linear(width, MAX_VALUE * CLASSES)
+        self.rows, columns = slots
+        self.cells = self.rows * columns
+        self.chars = nn.Linear(tower_width, self.cells * CLASSES)
+        self.places = nn.Linear(tower_width, self.cells * (MAX_VALUE + 1))
+        self.values = nn.Linear(width, self.rows * MAX_VALUE * CLASSES)
 
     def glyphs(self, features: Tensor, batch: MicroBatch, cut: float = 0.0) -> tuple[Tensor, Tensor]:
         """The losses `chars` and `places` of `features [B, N, D]`; `cut` is added to the weight of cut glyphs."""
@@ -57,9 +59,15 @@ class Aids(nn.Module):
 
     def characters(self, projected: Tensor, batch: MicroBatch) -> Tensor:
         """The loss `values` of `projected [B, N, d]`."""
-        target = torch.zeros(*projected.shape[:2], MAX_VALUE + 1, dtype=torch.int64)
-        target = target.scatter(-1, batch.places, batch.chars.clamp_min(0))[..., 1:]
-        return _cross_entropy(self.values(projected).unflatten(-1, (MAX_VALUE, -1)), target)
+        logits = self.values(projected).unflatten(-1, (self.rows, MAX_VALUE, -1))
+        return _cross_entropy(logits, spelled(batch, self.rows))
+
+
+def spelled(batch: MicroBatch, rows: int) -> Tensor:
+    """`[B, N, rows, MAX_VALUE]` the character that a patch's row of cells shows of a value at each place, 0 = none."""
+    places, chars = (cells.unflatten(-1, (rows, -1)) for cells in (batch.places, batch.chars.clamp_min(0)))
+    shown = torch.zeros(*places.shape[:-1], MAX_VALUE + 1, dtype=torch.int64)
+    return shown.scatter(-1, places, chars)[..., 1:]
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, more: Tensor | None = None) -> Tensor:

@@ -27,8 +27,8 @@ WAVES = (2.0, 0.25)
 """Highest and lowest frequency of a place's waves, radians per patch."""
 PLACE_SCALE, SHARPNESS = 2.0, 2.5
 """Of places beside print, and of attention to a place: strong enough that print hardly disturbs the lookup."""
-NEIGHBOURS = ((-1, 0), (1, 0), (0, -1))
-"""(down, right) of the patch that each head of the tower's first layer looks at, at the start: above, below, left.
+NEIGHBOURS = (((-1, 0), (1, 0), (0, -1)), ((0, 1),))
+"""(down, right) of the patch that heads look at, at the start: above, below, left in layer 1, right in layer 2.
 
 A figure that a patch's edge cuts in two is read only by looking above or below, and training alone did not find that:
 one in five figures that lacked two rows stayed a guess, however long it took.
@@ -115,11 +115,12 @@ def _start(model: LavidaModel) -> None:
     kernel[head:] = paper_filters(width - head, kernel.shape[-1])
     places = PLACE_SCALE * grid_waves(config.vision.side, head)
     siglip.embeddings.position_embedding.weight.copy_(F.pad(places, (0, width - head)))
-    for number, offset in zip(range(config.vision.num_attention_heads), NEIGHBOURS, strict=False):
-        query, key = lookup(head, *offset)
-        attention, rows = siglip.encoder.layers[0].self_attn, slice(number * head, (number + 1) * head)
-        attention.q_proj.weight[rows] = F.pad(SHARPNESS * query, (0, width - head))
-        attention.k_proj.weight[rows] = F.pad(SHARPNESS * key, (0, width - head))
+    for layer, offsets in zip(siglip.encoder.layers, NEIGHBOURS, strict=False):
+        for number, offset in zip(range(config.vision.num_attention_heads), offsets, strict=False):
+            query, key = lookup(head, *offset)
+            rows = slice(number * head, (number + 1) * head)
+            layer.self_attn.q_proj.weight[rows] = F.pad(SHARPNESS * query, (0, width - head))
+            layer.self_attn.k_proj.weight[rows] = F.pad(SHARPNESS * key, (0, width - head))
     nn.init.normal_(model.backbone.wte.weight, std=EMBEDDING_STD)
     depth = math.sqrt(2 * config.llada.n_layers)
     for block in model.backbone.blocks:

@@ -99,10 +99,10 @@ class Run:
 def start_run(config: MicroConfig) -> Run:
     """Fresh weights, from the seed alone, or those that the recipe starts from."""
     tokenizer = build_tokenizer()
-    rows, columns = config.data.pages(config.size, "easy").slots
+    slots = config.data.pages(config.size, "easy").slots
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "aids"))
-        aids = Aids(config.size.tower_width, config.size.width, rows * columns)
+        aids = Aids(config.size.tower_width, config.size.width, slots)
     model = build_model(config.size, tokenizer, config.seed).train()
     if config.init is not None:
         load_stage(Path(config.init), model, aids)
