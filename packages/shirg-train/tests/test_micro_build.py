@@ -48,6 +48,18 @@ def page() -> MicroBatch:
     return to_tensors(drawn, build_tokenizer(), TEMPLATES[0])
 
 
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_any_number_of_heads_leaves_channels_for_print(heads: int) -> None:
+    size = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=heads)
+    model = build_model(size, build_tokenizer(), 0)
+    kernel = model.tower.siglip.embeddings.patch_embedding.weight.flatten(1)
+    places = model.tower.siglip.embeddings.position_embedding.weight
+    print_, place = kernel.norm(dim=1) > 0, places.norm(dim=0) > 0
+    assert print_.sum() >= 12
+    assert place.sum() >= 4
+    assert not (print_ & place).any()
+
+
 @pytest.mark.parametrize("number", range(len(NEIGHBOURS)))
 def test_heads_look_at_their_neighbours_on_printed_pages(number: int) -> None:
     model, batch = build_model(SizeConfig(), build_tokenizer(), 0), page()

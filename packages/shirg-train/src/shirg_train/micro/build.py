@@ -110,17 +110,19 @@ def _start(model: LavidaModel) -> None:
     siglip, width = model.tower.siglip, config.vision.hidden_size
     head = width // config.vision.num_attention_heads
     # Places and print get channels of their own, so that attention can look for a place whatever is printed there.
+    own = min(head, width // 2)
     kernel = siglip.embeddings.patch_embedding.weight
-    kernel[:head] = 0
-    kernel[head:] = paper_filters(width - head, kernel.shape[-1])
-    places = PLACE_SCALE * grid_waves(config.vision.side, head)
-    siglip.embeddings.position_embedding.weight.copy_(F.pad(places, (0, width - head)))
+    kernel[:own] = 0
+    kernel[own:] = paper_filters(width - own, kernel.shape[-1])
+    places = PLACE_SCALE * grid_waves(config.vision.side, own)
+    siglip.embeddings.position_embedding.weight.copy_(F.pad(places, (0, width - own)))
     for layer, offsets in zip(siglip.encoder.layers, NEIGHBOURS, strict=False):
         for number, offset in zip(range(config.vision.num_attention_heads), offsets, strict=False):
-            query, key = lookup(head, *offset)
-            rows = slice(number * head, (number + 1) * head)
-            layer.self_attn.q_proj.weight[rows] = F.pad(SHARPNESS * query, (0, width - head))
-            layer.self_attn.k_proj.weight[rows] = F.pad(SHARPNESS * key, (0, width - head))
+            query, key = lookup(own, *offset)
+            rows = slice(number * head, number * head + own)
+            for part, place in (("q_proj", query), ("k_proj", key)):
+                weight = layer.get_parameter(f"self_attn.{part}.weight")
+                weight[rows] = F.pad(SHARPNESS * place, (0, width - own))
     nn.init.normal_(model.backbone.wte.weight, std=EMBEDDING_STD)
     depth = math.sqrt(2 * config.llada.n_layers)
     for block in model.backbone.blocks:
@@ -136,32 +138,32 @@ def paper_filters(count: int, patch: int) -> Tensor:
     return (grey / math.sqrt(3)).expand(-1, 3, -1, -1)
 
 
-def frequencies(head: int) -> Tensor:
-    """`[head // 4]` radians per patch, falling geometrically."""
+def frequencies(channels: int) -> Tensor:
+    """`[channels // 4]` radians per patch, falling geometrically."""
     high, low = WAVES
-    return torch.logspace(math.log10(high), math.log10(low), head // 4)
+    return torch.logspace(math.log10(high), math.log10(low), channels // 4)
 
 
-def grid_waves(side: int, head: int) -> Tensor:
-    """`[side², head]` sines and cosines of row, then column: where a patch lies, before anything is learnt."""
-    angle = torch.arange(side)[:, None] * frequencies(head)
+def grid_waves(side: int, channels: int) -> Tensor:
+    """`[side², channels]` sines and cosines of row, then column: where a patch lies, before anything is learnt."""
+    angle = torch.arange(side)[:, None] * frequencies(channels)
     wave = torch.cat([angle.sin(), angle.cos()], dim=1)
     rows, columns = wave[:, None].expand(side, side, -1), wave[None].expand(side, side, -1)
     both = torch.cat([rows, columns], dim=2).reshape(side * side, -1)
-    return F.pad(both, (0, head - both.shape[1]))
+    return F.pad(both, (0, channels - both.shape[1]))
 
 
-def lookup(head: int, down: int, right: int) -> tuple[Tensor, Tensor]:
-    """Maps `[head, head]` of `grid_waves` to query and key whose product is largest `down` rows and `right` columns on.
+def lookup(channels: int, down: int, right: int) -> tuple[Tensor, Tensor]:
+    """Maps `[channels, channels]` of `grid_waves` to query and key; they match best `down` rows and `right` columns on.
 
     Source:
         Shifting a sum of waves is a rotation of every sine–cosine pair (Vaswani et al. 2017, section 3.5).
     """
-    n = head // 4
-    query = torch.zeros(head, head)
+    n = channels // 4
+    query = torch.zeros(channels, channels)
     for axis, offset in enumerate((down, right)):
-        turn = frequencies(head) * offset
+        turn = frequencies(channels) * offset
         sine, cosine = (torch.arange(n) + n * (2 * axis + part) for part in (0, 1))
         query[sine, sine], query[sine, cosine] = turn.cos(), turn.sin()
         query[cosine, sine], query[cosine, cosine] = -turn.sin(), turn.cos()
-    return query, torch.eye(head)
+    return query, torch.eye(channels)
