@@ -92,7 +92,16 @@ def test_a_run_starts_where_a_stage_of_another_ended(tmp_path: Path) -> None:
     train_micro(recipe({**READ, "steps": 1, "lr": 1e-12, "final_lr": 0.0}, init=str(stage)), tmp_path / "second")
     for name, value in weights(tmp_path / "first").items():
         torch.testing.assert_close(weights(tmp_path / "second")[name], value, rtol=0, atol=1e-9, msg=name)
-    for wrong, message in ((tmp_path / "gone.pt", "gone.pt"), (tmp_path / "first" / STATE_FILE, "does not hold")):
+    folder = tmp_path / "first" / CHECKPOINT
+    train_micro(recipe({**READ, "steps": 1, "lr": 1e-12, "final_lr": 0.0}, init=str(folder)), tmp_path / "rounded")
+    for name, value in weights(tmp_path / "first").items():
+        rounded = value.bfloat16().float()
+        torch.testing.assert_close(weights(tmp_path / "rounded")[name], rounded, rtol=0, atol=1e-9, msg=name)
+    for wrong, message in (
+        (tmp_path / "gone.pt", "gone.pt"),
+        (tmp_path / "first" / STATE_FILE, "does not hold"),
+        (folder, "does not hold"),
+    ):
         shape = {} if "gone" in message else {"size": {**SIZE, "width": 48}}
         with pytest.raises(RecipeError, match=message):
             train_micro({**recipe(READ, init=str(wrong)), **shape}, tmp_path / "third")

@@ -155,7 +155,8 @@ class MicroConfig:
     Args:
         stages: in order.
         seed: of weights, noise, pages and policies.
-        init: weights to start from, a file `stages/<name>.pt` of another run; None = fresh ones.
+        init: what to start from: a file `stages/<name>.pt` of another run, or a checkpoint's folder or an embedded
+            model's name, where the aids' heads start fresh; None = fresh weights.
         size: the model's shape.
         data: the pages.
         weight_decay: of both optimisers.

@@ -26,7 +26,7 @@ from shirg_train.micro.build import build_model
 from shirg_train.micro.config import MicroConfig, Precision, StageConfig
 from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
-from shirg_train.micro.state import Progress, load_stage, load_state, save_stage, save_state
+from shirg_train.micro.state import Progress, load_start, load_state, save_stage, save_state
 from shirg_train.pages.tokenizer import UNKNOWN, build_tokenizer, save_tokenizer
 from shirg_train.recipe import build
 from shirg_train.seeds import derive, generator
@@ -105,7 +105,7 @@ def start_run(config: MicroConfig) -> Run:
         aids = Aids(config.size.tower_width, config.size.width, slots)
     model = build_model(config.size, tokenizer, config.seed).train()
     if config.init is not None:
-        load_stage(Path(config.init), model, aids)
+        load_start(config.init, model, aids)
     unknown = tokenizer.token_to_id(UNKNOWN)
     if unknown is None:
         raise ValueError(f"the tokenizer has no token {UNKNOWN!r}")

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.embedded import named
 from shirg_train.recipe import RecipeError
 
 STATE_FILE, STAGES = "state.pt", "stages"
@@ -61,20 +63,32 @@ def save_stage(folder: Path, name: str, model: nn.Module, aids: nn.Module) -> No
     _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": aids.state_dict()})
 
 
-def load_stage(path: Path, model: nn.Module, aids: nn.Module) -> None:
-    """Fill model and aids from a file of `save_stage`.
+def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
+    """Fill in what a run starts from: a file of `save_stage`, or a checkpoint, which brings a model but no aids.
+
+    Args:
+        init: the file, a checkpoint's folder, or an embedded model's name.
+        model: to be filled.
+        aids: filled from a file; from a checkpoint they stay as they are.
 
     Raises:
-        RecipeError: no such file, or it is of a model of another shape.
+        RecipeError: nothing of that name, or it is of a model of another shape.
     """
+    source = Path(named(init))
     try:
-        stage = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(stage["model"])
-        aids.load_state_dict(stage["aids"])
+        if source.is_dir():
+            model.load_state_dict(load_lavida(source, dtype=torch.float32).state_dict())
+        else:
+            stage = torch.load(source, map_location="cpu", weights_only=True)
+            model.load_state_dict(stage["model"])
+            aids.load_state_dict(stage["aids"])
     except FileNotFoundError as error:
-        raise RecipeError(f"init: there is no file {path}; it is written when a stage of that run ends") from error
-    except (RuntimeError, KeyError, pickle.UnpicklingError) as error:
-        raise RecipeError(f"init: {path} does not hold a stage of a model of this shape: {error}") from error
+        raise RecipeError(
+            f"init must be an embedded model's name, a checkpoint's folder, or the file that a stage of another run "
+            f"ended with, got {init}: {error}"
+        ) from error
+    except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"init: {init} does not hold a model of this shape: {error}") from error
 
 
 def load_state(folder: Path, model: nn.Module, aids: nn.Module) -> tuple[Progress, list[dict[str, Any]]]:
