@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shirg_train.micro.aids import CUT_ROWS, Aids, spelled
+from shirg_train.micro.aids import CUT_PER_CENT, Aids, spelled
 from shirg_train.micro.batches import MicroBatch, draw_batch, to_tensors
 from shirg_train.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
 from shirg_train.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
@@ -85,7 +85,7 @@ def test_heads_look_at_their_neighbours_on_printed_pages(number: int) -> None:
 
 def test_cut_glyphs_weigh_more_in_the_loss_of_glyphs() -> None:
     batch = page()
-    cut, whole = batch.cut >= CUT_ROWS, (batch.chars > 0) & (batch.cut < CUT_ROWS)
+    cut, whole = batch.cut >= CUT_PER_CENT, (batch.chars > 0) & (batch.cut < CUT_PER_CENT)
     assert cut.any()
     aids = Aids(8, 8, (2, 2))
     features = torch.randn(*batch.chars.shape[:2], 8)

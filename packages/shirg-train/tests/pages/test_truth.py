@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from shirg_train.pages.batch import IGNORE, allocate
 from shirg_train.pages.blocks import Facts
@@ -39,21 +40,24 @@ def test_a_page_printed_by_hand():
     assert spelt == {(0, "T"), (1, "A"), (1, "X"), (18, "4"), (19, "1")}
     assert out.places[0, 18].max() == 1
     assert out.places[0, 19].max() == 2
-    # The centre of rows 7–11 is row 9: one row is cut off, above. Nothing cuts rows 3–7.
-    assert [(patch, int(cells.max())) for patch, cells in enumerate(out.cut[0]) if cells.any()] == [(18, 1), (19, 1)]
+    # The centre of rows 7–11 is row 9: row 7 is cut off, of the 4 column 40, too. Nothing cuts rows 3–7.
+    assert [(patch, int(cells.max())) for patch, cells in enumerate(out.cut[0]) if cells.any()] == [(18, 47), (19, 20)]
     assert set(np.unique(out.owners)) == {0, LABELS.index("tax") + 1}
     ignored = set(np.flatnonzero((out.chars[0] == IGNORE).all(1)))
     assert ignored == {10 * 14 + 10, 10 * 14 + 11}
 
 
-def test_cut_rows_are_those_outside_the_patch_of_the_centre():
+@pytest.mark.parametrize("across", [False, True])
+def test_cut_is_the_share_outside_the_patch_of_the_centre(across):
     config = PageConfig(size=112, patch=8, questions=1, facts=(1, 1))
     out = allocate(config, 1)
     facts = Facts(*(np.zeros((1, 1), np.int16), code_rows(["8"], 5)[None], *(np.zeros((1, 1), np.int16),) * 2))
     at = np.array([0])
-    printed = join_runs([runs(at, at + 8 * top, at + top, at, 0, code_rows(["8"], 8), 0, VALUE) for top in range(8)])
+    places = [(9 * n, 0) if across else (8 * n, n) for n in range(8)]
+    printed = join_runs([runs(at, at + x, at + y, at, 0, code_rows(["8"], 8), 0, VALUE) for x, y in places])
     glyphs = print_runs(np.full((1, 112, 112), 255, np.uint8), printed)
     record(out, config, facts, ask(out, facts, np.zeros((1, 1), np.float32)), printed, glyphs, Rects(*(at[:0],) * 6))
-    by_top = [int(out.cut[0, top + row * 14].max()) for top, row in enumerate([0, 0, 0, 0, 0, 0, 1, 1])]
-    # Rows top … top + 4 of patches eight rows high; the centre is row top + 2.
-    assert by_top == [0, 0, 0, 0, 1, 2, 2, 1]
+    centres = [(y + 2) // 8 * 14 + (x + 1) // 8 for x, y in places]
+    # Five rows from row n of patches eight rows high, or three columns from column n.
+    expected = [0, 0, 0, 0, 0, 0, 34, 34] if across else [0, 0, 0, 0, 20, 40, 40, 20]
+    assert [int(out.cut[0, patch].max()) for patch in centres] == expected

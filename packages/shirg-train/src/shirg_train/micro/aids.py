@@ -28,8 +28,8 @@ from shirg_train.pages.words import ALPHABET, MAX_VALUE
 EMPTY_WEIGHT = 0.1
 """Weight of cells and patches without print, of which there are many."""
 TEMPERATURE = 0.1
-CUT_ROWS = 2
-"""Pixel rows that a cut glyph lacks at least: figures of five rows stay distinct without their first or last one."""
+CUT_PER_CENT = 30
+"""Share of a glyph's box that must lie in other patches to call it cut: of 3 × 5 pixels one column, or two rows."""
 CLASSES = len(ALPHABET) + 1
 
 
@@ -54,7 +54,7 @@ class Aids(nn.Module):
         """The losses `chars` and `places` of `features [B, N, D]`; `cut` is added to the weight of cut glyphs."""
         chars = self.chars(features).unflatten(-1, (self.cells, -1))
         places = self.places(features).unflatten(-1, (self.cells, -1))
-        weight = 1 + cut * (batch.cut >= CUT_ROWS)
+        weight = 1 + cut * (batch.cut >= CUT_PER_CENT)
         return _cross_entropy(chars, batch.chars, weight), _cross_entropy(places, batch.places)
 
     def characters(self, projected: Tensor, batch: MicroBatch) -> Tensor:

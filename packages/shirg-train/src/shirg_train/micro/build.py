@@ -27,8 +27,8 @@ WAVES = (2.0, 0.25)
 """Highest and lowest frequency of a place's waves, radians per patch."""
 PLACE_SCALE, SHARPNESS = 2.0, 2.5
 """Of places beside print, and of attention to a place: strong enough that print hardly disturbs the lookup."""
-NEIGHBOURS = (((-1, 0), (1, 0), (0, -1)), ((0, 1),))
-"""(down, right) of the patch that heads look at, at the start: above, below, left in layer 1, right in layer 2.
+NEIGHBOURS = (((-1, 0), (1, 0), (0, 1)), ((0, -1),))
+"""(down, right) of the patch that heads look at, at the start: above, below, right in layer 1, left in layer 2.
 
 A figure that a patch's edge cuts in two is read only by looking above or below, and training alone did not find that:
 one in five figures that lacked two rows stayed a guess, however long it took.

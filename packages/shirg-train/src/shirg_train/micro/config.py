@@ -78,8 +78,8 @@ class AidConfig:
 
     Args:
         chars: glyph of every cell of a patch, from the tower's features.
-        cut: added to the weight 1 that a glyph has in `chars`, where a patch's edge cuts off two of its pixel rows or
-            more; what they look like only the patch above or below can tell.
+        cut: added to the weight 1 that a glyph has in `chars`, where a patch's edge cuts off a third of it or so; what
+            that looks like only the neighbouring patch can tell.
         places: place of every glyph in its value, from the tower's features.
         values: the value's character at each place, from the projected token.
         owners: label of every patch, by cosine with the label's word embedding, from the projected token.

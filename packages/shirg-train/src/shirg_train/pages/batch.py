@@ -32,7 +32,7 @@ class PageBatch:
             unasked dense print, which is not spelt out.
         owners: `[B, N, S]` 1 + index into `LABELS` of the label that the glyph is part of or belongs to.
         places: `[B, N, S]` 1 + place in the value, for glyphs of values.
-        cut: `[B, N, S]` pixel rows of the glyph in `chars` that lie in the patches above or below.
+        cut: `[B, N, S]` per cent of the box of the glyph in `chars` that lie in other patches.
     """
 
     seeds: NDArray[np.int64]

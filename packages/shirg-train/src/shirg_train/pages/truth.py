@@ -67,8 +67,11 @@ def _fill_cells(
         table[:] = 0
     owner = np.where(fact >= 0, facts.label[page, fact] + 1, 0)
     place = np.where(role == VALUE, glyphs.place + 1, 0)
-    top = y // config.patch * config.patch
-    cut = np.maximum(top - glyphs.y0, 0) + np.maximum(glyphs.y1 - top - config.patch, 0)
+    left, top = x // config.patch * config.patch, y // config.patch * config.patch
+    wide = np.minimum(glyphs.x1, left + config.patch) - np.maximum(glyphs.x0, left)
+    high = np.minimum(glyphs.y1, top + config.patch) - np.maximum(glyphs.y0, top)
+    area = np.maximum((glyphs.x1 - glyphs.x0) * (glyphs.y1 - glyphs.y0), 1)
+    cut = 100 - 100 * wide * high // area
     # Marks go first: where a point shares a cell with a figure, the figure stays.
     mark = glyphs.code > _LAST_FIGURE_OR_LETTER
     inked = glyphs.x1 > glyphs.x0
