@@ -17,7 +17,7 @@ from shirg_core.cli.output import check_outputs, write_file, write_json
 from shirg_core.cli.timer import StageTimer
 from shirg_core.images import ImageError, load_image
 from shirg_lavida.answer import Answer
-from shirg_lavida.cli.methods import FULL, POOLED, check_method, with_method
+from shirg_lavida.cli.methods import FULL, POOLED, check_method, takes_budget, with_method
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.stream import live_steps
@@ -72,6 +72,8 @@ def run(request: Request) -> None:
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
     method = request.method or recommended.method
     check_method(method)
+    if budget is not None and not request.compare and not takes_budget(method):
+        raise BadInput(f"--budget means nothing to {method}, which decides itself what it keeps, got {request.budget}")
     budget = recommended.budget if budget is None else budget
     # 3. Answers.
     console = Console()

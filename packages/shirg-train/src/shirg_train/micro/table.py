@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import transformers
 
+from shirg_core.files import atomic_path
 from shirg_lavida.adapter import merge_adapter
 from shirg_lavida.checkpoint import load_lavida
 from shirg_train.keep_ratio import PolicyConfig
@@ -101,7 +102,8 @@ def measure(
 def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """One JSON object per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(dict(row)) + "\n" for row in rows), encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(json.dumps(dict(row)) + "\n" for row in rows), encoding="utf-8")
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
