@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
 from shirg_lavida.reading_order import NO_LINE, in_reading_order, reading_order
 from shirg_lavida.views import ViewPlan
 

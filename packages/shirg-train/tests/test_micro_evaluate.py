@@ -12,7 +12,7 @@ from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.build import build_model
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.evaluate import bootstrap, evaluate
-from shirg_train.micro.loop import export
+from shirg_train.micro.run import export
 from shirg_train.micro.table import markdown, measure, table_policies, write_rows
 from shirg_train.pages.tokenizer import build_tokenizer
 

@@ -15,7 +15,7 @@ from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
 from shirg_train.micro.build import build_model
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.evaluate import prefixes
-from shirg_train.micro.loop import export
+from shirg_train.micro.run import export
 from shirg_train.micro.visual import VIEWS, see, visual_rows
 from shirg_train.pages.page import draw_pages
 from shirg_train.pages.tokenizer import build_tokenizer

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shirg_core.anyres import anyres_layout
-    from shirg_core.layout import View, ViewLayout
+    from shirg_core.layout import ViewLayout
     from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3
     from shirg_core.selection import Selection, Selector
+    from shirg_core.view import View
 
 __version__ = "0.1.0"
 
@@ -31,7 +32,7 @@ _HOMES = {
     "Selector": "selection",
     "ShirgV2": "presets",
     "ShirgV3": "presets",
-    "View": "layout",
+    "View": "view",
     "ViewLayout": "layout",
     "anyres_layout": "anyres",
     "shirg_v2": "presets",

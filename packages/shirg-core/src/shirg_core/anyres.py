@@ -15,7 +15,8 @@ from functools import lru_cache
 
 import torch
 
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
 
 LAVIDA_CANVASES: tuple[tuple[int, int], ...] = ((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152))
 """`(width, height)` in pixels of LaViDa's five candidate canvases, crops of 384 px."""

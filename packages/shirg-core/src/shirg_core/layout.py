@@ -8,81 +8,16 @@ different views comparable and drawable.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from shirg_core.constants import constant
-
-Box: TypeAlias = tuple[float, float, float, float]
-BoolGrid: TypeAlias = "Tensor | Sequence[Sequence[bool]] | Sequence[bool]"
-
-
-@dataclass(frozen=True)
-class View:
-    """One image crop seen as an `h × w` grid of tokens.
-
-    Args:
-        h: rows of the grid, ≥ 1.
-        w: columns of the grid, ≥ 1.
-        box: `(x0, y0, x1, y1)`, the area of the original image under the whole grid, in units of the image's width and
-            height. A padded view reaches outside [0, 1]; that is where its invalid tokens lie.
-        pinned: every valid token of this view is always kept.
-        valid: `[h, w]` booleans (tensor, array or nested sequence), False = padding, never kept. None = all valid.
-
-    Raises:
-        ValueError: an empty grid, a box without area, or a `valid` of another shape.
-    """
-
-    h: int
-    w: int
-    box: Box = (0.0, 0.0, 1.0, 1.0)
-    pinned: bool = False
-    valid: BoolGrid | None = None
-
-    def __post_init__(self) -> None:
-        sides: tuple[object, object] = (self.h, self.w)
-        if not all(not isinstance(side, bool) and isinstance(side, Integral) and int(side) >= 1 for side in sides):
-            raise ValueError(f"a view needs a grid of at least 1 × 1 tokens (integers), got h={self.h!r}, w={self.w!r}")
-        # Sizes often come out of NumPy; a compiled graph wants Python's integers.
-        object.__setattr__(self, "h", int(self.h))
-        object.__setattr__(self, "w", int(self.w))
-        box = tuple(float(c) for c in self.box)
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]) or not all(map(math.isfinite, box)):
-            raise ValueError(f"box must be finite (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")
-        object.__setattr__(self, "box", box)
-        if self.valid is not None:
-            object.__setattr__(self, "valid", self._flat_valid(self.valid))
-
-    def _flat_valid(self, valid: BoolGrid) -> tuple[bool, ...] | None:
-        """`valid` as `h·w` booleans in raster order; None when nothing is padding."""
-        rows = [
-            list(row) if isinstance(row, Iterable) else [row]
-            for row in (valid.tolist() if isinstance(valid, Tensor) else valid)
-        ]
-        lengths = [len(row) for row in rows]
-        if lengths not in ([self.w] * self.h, [1] * (self.h * self.w)):
-            raise ValueError(
-                f"valid must have shape [{self.h}, {self.w}], got {len(rows)} rows of {sorted(set(lengths))}"
-            )
-        flat = tuple(bool(v) for row in rows for v in row)
-        return None if all(flat) else flat
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens of the grid, padding included."""
-        return self.h * self.w
-
-    @property
-    def n_selectable(self) -> int:
-        """Tokens that are not padding."""
-        return self.n_tokens if self.valid is None else sum(bool(v) for v in self.valid)
+from shirg_core.view import View, token_boxes
 
 
 class Run(NamedTuple):
@@ -249,15 +184,5 @@ def _layout_tensors(layout: ViewLayout, device: torch.device) -> tuple[Tensor, .
     valid_index = torch.tensor([i for i, ok in enumerate(flat) if ok])
     view_ids = torch.cat([torch.full((v.n_tokens,), i) for i, v in enumerate(layout.views)])
     pinned = torch.cat([torch.full((v.n_tokens,), v.pinned) for v in layout.views]) & valid
-    boxes = torch.cat([_token_boxes(v) for v in layout.views])
+    boxes = torch.cat([token_boxes(v) for v in layout.views])
     return tuple(t.to(device) for t in (valid, valid_index, pinned, view_ids, boxes))
-
-
-def _token_boxes(view: View) -> Tensor:
-    """`[h·w, 4]` boxes of one view's tokens; adjacent tokens share their border exactly."""
-    x0, y0, x1, y1 = view.box
-    xs = x0 + (x1 - x0) * torch.arange(view.w + 1, dtype=torch.float64) / view.w
-    ys = y0 + (y1 - y0) * torch.arange(view.h + 1, dtype=torch.float64) / view.h
-    left, top = xs[:-1].expand(view.h, view.w), ys[:-1, None].expand(view.h, view.w)
-    right, bottom = xs[1:].expand(view.h, view.w), ys[1:, None].expand(view.h, view.w)
-    return torch.stack([left, top, right, bottom], dim=-1).reshape(-1, 4).float()

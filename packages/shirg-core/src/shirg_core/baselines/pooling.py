@@ -20,9 +20,10 @@ from torch import Tensor
 from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups
 from shirg_core.constants import constant
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
 from shirg_core.reference import without_padding
 from shirg_core.selection import Selection
+from shirg_core.view import View
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from torch import Tensor
 from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.constants import constant
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
 from shirg_core.reference import keep_best
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
+from shirg_core.view import View
 
 
 @dataclass(frozen=True)

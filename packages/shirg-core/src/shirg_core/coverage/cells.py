@@ -15,7 +15,8 @@ from torch import Tensor
 
 from shirg_core.constants import constant
 from shirg_core.coverage.limits import region_limit
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
 
 
 @constant

@@ -16,7 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.anyres import anyres_layout
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
 
 PATCH_PX = 14
 

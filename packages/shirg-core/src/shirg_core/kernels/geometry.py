@@ -18,7 +18,8 @@ import triton.language as tl
 from torch import Tensor
 
 from shirg_core.constants import constant
-from shirg_core.layout import View, ViewLayout
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
 
 RIGHT, BELOW, LEFT, ABOVE, VALID, PINNED = (tl.constexpr(1 << bit) for bit in range(6))
 WIDTH_SHIFT = tl.constexpr(8)

@@ -7,27 +7,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shirg_lavida.checkpoint import save_lavida
-from shirg_lavida.model import LavidaModel
 from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.metrics import forget_after
-from shirg_train.micro.aids import Aids
-from shirg_train.micro.batches import draw_batch, label_tokens
-from shirg_train.micro.build import build_model
+from shirg_train.micro.batches import draw_batch
 from shirg_train.micro.config import MicroConfig, Precision, StageConfig
 from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
-from shirg_train.micro.state import Progress, load_start, load_state, save_stage, save_state
-from shirg_train.pages.tokenizer import UNKNOWN, build_tokenizer, save_tokenizer
+from shirg_train.micro.run import Run, export, start_run
+from shirg_train.micro.state import Progress, load_state, save_stage, save_state
 from shirg_train.recipe import build
 from shirg_train.seeds import derive, generator
 
@@ -73,51 +67,6 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = N
             export(run.model, out / CHECKPOINT)
             progress = Progress(progress.stage + 1, 0, progress.total)
     return out / CHECKPOINT
-
-
-@dataclass(frozen=True)
-class Run:
-    """What does not change during a run but by learning.
-
-    Attributes:
-        config: the recipe.
-        tokenizer: the micro model's.
-        model: the model.
-        aids: heads of the training-only losses.
-        labels: `[labels]` the token of every label.
-        unknown: the token of what belongs to no fact.
-    """
-
-    config: MicroConfig
-    tokenizer: Tokenizer
-    model: LavidaModel
-    aids: Aids
-    labels: Tensor
-    unknown: int
-
-
-def start_run(config: MicroConfig) -> Run:
-    """Fresh weights, from the seed alone, or those that the recipe starts from."""
-    tokenizer = build_tokenizer()
-    slots = config.data.pages(config.size, "easy").slots
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(config.seed, "aids"))
-        aids = Aids(config.size.tower_width, config.size.width, slots)
-    model = build_model(config.size, tokenizer, config.seed).train()
-    if config.init is not None:
-        load_start(config.init, model, aids)
-    unknown = tokenizer.token_to_id(UNKNOWN)
-    if unknown is None:
-        raise ValueError(f"the tokenizer has no token {UNKNOWN!r}")
-    return Run(config, tokenizer, model, aids, label_tokens(tokenizer), unknown)
-
-
-def export(model: LavidaModel, folder: Path) -> None:
-    """Write a bfloat16 checkpoint in the upstream layout, with the tokenizer's files."""
-    rounded = LavidaModel(model.config)
-    rounded.load_state_dict(model.state_dict())
-    save_lavida(rounded.to(torch.bfloat16), folder, overwrite=True)
-    save_tokenizer(folder)
 
 
 def learning_rate(stage: StageConfig, step: int) -> float:
