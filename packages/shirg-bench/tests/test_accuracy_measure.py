@@ -121,7 +121,13 @@ def test_the_cache_changes_no_answer(tmp_path, monkeypatch):
 
 
 def test_store_keeps_answers_apart_and_names_a_damaged_file(tmp_path):
-    one = Answers(np.arange(4).reshape(1, 2, 2), np.array([[True, False]]), np.full((1, 2), 3), np.full((1, 2), 4))
+    one = Answers(
+        np.arange(4).reshape(1, 2, 2),
+        np.array([[True, False]]),
+        np.full((1, 2), 3),
+        np.full((1, 2), 4),
+        np.full((1, 2), 0.5),
+    )
     store = Store(tmp_path, {"seed": 0})
     store.write({"tier": "easy"}, range(1), one)
     assert same([store.read({"tier": "easy"}, range(1))], [one])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from PIL import Image
@@ -11,7 +13,7 @@ from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector
 from shirg_train.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
@@ -62,6 +64,13 @@ def test_prefixes_are_those_of_embed_prompt(model, batch, variant):
         assert found[-length:].tolist() == expected.tolist()
         mask = asked.prefix.mask
         assert asked.prefix.shape[1] - length == (0 if mask is None else int((~mask[row]).sum()))
+        patches = [at for at in batch.pointers[page, question].tolist() if at >= 0]
+        assert patches
+        if variant.policy.method in MERGING:
+            assert math.isnan(asked.shown[row])
+        else:
+            kept = range(196) if own.selections[0] is None else own.selections[0].indices[0].tolist()
+            assert asked.shown[row] == pytest.approx(sum(at in kept for at in patches) / len(patches))
         assert asked.kept[row] == (196 if own.selections[0] is None else own.selections[0].indices.shape[1])
 
 

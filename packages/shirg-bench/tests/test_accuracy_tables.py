@@ -23,7 +23,7 @@ ADAPTERS = ["r16", "r32", "r64"]
 def answers(correct):
     correct = np.asarray(correct, dtype=bool)
     ones = np.ones(correct.shape, dtype=np.int64)
-    return Answers(correct[..., None].astype(np.int64), correct, ones, ones)
+    return Answers(correct[..., None].astype(np.int64), correct, ones, ones, ones.astype(float))
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():
@@ -100,6 +100,10 @@ def test_rows_say_what_was_run_where(rows):
     full, low = rows[:2]
     assert (full["method"], full["visual_tokens"], full["kept_tokens"]) == ("full", 210.0, 196.0)
     assert (low["method"], low["source"]) == ("downsampled", "blurred")
+    assert {row["method"] for row in rows if row["value_recall"] is None} == {"pooling", "scissor", "tome"}
+    assert full["value_recall"] == 1
+    drawn = [row["value_recall"] for row in rows if row["method"] == "random" and row["group"] == "budget"]
+    assert 0 <= min(drawn) < max(drawn) <= 1
     assert json.loads(json.dumps(rows)) == rows
 
 
@@ -109,7 +113,7 @@ def test_the_budget_table_shows_each_row(rows):
     assert "| v3 | 1/12 | 16 |" in text
     assert "easy: 2 questions on 1 pages" in text
     assert text.count("] = |") == len(BUDGETS) + 2
-    assert "| pooling |  | 49 | 56 | 0.000 [0.000, 0.000] |" in text
+    assert "| pooling |  | 49 | 56 | – | 0.000 [0.000, 0.000] |" in text
 
 
 def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
@@ -119,7 +123,7 @@ def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
     means = text.partition("## Over training seeds, untrained")[2]
     assert "of 2 models" in means
     score = rows[0]["exact_match"]
-    assert f"| full |  | all | 196 | 210 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
+    assert f"| full |  | all | 196 | 210 | 1.00 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
     # What one of the runs lacks has no mean.
     assert means.count("\n| ") == len(rows) - 1 + 1
 
@@ -155,6 +159,7 @@ def test_differences_stand_beside_scores():
         "budget": 1 / 3,
         "kept_tokens": 65.0,
         "visual_tokens": 79.0,
+        "value_recall": 0.75,
         "pages": 1,
         "questions": 4,
         "exact_match": 0.5,
@@ -167,6 +172,6 @@ def test_differences_stand_beside_scores():
     text = ablation_table(
         [{**shared, "variant": "v2", **change}, {**shared, "variant": "v2, β = 0", **change, "note": "by hand"}]
     )
-    assert "| v2 | 1/3 | 65 | 79 | 0.500 [0.250, 0.750] = |" in text
-    assert "| v2, β = 0 | 1/3 | 65 | 79 | 0.500 [0.250, 0.750] (-12.5 [-25.0, +0.0]) |" in text
+    assert "| v2 | 1/3 | 65 | 79 | 0.75 | 0.500 [0.250, 0.750] = |" in text
+    assert "| v2, β = 0 | 1/3 | 65 | 79 | 0.75 | 0.500 [0.250, 0.750] (-12.5 [-25.0, +0.0]) |" in text
     assert "- v2, β = 0: by hand." in text

@@ -3,9 +3,12 @@
 from collections import Counter
 
 import pytest
+import torch
 
+from shirg_core import ViewLayout
+from shirg_core.baselines import FIXED_COUNT
 from shirg_core.presets import ShirgV2, ShirgV3
-from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
+from shirg_train.keep_ratio import MERGING, METHODS, PolicyConfig, build_policy, build_selector, draw_policy
 from shirg_train.recipe import RecipeError, build
 
 MIX = tuple(build(PolicyConfig, entry) for entry in ("pooled", 1024, 768, 512))
@@ -58,3 +61,13 @@ def test_random_selections_differ_from_step_to_step():
 def test_policies_that_make_no_sense_are_refused(entry, message):
     with pytest.raises(RecipeError, match=message):
         build(PolicyConfig, entry)
+
+
+def test_merging_methods_are_those_whose_tokens_are_mixtures():
+    features, layout = torch.rand(1, 36, 8, generator=torch.Generator().manual_seed(0)), ViewLayout.single(6, 6)
+    for method in METHODS:
+        options = {"v2": {"text_weight": 0.0}}.get(method, {})
+        policy = PolicyConfig(method, None if method in FIXED_COUNT else 9, options=options)
+        chosen = build_selector(policy, 0)(features, layout, text=features[:, :2], edges=torch.rand(1, 36))
+        same = torch.equal(chosen.kept, chosen.gather(features))
+        assert same == (method not in MERGING), method

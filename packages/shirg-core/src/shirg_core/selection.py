@@ -39,6 +39,12 @@ class Selection:
         """`[B, N]` bool, True where a token was kept."""
         return torch.zeros_like(self.regions, dtype=torch.bool).scatter(1, self.indices, value=True)
 
+    def of_image(self, b: int) -> Selection:
+        """Image b's part, as a batch of one."""
+        at = slice(b, b + 1)
+        summary = None if self.summary is None else self.summary[at]
+        return Selection(self.indices[at], self.scores[at], self.regions[at], self.kept[at], summary)
+
     def gather(self, x: Tensor) -> Tensor:
         """Apply the same choice to any `[B, N, …]` tensor (position ids, boxes): `[B, K, …]`.
 

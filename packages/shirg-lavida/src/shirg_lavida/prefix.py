@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -88,18 +87,5 @@ def visual_prefix(
             plan, options.newline, kept.to(device), indices.to(device), model.image_newline, summary
         )
         for b, i in enumerate(members):
-            entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else _one(selection, b))
+            entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else selection.of_image(b))
     return [entries[i] for i in range(len(images))]
-
-
-def _one(selection: Selection, b: int) -> Selection:
-    """Image b's part of a batched selection, as a batch of one."""
-    at = slice(b, b + 1)
-    return replace(
-        selection,
-        indices=selection.indices[at],
-        scores=selection.scores[at],
-        regions=selection.regions[at],
-        kept=selection.kept[at],
-        summary=None if selection.summary is None else selection.summary[at],
-    )

@@ -21,6 +21,8 @@ from shirg_lavida.views import Views
 from shirg_train.seeds import derive, generator
 
 METHODS: Mapping[str, Any] = {"v2": ShirgV2, "v3": ShirgV3, **BASELINES}
+MERGING = frozenset({"pooling", "tome", "scissor"})
+"""Methods whose kept tokens are mixtures of patches; all others keep tokens as they are."""
 NO_SELECTOR: Mapping[str, Views] = {"pooled": "anyres", "baseline": "single384", "full": "anyres_full"}
 """Names for policies without a selector: the released pooling, one view of 27 × 27 tokens, every token."""
 OWN_VIEWS: Mapping[str, Views] = {**NO_SELECTOR, "v3": "single"}

@@ -89,6 +89,7 @@ class Bench:
             correct=(given == batch.answers).all(dim=-1).numpy(),
             kept=torch.tensor(asked.kept).view(per_question).numpy(),
             visual=torch.tensor(asked.visual).view(per_question).numpy(),
+            shown=torch.tensor(asked.shown, dtype=torch.float64).view(per_question).numpy(),
         )
 
     def _facts(self, variant: Variant, tier: str) -> dict[str, object]:

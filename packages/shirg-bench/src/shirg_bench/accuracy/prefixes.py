@@ -8,6 +8,7 @@ B: pages, Q: questions of each, N: tokens, K: kept ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from shirg_bench.accuracy.pages import Seen
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.scores import attention_received
+from shirg_core.selection import Selection
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prefix import ImagePrefix
@@ -26,7 +28,7 @@ from shirg_lavida.reading_order import in_reading_order
 from shirg_lavida.select_tokens import ImageBatch, select_tokens
 from shirg_lavida.views import Views, plan_views
 from shirg_lavida.vision_options import VisionOptions
-from shirg_train.keep_ratio import build_selector
+from shirg_train.keep_ratio import MERGING, build_selector
 from shirg_train.micro.batches import MicroBatch
 from shirg_train.seeds import derive
 
@@ -44,11 +46,13 @@ class Asked(NamedTuple):
         prefix: `[B·Q, P, d]`.
         kept: `[B·Q]` kept tokens K.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
+        shown: `[B·Q]`, see `shirg_bench.accuracy.store.Answers`.
     """
 
     prefix: Prefix
     kept: list[int]
     visual: list[int]
+    shown: list[float]
 
 
 @torch.no_grad()
@@ -73,7 +77,19 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
         images = [image for image in images for _ in range(q)]
     prefix = join(ids, texts, images, variant.positions)
     kept = [image.layout.n_tokens if image.selection is None else image.selection.indices.shape[1] for image in images]
-    return Asked(prefix, kept, list(prefix.visual_tokens))
+    pointers = batch.pointers.flatten(0, 1)
+    if variant.policy.method in MERGING:
+        shown = [math.nan] * len(images)
+    else:
+        shown = [_shown(image.selection, patches) for image, patches in zip(images, pointers, strict=True)]
+    return Asked(prefix, kept, list(prefix.visual_tokens), shown)
+
+
+def _shown(selection: Selection | None, patches: Tensor) -> float:
+    """Share of `patches [L]` (−1 = none) that an image's own selection kept."""
+    if selection is None:
+        return 1.0
+    return float(selection.mask[0, patches[patches >= 0]].double().mean())
 
 
 def _images(
@@ -90,4 +106,5 @@ def _images(
     options = VisionOptions(selector, VIEWS, variant.newline)
     chosen = select_tokens(model, plan, options, ImageBatch(tokens[:, None], pixels[:, None], attention, text))
     ordered = in_reading_order(plan, variant.newline, chosen.kept, chosen.indices, model.image_newline, chosen.summary)
-    return [ImagePrefix(*sequence, plan.layout, chosen.selection) for sequence in ordered]
+    own = [None if chosen.selection is None else chosen.selection.of_image(i) for i in range(len(ordered))]
+    return [ImagePrefix(*entries, plan.layout, mine) for entries, mine in zip(ordered, own, strict=True)]

@@ -31,14 +31,19 @@ class Run(NamedTuple):
 
 
 def score_row(run: Run, tier: str, variant: Variant, answers: Answers) -> dict[str, Any]:
-    """Exact match with its 95 % interval (a bootstrap over pages), what was run, and where it comes from."""
+    """Exact match with its 95 % interval (a bootstrap over pages), what was run, and where it comes from.
+
+    `value_recall` is the share of asked values' characters whose patch was kept; None where tokens are mixtures.
+    """
     low, high = bootstrap(answers.correct)
+    merged = np.isnan(answers.shown).any()
     return {
         "regime": run.regime,
         "tier": tier,
         **variant.facts(),
         "kept_tokens": round(float(answers.kept.mean()), 1),
         "visual_tokens": round(float(answers.visual.mean()), 1),
+        "value_recall": None if merged else round(float(answers.shown.mean()), 4),
         "pages": run.pages,
         "questions": answers.correct.size,
         "exact_match": round(float(answers.correct.mean()), 4),

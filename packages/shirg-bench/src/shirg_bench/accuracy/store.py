@@ -25,12 +25,15 @@ class Answers:
         correct: `[P, Q]` bool, all L ids are right.
         kept: `[P, Q]` kept tokens.
         visual: `[P, Q]` entries of the prefix that stand for the page, newlines and summary included.
+        shown: `[P, Q]` share of the true answer's characters whose patch is among the kept tokens; NaN where tokens are
+            mixtures of patches. What is dropped cannot be read; what is kept may still be misread.
     """
 
     given: NDArray[np.int64]
     correct: NDArray[np.bool_]
     kept: NDArray[np.int64]
     visual: NDArray[np.int64]
+    shown: NDArray[np.float64]
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:

@@ -19,6 +19,9 @@ GROUPS = {
 }
 
 
+COUNTS = ("kept", "tokens", "value kept")
+
+
 def budget_table(rows: Sequence[Row]) -> str:
     """The accuracy rows, one regime after the other."""
     parts = []
@@ -77,13 +80,16 @@ def _means(rows: Sequence[Row], runs: int) -> list[Row]:
 def _about(rows: Sequence[Row]) -> str:
     counts = sorted({(row["tier"], row["pages"], row["questions"]) for row in rows})
     asked = "; ".join(f"{tier}: {questions} questions on {pages} pages" for tier, pages, questions in counts)
-    return f"Exact match [95 % interval, bootstrap over pages]; {asked}. Tokens are visual entries of the prefix.\n\n"
+    return (
+        f"Exact match [95 % interval, bootstrap over pages]; {asked}. Tokens are visual entries of the prefix. "
+        "Value kept: share of the asked values' characters whose patch is among the kept tokens, per tier.\n\n"
+    )
 
 
 def _table(rows: Sequence[Row], names: Sequence[str], cell: Callable[[Row], str]) -> str:
     tiers = list(dict.fromkeys(row["tier"] for row in rows))
     shown = [name for name in names if any(row[name] not in (None, {}) for row in rows)]
-    lines = [f"| {' | '.join([*shown, 'kept', 'tokens', *tiers])} |", "|" + "---|" * (len(shown) + 2 + len(tiers))]
+    lines = [f"| {' | '.join([*shown, *COUNTS, *tiers])} |", "|" + "---|" * (len(shown) + len(COUNTS) + len(tiers))]
     by_line: dict[str, dict[str, Row]] = {}
     for row in rows:
         by_line.setdefault(" | ".join(_text(row[name]) for name in shown), {})[row["tier"]] = row
@@ -91,9 +97,15 @@ def _table(rows: Sequence[Row], names: Sequence[str], cell: Callable[[Row], str]
         means = (
             f"{sum(row[count] for row in here.values()) / len(here):.4g}" for count in ("kept_tokens", "visual_tokens")
         )
+        recall = " / ".join(_recall(here[tier]) if tier in here else "–" for tier in tiers)
         cells = (cell(here[tier]) if tier in here else "–" for tier in tiers)
-        lines.append(f"| {start} | {' | '.join([*means, *cells])} |")
+        lines.append(f"| {start} | {' | '.join([*means, recall, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def _recall(row: Row) -> str:
+    recall = row.get("value_recall")
+    return "–" if recall is None else f"{recall:.2f}"
 
 
 def _text(value: object) -> str:

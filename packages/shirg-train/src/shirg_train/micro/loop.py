@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector
 from shirg_train.metrics import forget_after
 from shirg_train.micro.batches import draw_batch
 from shirg_train.micro.config import MicroConfig, Precision, StageConfig
@@ -27,8 +27,6 @@ from shirg_train.seeds import derive, generator
 
 Watch: TypeAlias = Callable[[str, int, int, float], None]
 LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
-MERGES = frozenset({"pooling", "tome", "saint", "scissor"})
-"""Methods whose kept tokens are mixtures of patches."""
 
 
 def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = None) -> Path:
@@ -124,7 +122,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             batch,
             stage,
             build_selector(policy, derive(seed, "choice", total)),
-            points=policy.method not in MERGES,
+            points=policy.method not in MERGING,
             labels=run.labels,
             unknown=run.unknown,
             dice=generator(seed, "noise", total),
