@@ -20,7 +20,8 @@ def accuracy_row(method: str, budget: float | None, match: float, tier: str = "e
         "budget": budget,
         "options": {},
     }
-    return row | {"visual_tokens": tokens, "questions": 1024} | interval | ORIGIN | more
+    recall = None if method == "pooling" else 0.5
+    return row | {"visual_tokens": tokens, "value_recall": recall, "questions": 1024} | interval | ORIGIN | more
 
 
 def accuracy_rows() -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def test_the_markdown_page_shows_pictures_that_are_there(written):
     assert set(widths) <= {5, 7, 8, 14}
     assert "| 16 | 32 | 99 | 20.0 | 10.0 | 2.00 | 1.50 |" in text
     assert "| v2 | 2304 | 768 | 7.0 | 0.050 | 1.0 |" in text
-    assert "| v2 | 1/3 | 0.788 [0.768, 0.808] · 75.3333 |" in text
+    assert "| v2 | 1/3 | 0.788 [0.768, 0.808] · 75.3333 · 50% |" in text
 
 
 def test_missing_results_are_named(tmp_path):
@@ -115,7 +115,8 @@ def test_missing_results_are_named(tmp_path):
 def test_tables_tell_reference_notes_and_what_was_not_measured():
     (accuracy,) = accuracy_tables(accuracy_rows())
     assert accuracy.header == ("method", "budget", "easy", "hard")
-    assert accuracy.rows[0] == ["full", "–", "0.900 [0.880, 0.920] · 210", "0.900 [0.880, 0.920] · 210"]
+    assert accuracy.rows[0] == ["full", "–", *["0.900 [0.880, 0.920] · 210 · 50%"] * 2]
+    assert accuracy.rows[1] == ["pooling", "–", *["0.300 [0.280, 0.320] · 56"] * 2]
     coverage, beta = ablation_tables(ablation_rows())
     assert coverage.rows[0][2] == "0.880 [0.860, 0.900], reference"
     assert coverage.rows[1][2] == "0.850, -3.0 [-5.0, -1.0]"

@@ -21,7 +21,7 @@ def accuracy_tables(rows: Sequence[Row]) -> list[Table]:
     tables = []
     for regime in ordered(rows, "regime"):
         mine = [row for row in rows if row["regime"] == regime]
-        caption = f"Exact match [95 % interval] · mean visual tokens, {regime}"
+        caption = f"Exact match [95 % interval] · mean visual tokens · share of the asked value that was kept, {regime}"
         tables.append(_by_tier(caption, ("method", "budget"), mine, _accuracy_key, _score_and_tokens))
     return tables
 
@@ -142,7 +142,8 @@ def _score(row: Row) -> str:
 
 
 def _score_and_tokens(row: Row) -> str:
-    return f"{_score(row)} · {row['visual_tokens']:g}"
+    recall = row.get("value_recall")
+    return f"{_score(row)} · {row['visual_tokens']:g}" + ("" if recall is None else f" · {recall:.0%}")
 
 
 def _change(row: Row) -> str:
