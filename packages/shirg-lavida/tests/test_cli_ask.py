@@ -63,8 +63,8 @@ def refused(capsys, *argv):
 
 
 def embed(monkeypatch, value):
-    entry = EntryPoint("micro", value, embedded.MODELS)
-    asked_for = {"name": "micro", "group": embedded.MODELS}
+    entry = EntryPoint("micro-joint", value, embedded.MODELS)
+    asked_for = {"name": "micro-joint", "group": embedded.MODELS}
     monkeypatch.setattr(embedded, "entry_points", lambda **asked: [entry] * (asked == asked_for))
 
 
@@ -163,11 +163,11 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
     assert "embedded model comes with the training package" in line
     monkeypatch.setattr(embedded, "_tiny", lambda: model, raising=False)
     embed(monkeypatch, "shirg_lavida.embedded:_tiny")
-    for named in ([], ["--model", "micro"]):
+    for named in ([], ["--model", "micro-joint"]):
         assert shirg("ask", page, "What?", "--max-new-tokens", 4, *named) == 0
     embed(monkeypatch, "shirg_lavida.embedded:nothing")
     capsys.readouterr()
-    assert "the embedded model 'micro'" in refused(capsys, page, "What?")
+    assert "the embedded model 'micro-joint'" in refused(capsys, page, "What?")
 
 
 @pytest.mark.parametrize(

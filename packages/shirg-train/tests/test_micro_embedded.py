@@ -11,7 +11,7 @@ from PIL import Image
 
 from shirg_core.baselines import BASELINES
 from shirg_core.presets import shirg_v2
-from shirg_lavida.embedded import ADAPTERS, embedded
+from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.batches import ANSWER_LENGTH
@@ -77,7 +77,10 @@ def test_the_shipped_adapter_helps_the_model_it_belongs_to() -> None:
         measure(checkpoint_folder(), adapter=adapter, **settings)
 
 
-def test_samples_show_what_they_say(pipe: LavidaPipeline, tmp_path: Path) -> None:
+def test_samples_show_what_they_say(tmp_path: Path) -> None:
+    folder = embedded(DEFAULT)
+    assert folder is not None
+    pipe = LavidaPipeline.from_pretrained(folder, dtype=torch.float32)
     written = write_samples(tmp_path)
     assert written == json.loads((tmp_path / "samples.json").read_text(encoding="utf-8"))
     listed = listed_samples()

@@ -1,8 +1,8 @@
 """Models and adapters that installed packages embed.
 
 A package embeds a model by an entry point in the group `shirg.models`, an adapter by one in `shirg.adapters`: its name
-is what users say, its value a function without arguments that returns the folder. The model named `micro` is asked when
-none is named.
+is what users say, its value a function without arguments that returns the folder. The model that `DEFAULT` names is
+asked when none is named.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 MODELS, ADAPTERS = "shirg.models", "shirg.adapters"
-DEFAULT = "micro"
+DEFAULT = "micro-joint"
+"""Of the two regimes the one that answers better."""
 
 
 def embedded(name: str, group: str = MODELS) -> Path | None:

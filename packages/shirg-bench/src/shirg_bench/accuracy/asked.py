@@ -9,11 +9,11 @@ from pathlib import Path
 from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, NEEDS_ADAPTERS
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.embedded import DEFAULT
 from shirg_train.pages.config import TIERS
 
 BUDGET = "budget"
-EMBEDDED_REGIME = "frozen tower"
+EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
+"""The model that is measured when none is named, and how it was trained."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Asked:
                 raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
             raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
-        if self.regime is None and self.model != DEFAULT:
+        if self.regime is None and self.model != EMBEDDED:
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
         if len(self.adapter_folders) < len(self.adapters):
             raise BadInput(f"--adapter must give each folder a name of its own, got {' '.join(self.adapters)}")

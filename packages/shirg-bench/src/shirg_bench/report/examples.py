@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from shirg_bench.plots.answers import Answered, Example
 from shirg_bench.plots.tokens import TokenCloud
+from shirg_lavida.embedded import DEFAULT, named
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.micro.batches import ANSWER_LENGTH
 from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.samples import checkpoint_folder, listed_samples
+from shirg_train.micro.samples import listed_samples
 from shirg_train.micro.visual import see
 from shirg_train.pages.batch import PageBatch
 from shirg_train.pages.config import split_seed
@@ -50,8 +51,8 @@ class Cloud(NamedTuple):
 
 
 def embedded_pipeline() -> LavidaPipeline:
-    """The embedded model, in float32."""
-    return LavidaPipeline.from_pretrained(checkpoint_folder(), dtype=torch.float32)
+    """The embedded model that `shirg ask` asks, in float32."""
+    return LavidaPipeline.from_pretrained(named(DEFAULT), dtype=torch.float32)
 
 
 def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
