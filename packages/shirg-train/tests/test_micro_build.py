@@ -14,7 +14,7 @@ from shirg_train.micro.batches import MicroBatch, draw_batch, to_tensors
 from shirg_train.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
 from shirg_train.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
 from shirg_train.micro.visual import see
-from shirg_train.pages.config import split_seed
+from shirg_train.pages.config import KINDS, split_seed
 from shirg_train.pages.page import draw_pages
 from shirg_train.pages.tokenizer import build_tokenizer
 from shirg_train.pages.tokens import TEMPLATES
@@ -99,13 +99,29 @@ def test_cut_glyphs_weigh_more_in_the_loss_of_glyphs() -> None:
 
 
 def test_a_stage_may_have_pages_of_its_own() -> None:
-    dense = StageConfig("dense", 1, pages=8, data=DataConfig(facts=(24, 40), questions=10))
+    dense = StageConfig("dense", 1, pages=8, data=(DataConfig(facts=(24, 40), questions=10),))
     plain = StageConfig("plain", 1, pages=8)
     config = MicroConfig(stages=(dense, plain))
     many, few = (draw_batch(config, stage, 0, build_tokenizer()) for stage in config.stages)
     assert many.answers.shape[1] == 10
     assert few.answers.shape[1] == config.data.questions
     assert (many.places > 0).sum() > 1.5 * (few.places > 0).sum()
+
+
+def test_a_stage_draws_among_its_pages_by_weight() -> None:
+    upright = DataConfig(facts=(4, 6), questions=2, kinds=(0, 0, 0, 1, 0, 0))
+    stage = StageConfig("charts", 1, pages=4, data=(DataConfig(weight=3), upright))
+    config, tokenizer = MicroConfig(stages=(stage,)), build_tokenizer()
+    asked = [draw_batch(config, stage, step, tokenizer).answers.shape[1] for step in range(60)]
+    assert 6 <= asked.count(2) <= 24
+    assert asked.count(2) + asked.count(4) == 60
+    assert asked == [draw_batch(config, stage, step, tokenizer).answers.shape[1] for step in range(60)]
+    page = upright.pages(config.size, "easy")
+    assert (draw_pages(page, range(32)).question_kinds == KINDS.index("bars")).mean() > 0.5
+    with pytest.raises(ValueError, match="weight must be > 0, got 0"):
+        DataConfig(weight=0)
+    with pytest.raises(ValueError, match="kinds needs 6 weights"):
+        DataConfig(kinds=(1, 1)).pages(config.size, "easy")
 
 
 def test_a_patch_that_shows_parts_of_two_lines_spells_both() -> None:

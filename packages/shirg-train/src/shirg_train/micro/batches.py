@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_train.micro.config import MicroConfig, StageConfig
+from shirg_train.micro.config import DataConfig, MicroConfig, StageConfig
 from shirg_train.pages.batch import PageBatch
 from shirg_train.pages.config import split_seed
 from shirg_train.pages.page import draw_pages
@@ -59,8 +60,13 @@ def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: To
     template = 0 if first else int(torch.randint(stage.templates, (), generator=dice))
     at = int(torch.randint(2**38, (), generator=dice))
     seeds = [split_seed("train", at + i) for i in range(stage.pages)]
-    data = stage.data or config.data
+    data = _drawn(stage.data or (config.data,), config.seed, step)
     return to_tensors(draw_pages(data.pages(config.size, tier), seeds), tokenizer, TEMPLATES[template])
+
+
+def _drawn(data: Sequence[DataConfig], seed: int, step: int) -> DataConfig:
+    weights = torch.tensor([each.weight for each in data])
+    return data[int(torch.multinomial(weights, 1, generator=generator(seed, "data", step)))]
 
 
 def to_tensors(pages: PageBatch, tokenizer: Tokenizer, template: str) -> MicroBatch:

@@ -50,15 +50,22 @@ class DataConfig:
         facts: fewest and most label–value pairs aimed at per page.
         questions: asked per page.
         faces: print sizes of the facts.
+        kinds: weights of the first six of `shirg_train.pages.config.KINDS` for a page's largest block. One that holds
+            fewer facts than are asked becomes a form: upright bars and lines need `questions: 2` on a 112 px page.
+        weight: how often a stage draws such pages, relative to its others.
     """
 
     facts: tuple[int, ...] = (6, 8)
     questions: int = 4
     faces: tuple[str, ...] = (TINY,)
+    kinds: tuple[float, ...] = PageConfig.kinds
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.facts) != 2:
             raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
+        if not self.weight > 0:
+            raise ValueError(f"weight must be > 0, got {self.weight}")
 
     def pages(self, size: SizeConfig, tier: str) -> PageConfig:
         """The generator's config for one tier."""
@@ -69,6 +76,7 @@ class DataConfig:
             facts=(self.facts[0], self.facts[1]),
             questions=self.questions,
             faces=self.faces,
+            kinds=self.kinds,
         )
 
 
@@ -115,7 +123,7 @@ class StageConfig:
         aids: weights of the training-only losses.
         tiers: of pages, one is drawn per step; naming one twice doubles its share.
         templates: how many of the question templates are used, drawn per step; the first one half of the time.
-        data: the stage's own pages; None = the run's.
+        data: the stage's own pages, one of them is drawn per step; none = the run's.
     """
 
     name: str
@@ -131,7 +139,7 @@ class StageConfig:
     aids: AidConfig = AidConfig()
     tiers: tuple[str, ...] = ("easy",)
     templates: int = 1
-    data: DataConfig | None = None
+    data: tuple[DataConfig, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.pages < 1 or self.lr <= 0 or self.final_lr < 0:
