@@ -120,8 +120,21 @@ def test_a_stage_draws_among_its_pages_by_weight() -> None:
     assert (draw_pages(page, range(32)).question_kinds == KINDS.index("bars")).mean() > 0.5
     with pytest.raises(ValueError, match="weight must be > 0, got 0"):
         DataConfig(weight=0)
-    with pytest.raises(ValueError, match="kinds needs 6 weights"):
-        DataConfig(kinds=(1, 1)).pages(config.size, "easy")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (DataConfig(kinds=(1, 1)), "pages of stage 's': kinds needs 6 weights"),
+        (DataConfig(facts=(3, 9)), "pages of stage 's': 1 ≤ questions ≤ facts"),
+        (DataConfig(facts=(90, 96), questions=90), "pages of stage 's': "),
+    ],
+)
+def test_pages_that_cannot_be_drawn_are_refused_before_training(data: DataConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MicroConfig(stages=(StageConfig("s", 1, data=(DataConfig(), data)),))
+    with pytest.raises(ValueError, match=message):
+        MicroConfig(stages=(StageConfig("s", 1),), data=data)
 
 
 def test_a_patch_that_shows_parts_of_two_lines_spells_both() -> None:

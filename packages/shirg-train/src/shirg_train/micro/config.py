@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.pages.config import TIERS, PageConfig
 from shirg_train.pages.fonts import TINY
+from shirg_train.pages.plan import check_questions
 from shirg_train.pages.tokens import TEMPLATES
 
 Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
@@ -185,3 +186,12 @@ class MicroConfig:
     precision: Precision = "auto"
     save_every: int = 100
     log_every: int = 25
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            for data in stage.data or (self.data,):
+                for tier in stage.tiers:
+                    try:
+                        check_questions(data.pages(self.size, tier))
+                    except ValueError as error:
+                        raise ValueError(f"pages of stage {stage.name!r}: {error}") from error
