@@ -17,9 +17,8 @@ GROUPS = {
     "pooled-k": "As many kept tokens as pooling",
     "pooled-prefix": "A prefix no longer than pooling's",
 }
-
-
 COUNTS = ("kept", "tokens", "value kept")
+"""Columns between what was run and the tiers' scores."""
 
 
 def budget_table(rows: Sequence[Row]) -> str:

@@ -174,6 +174,9 @@ class MicroConfig:
             which is then several times faster.
         save_every: steps between saved states.
         log_every: steps between lines of the log.
+
+    Raises:
+        ValueError: pages that cannot be drawn; the message names the stage.
     """
 
     stages: tuple[StageConfig, ...]
