@@ -24,6 +24,19 @@ def test_so400m_geometry():
     assert VisionConfig.from_checkpoint(whole_model) == vision
 
 
+@pytest.mark.parametrize("given", [{}, {"hidden_size": 384, "hidden_act": "gelu", "layer_norm_eps": 1e-5}])
+def test_keys_left_out_are_those_of_transformers(given):
+    vision = VisionConfig.from_checkpoint({"model_type": "siglip_vision_model", **given})
+    theirs = SiglipVisionConfig(**given)
+    assert dataclasses.asdict(vision) == {name: getattr(theirs, name) for name in dataclasses.asdict(vision)}
+
+
+@pytest.mark.parametrize("value", [None, "27", 0, -1, 2.5, True])
+def test_sizes_are_whole_numbers(value):
+    with pytest.raises(ValueError, match="patch_size must be a whole number ≥ 1, got"):
+        VisionConfig.from_checkpoint({"model_type": "siglip_vision_model", "patch_size": value})
+
+
 def test_tower_must_be_siglip():
     with pytest.raises(ValueError, match="clip_vision_model"):
         VisionConfig.from_checkpoint({"model_type": "clip_vision_model"})

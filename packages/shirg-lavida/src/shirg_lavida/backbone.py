@@ -23,6 +23,7 @@ from shirg_lavida.attention import attend, attention_weights
 from shirg_lavida.backbone_config import LladaConfig
 from shirg_lavida.backbone_protocol import Thin
 from shirg_lavida.cache import LayerCache, PrefixCache
+from shirg_lavida.empty import no_weights
 
 __all__ = ["LladaBackbone", "LladaConfig"]
 
@@ -173,7 +174,7 @@ class LladaBackbone(nn.Module):
     @staticmethod
     def key_map(config: LladaConfig) -> dict[str, str]:
         """Upstream checkpoint key → own parameter name, for every parameter. A tied output has no key of its own."""
-        with torch.device("meta"):
+        with no_weights():
             names = LladaBackbone(config).state_dict().keys()
         return {UPSTREAM_PREFIX + name: name for name in names}
 

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights  # type: ignore[import-untyped]
 from huggingface_hub import save_torch_state_dict
 
 from shirg_lavida.backbone import TIED_KEYS, LladaBackbone
 from shirg_lavida.config import LavidaConfig, check_lavida
+from shirg_lavida.empty import no_weights
 from shirg_lavida.locate import PathOrId, locate
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.placement import DeviceMap, part_devices, part_of
@@ -78,7 +78,7 @@ def load_lavida(
     if not own_tower:
         stored |= _tower_weights(tower_root, vision)
 
-    with init_empty_weights(include_buffers=False):
+    with no_weights():
         model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision))
     names = checkpoint_keys(model)
     if model.config.llada.weight_tying:
@@ -88,8 +88,6 @@ def load_lavida(
     for key, weight in read_weights(stored):
         name = names[key]
         set_parameter(model, name, weight.to(devices[part_of(name)], dtype))
-    # The weights are in place already; this moves what is left, the tower's table of position numbers.
-    model.tower.to(devices["tower"])
     return model.eval()
 
 

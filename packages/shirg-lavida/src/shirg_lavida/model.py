@@ -46,7 +46,7 @@ class LavidaModel(nn.Module):
             side=config.vision.side,
             pooler_ratio=config.pooler_ratio,
         )
-        self.image_newline = nn.Parameter(torch.randn(hidden) / hidden**0.5)
+        self.image_newline = nn.Parameter(nn.init.normal_(torch.empty(hidden), std=hidden**-0.5))
         self.backbone = LladaBackbone(config.llada)
 
     def embed_prompt(

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import torch
-from accelerate import infer_auto_device_map  # type: ignore[import-untyped]
 from torch import nn
 
 Device: TypeAlias = torch.device | str | int
@@ -32,6 +31,8 @@ def part_devices(model: nn.Module, device_map: DeviceMap, dtype: torch.dtype | N
         ValueError: an unknown part, a part without a device, or a model that does not fit into memory.
     """
     if device_map == "auto":
+        from accelerate import infer_auto_device_map  # type: ignore[import-untyped]  # slow to import, seldom needed
+
         whole = [type(getattr(model, part)).__name__ for part in PARTS]
         inferred = infer_auto_device_map(model, no_split_module_classes=whole, dtype=dtype)
         device_map = {part: device for part, device in inferred.items() if part != "image_newline"}

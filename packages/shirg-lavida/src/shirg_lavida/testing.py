@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import SiglipVisionModel
 
 from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
@@ -130,6 +129,8 @@ def write_tiny_checkpoint(
             raise ValueError(f"tower='folder' writes unsharded checkpoints only, got max_shard_size={max_shard_size!r}")
         weights = load_file(folder / WEIGHTS_FILE)
         inside = {key.removeprefix(TOWER_KEY): weights.pop(key) for key in list(weights) if key.startswith(TOWER_KEY)}
+        from transformers import SiglipVisionModel
+
         siglip = SiglipVisionModel(model.config.vision.to_transformers())
         siglip.load_state_dict({**siglip.state_dict(), **inside})
         siglip.save_pretrained(folder / TOWER_FOLDER)

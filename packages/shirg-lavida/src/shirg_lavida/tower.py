@@ -1,4 +1,4 @@
-"""LaViDa's vision tower: transformers' SigLIP without its last encoder layer, its final norm and its head.
+"""LaViDa's vision tower: SigLIP without its last encoder layer, its final norm and its head.
 
 `features = h_{L−1}`, the output of layer L−1 of L, before `post_layernorm` (which stays a parameter, because
 checkpoints carry it, and is never applied). A view of another size than the tower was trained on gets bicubically
@@ -14,9 +14,8 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import SiglipVisionModel
-from transformers.models.siglip.modeling_siglip import SiglipEncoderLayer
 
+from shirg_lavida.siglip import Siglip, SiglipLayer
 from shirg_lavida.vision_config import VisionConfig
 
 
@@ -43,7 +42,7 @@ class SiglipTower(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
-        self.siglip = SiglipVisionModel(config.to_transformers(num_hidden_layers=config.num_hidden_layers - 1))
+        self.siglip = Siglip(config, num_hidden_layers=config.num_hidden_layers - 1)
 
     def forward(self, pixels: Tensor, *, attention: bool = False) -> TowerOutput:
         """`pixels [V, 3, S, S]`, normalised; S a multiple of nothing in particular: leftover pixels are not seen.
@@ -53,17 +52,16 @@ class SiglipTower(nn.Module):
         """
         if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.shape[2] != pixels.shape[3]:
             raise ValueError(f"the tower takes square views [V, 3, S, S], got {list(pixels.shape)}")
-        resized = pixels.shape[-1] != self.config.image_size
-        hidden: Tensor = self.siglip.embeddings(pixels, interpolate_pos_encoding=resized)
-        *earlier, last = (cast("SiglipEncoderLayer", layer) for layer in self.siglip.encoder.layers)
+        hidden: Tensor = self.siglip.embeddings(pixels)
+        *earlier, last = (cast("SiglipLayer", layer) for layer in self.siglip.encoder.layers)
         for layer in earlier:
-            hidden = layer(hidden, attention_mask=None)
+            hidden = layer(hidden)
         received = attention_received(last, hidden) if attention else None
-        return TowerOutput(last(hidden, attention_mask=None), received)
+        return TowerOutput(last(hidden), received)
 
 
 @torch.no_grad()
-def attention_received(layer: SiglipEncoderLayer, hidden: Tensor) -> Tensor:
+def attention_received(layer: SiglipLayer, hidden: Tensor) -> Tensor:
     """Mean over heads and queries of the attention that `layer` pays to each token of its input `hidden [V, T, D]`."""
     block = layer.self_attn
     normed = layer.layer_norm1(hidden)

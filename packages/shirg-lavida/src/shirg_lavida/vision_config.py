@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import SiglipVisionConfig
+if TYPE_CHECKING:
+    from transformers import SiglipVisionConfig
+
+DEFAULTS: dict[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 16,
+}
+"""What transformers' `SiglipVisionConfig` takes for keys that a `config.json` leaves out: SigLIP base."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +45,34 @@ class VisionConfig:
     layer_norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
+        for name in DEFAULTS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"the vision tower's {name} must be a whole number ≥ 1, got {value!r}")
         if self.num_hidden_layers < 2:
             raise ValueError(f"the tower loses its last layer, so it needs at least 2, got {self.num_hidden_layers}")
-        if self.image_size < self.patch_size or self.patch_size < 1:
+        if self.image_size < self.patch_size:
             raise ValueError(f"a view of {self.image_size} px holds no patch of {self.patch_size} px")
 
     @classmethod
     def from_checkpoint(cls, config: Mapping[str, Any]) -> VisionConfig:
         """Read a SigLIP `config.json`: a whole SigLIP model's, or its vision part alone.
 
+        Keys that are left out have transformers' defaults.
+
         Raises:
-            ValueError: another kind of model.
+            ValueError: another kind of model, or a size that is none.
         """
         if config.get("model_type") == "siglip":
             config = config["vision_config"]
         if config.get("model_type") != "siglip_vision_model":
             raise ValueError(f"the vision tower must be a SigLIP model, got model_type {config.get('model_type')!r}")
-        parsed = SiglipVisionConfig.from_dict(dict(config))
-        return cls(**{name: getattr(parsed, name) for name in cls.__dataclass_fields__})
+        return cls(**DEFAULTS | {name: config[name] for name in cls.__dataclass_fields__ if name in config})
 
     def to_transformers(self, *, num_hidden_layers: int | None = None) -> SiglipVisionConfig:
         """The same tower for transformers, without its pooling head; `num_hidden_layers` overrides the depth."""
+        from transformers import SiglipVisionConfig  # a part of a second, which loading a checkpoint does without
+
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["num_hidden_layers"] = num_hidden_layers or self.num_hidden_layers
         return SiglipVisionConfig(**values, vision_use_head=False)

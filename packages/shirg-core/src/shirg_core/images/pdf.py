@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pypdfium2
 from PIL import Image
 
 from shirg_core.images.errors import ImageError
@@ -25,6 +24,8 @@ def render_pdf_page(path: Path, page: int) -> Image.Image:
     Raises:
         ImageError: not readable, encrypted, no such page, or a page without area.
     """
+    import pypdfium2  # only PDFs need it, and every command would wait for it
+
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:

@@ -1,0 +1,41 @@
+"""What a command waits for before it can answer: modules that take seconds to import, and are not needed."""
+
+import subprocess
+import sys
+
+import torch
+
+from shirg_lavida.empty import no_weights
+from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
+from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+
+SLOW = ("transformers.modeling_utils", "torch._dynamo", "sympy", "accelerate", "peft", "pypdfium2")
+CODE = """
+import sys
+from PIL import Image
+from shirg_lavida import LavidaPipeline
+
+pipe = LavidaPipeline.from_pretrained(sys.argv[1])
+pipe(Image.new("RGB", (40, 30)), "What is it?", max_new_tokens=2)
+print(*sys.modules)
+"""
+
+
+def test_answering_imports_nothing_slow(tmp_path):
+    folder = write_tiny_tokenizer(write_tiny_checkpoint(tmp_path / "tiny", side=6, patch_size=4))
+    ran = subprocess.run([sys.executable, "-c", CODE, str(folder)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    loaded = set(ran.stdout.split())
+    assert "shirg_lavida.pipeline" in loaded
+    assert sorted(loaded & set(SLOW)) == []
+
+
+def test_no_weights_has_shapes_and_draws_nothing():
+    filled = tiny_lavida()
+    before = torch.random.get_rng_state()
+    with no_weights():
+        empty = type(filled)(filled.config)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    shapes = {name: weight.shape for name, weight in filled.named_parameters()}
+    assert {name: weight.shape for name, weight in empty.named_parameters()} == shapes
+    assert all(weight.is_meta for weight in empty.parameters())
