@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from shirg_bench.accuracy.measure import Bench, open_bench
 from shirg_train.micro.build import build_model
 from shirg_train.micro.config import DataConfig, SizeConfig
@@ -15,7 +17,12 @@ DATA = DataConfig(questions=2)
 
 
 def write_micro(folder: Path, seed: int = 0) -> Path:
-    export(build_model(SIZE, build_tokenizer(), seed), folder)
+    """Untrained, but its answers depend on what it sees: it attends more strongly than fresh weights do."""
+    model = build_model(SIZE, build_tokenizer(), seed)
+    with torch.no_grad():
+        for block in model.backbone.blocks:
+            block.attn_out.weight.mul_(20)
+    export(model, folder)
     return folder
 
 

@@ -78,7 +78,7 @@ def test_adapters_are_compared(micro, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--what", "colour"), "--what must name some of budget, coverage,"),
+        (("--what", "colour"), "--what must name some of budget, kinds, coverage,"),
         (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
         (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),

@@ -11,7 +11,9 @@ from shirg_bench.accuracy.compare import ABLATIONS, NEEDS_ADAPTERS
 from shirg_core.cli.errors import BadInput
 from shirg_train.pages.config import TIERS
 
-BUDGET = "budget"
+BUDGET, KINDS = "budget", "kinds"
+TABLES = (BUDGET, KINDS, *ABLATIONS)
+"""What can be measured."""
 EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
 """The model that is measured when none is named, and how it was trained."""
 
@@ -48,8 +50,7 @@ class Asked:
     chunks: Path
 
     def __post_init__(self) -> None:
-        known = (BUDGET, *ABLATIONS)
-        for option, given, choices in (("--what", self.names, known), ("--tiers", self.tiers, tuple(TIERS))):
+        for option, given, choices in (("--what", self.names, TABLES), ("--tiers", self.tiers, tuple(TIERS))):
             if wrong := [name for name in given if name not in choices]:
                 raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
@@ -62,7 +63,7 @@ class Asked:
     @property
     def names(self) -> tuple[str, ...]:
         """What to measure, each once."""
-        return tuple(dict.fromkeys(self.what.split(","))) if self.what else (BUDGET, *ABLATIONS)
+        return tuple(dict.fromkeys(self.what.split(","))) if self.what else TABLES
 
     @property
     def chosen(self) -> tuple[str, ...] | None:

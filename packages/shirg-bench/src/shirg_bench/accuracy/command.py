@@ -8,18 +8,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shirg_bench.accuracy.asked import BUDGET, EMBEDDED_REGIME, Asked
+from shirg_bench.accuracy.asked import BUDGET, EMBEDDED_REGIME, KINDS, Asked
 from shirg_bench.accuracy.budgets import curve_rows, entries_of
 from shirg_bench.accuracy.compare import ABLATIONS, ablate, comparisons_of, variants_of
 from shirg_bench.accuracy.files import merge_rows, write_text
+from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.rows import Run
-from shirg_bench.accuracy.tables import Row, ablation_table, budget_table
+from shirg_bench.accuracy.tables import Row, ablation_table, budget_table, kinds_table
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_lavida.embedded import ADAPTERS, named
 
 FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "accuracy": ("accuracy_budget", budget_table),
+    "kinds": ("accuracy_kinds", kinds_table),
     "ablation": ("ablations", ablation_table),
 }
 """Kind of row → name of its files, and its Markdown."""
@@ -64,6 +66,8 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
             run = Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
             if name == BUDGET:
                 rows = curve_rows(run, asked.tiers, advance, asked.chosen)
+            elif name == KINDS:
+                rows = kind_rows(run, asked.tiers, advance)
             else:
                 rows = ablate(run, name, asked.tiers, advance)
             # After each table, so that a killed run leaves the finished ones readable.
@@ -75,7 +79,7 @@ def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
     """How many variants each table measures."""
     adapters = list(asked.adapter_folders)
     counts = {name: len(variants_of(all_)) for name, all_ in comparisons_of(list(ABLATIONS), adapters).items()}
-    return {BUDGET: len(entries_of(bench, asked.chosen)), **counts}
+    return {BUDGET: len(entries_of(bench, asked.chosen)), KINDS: len(VARIANTS), **counts}
 
 
 def _write(folder: Path, rows: Sequence[Row]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -93,7 +93,7 @@ class Bench:
         )
 
     def _facts(self, variant: Variant, tier: str) -> dict[str, object]:
-        data = {"facts": self.data.facts, "questions": self.data.questions, "faces": self.data.faces}
+        data = asdict(self.data)
         weights = [self.digests[None], None if variant.adapter is None else self.digests[variant.adapter]]
         # By content: renaming an adapter changes nothing.
         return {**variant.facts(), "adapter": None, "weights": weights, "tier": tier, "data": data}

@@ -15,6 +15,7 @@ from shirg_lavida.views import to_unit
 from shirg_train.micro.batches import MicroBatch, to_tensors
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.visual import see
+from shirg_train.pages.batch import PageBatch
 from shirg_train.pages.config import Split, split_seed
 from shirg_train.pages.page import draw_pages
 from shirg_train.pages.tokenizer import SpecialIds
@@ -52,11 +53,15 @@ def check_model(model: LavidaModel, tokenizer: Tokenizer) -> None:
 
 
 def draw(model: LavidaModel, tokenizer: Tokenizer, data: DataConfig, tier: str, pages: range) -> MicroBatch:
-    """The test pages with these numbers, of the model's own size, and their questions."""
+    """The test pages with these numbers and their questions, as the model takes them."""
+    return to_tensors(draw_pages_of(model, data, tier, pages), tokenizer, TEMPLATES[0])
+
+
+def draw_pages_of(model: LavidaModel, data: DataConfig, tier: str, pages: range) -> PageBatch:
+    """The test pages with these numbers, of the model's own size, with everything that is known about them."""
     vision = model.config.vision
     size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size)
-    drawn = draw_pages(data.pages(size, tier), [split_seed(SPLIT, number) for number in pages])
-    return to_tensors(drawn, tokenizer, TEMPLATES[0])
+    return draw_pages(data.pages(size, tier), [split_seed(SPLIT, number) for number in pages])
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 AGAINST_V2 = "In parentheses: points above v2 at the same K, on the same questions; `=` is v2.\n"
+SCORE = "Exact match [95 % interval, bootstrap over pages];"
 SEED = ", seed "
 """In the name of a regime: the same training from another seed, e.g. `frozen tower, seed 2`."""
 GROUPS = {
@@ -46,6 +47,18 @@ def ablation_table(rows: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
+def kinds_table(rows: Sequence[Row]) -> str:
+    """The rows by what the answer stands in, one table per regime."""
+    pages = " or ".join(str(number) for number in sorted({row["pages"] for row in rows}))
+    asked = f"{pages} pages a tier, every kind as likely to be a page's largest block; after each score its questions."
+    parts = [f"## Accuracy by what the answer stands in\n\n{SCORE} {asked}\n"]
+    for regime in dict.fromkeys(row["regime"] for row in rows):
+        mine = [row for row in rows if row["regime"] == regime]
+        table = _table(mine, ("stands_in", "method", "budget"), lambda row: f"{_score(row)} of {row['questions']}")
+        parts.append(f"### {regime}\n\n{table}")
+    return "\n".join(parts)
+
+
 def _over_runs(rows: Sequence[Row]) -> list[str]:
     """A table for every regime that was trained from several seeds."""
     parts = []
@@ -80,7 +93,7 @@ def _about(rows: Sequence[Row]) -> str:
     counts = sorted({(row["tier"], row["pages"], row["questions"]) for row in rows})
     asked = "; ".join(f"{tier}: {questions} questions on {pages} pages" for tier, pages, questions in counts)
     return (
-        f"Exact match [95 % interval, bootstrap over pages]; {asked}. Tokens are visual entries of the prefix. "
+        f"{SCORE} {asked}. Tokens are visual entries of the prefix. "
         "Value kept: share of the asked values' characters whose patch is among the kept tokens, per tier.\n\n"
     )
 

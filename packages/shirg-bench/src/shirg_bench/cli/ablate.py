@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-_WHAT = "budget, coverage, beta, terms, alpha, summary, regions, positions, newline, adapter, adapted, lowres, cache."
+_WHAT = (
+    "budget, kinds, coverage, beta, terms, alpha, summary, regions, positions, newline, "
+    "adapter, adapted, lowres, cache."
+)
 
 
 def ablate(

@@ -18,14 +18,17 @@ from shirg_bench.report.tables import (
     ablation_tables,
     accuracy_tables,
     autoregressive_tables,
+    kinds_tables,
     latency_tables,
     ledger_table,
     selection_tables,
 )
 
-ACCURACY, ABLATIONS, LATENCY = "accuracy_budget.jsonl", "ablations.jsonl", "latency_cpu.jsonl"
+ACCURACY, KINDS = "accuracy_budget.jsonl", "accuracy_kinds.jsonl"
+ABLATIONS, LATENCY = "ablations.jsonl", "latency_cpu.jsonl"
 MADE_BY = {
     ACCURACY: "shirg ablate --what budget",
+    KINDS: "shirg ablate --what kinds",
     ABLATIONS: "shirg ablate",
     LATENCY: "shirg bench --what latency,memory",
 }
@@ -70,7 +73,7 @@ class Results(NamedTuple):
 def accuracy_section(results: Results) -> Section:
     """Budget curves, their table, and speed against accuracy."""
     rows, times = results.of(ACCURACY, "accuracy"), results.of(LATENCY, "latency")
-    pictures, missing = [], results.missing(ACCURACY)
+    pictures, missing = [], results.missing(ACCURACY, KINDS)
     if rows:
         caption = "Exact match against visual tokens; bars are 95 % intervals, the dashed line is all tokens."
         first_seed = [row for row in rows if SEED not in row["regime"]]
@@ -84,7 +87,8 @@ def accuracy_section(results: Results) -> Section:
             f"which `{MADE_BY[LATENCY]} --model {EMBEDDED}` measures."
         )
     text = ["The embedded model answers questions about unseen synthetic pages; every method sees the same ones."]
-    return Section("Accuracy against budget", text, missing, pictures, accuracy_tables(rows))
+    kinds = kinds_tables(results.of(KINDS, "kinds"))
+    return Section("Accuracy against budget", text, missing, pictures, [*accuracy_tables(rows), *kinds])
 
 
 def ablation_section(results: Results) -> Section:

@@ -26,6 +26,16 @@ def accuracy_tables(rows: Sequence[Row]) -> list[Table]:
     return tables
 
 
+def kinds_tables(rows: Sequence[Row]) -> list[Table]:
+    """One per regime: a line per kind of block that answers stand in, and method."""
+    tables = []
+    for regime in ordered(rows, "regime"):
+        mine = [row for row in rows if row["regime"] == regime]
+        caption = f"By what the answer stands in: exact match [95 % interval] of questions, {regime}"
+        tables.append(_by_tier(caption, ("stands in", "method", "budget"), mine, _kind_key, _score_and_questions))
+    return tables
+
+
 def ablation_tables(rows: Sequence[Row]) -> list[Table]:
     """One per regime and ablation: exact match and its difference to the reference in points."""
     tables = []
@@ -128,6 +138,10 @@ def _accuracy_key(row: Row) -> tuple[str, ...]:
     return method, NONE if row["budget"] is None else budget_words(row["budget"])
 
 
+def _kind_key(row: Row) -> tuple[str, ...]:
+    return str(row["stands_in"]), *_accuracy_key(row)
+
+
 def _ablation_key(row: Row) -> tuple[str, ...]:
     return str(row["variant"]), NONE if row["budget"] is None else budget_words(row["budget"])
 
@@ -144,6 +158,10 @@ def _score(row: Row) -> str:
 def _score_and_tokens(row: Row) -> str:
     recall = row.get("value_recall")
     return f"{_score(row)} · {row['visual_tokens']:g}" + ("" if recall is None else f" · {recall:.0%}")
+
+
+def _score_and_questions(row: Row) -> str:
+    return f"{_score(row)} of {row['questions']}"
 
 
 def _change(row: Row) -> str:

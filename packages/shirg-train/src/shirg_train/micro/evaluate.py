@@ -156,10 +156,15 @@ def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
     return Prefix.of(x, positions=(mask.cumsum(1) - 1).clamp_min(0), mask=mask)
 
 
-def bootstrap(correct: NDArray[Any], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of `[pages, questions]`, pages resampled."""
-    per_page = correct.mean(axis=1)
-    drawn = np.random.default_rng(seed).integers(0, len(per_page), (RESAMPLES, len(per_page)))
-    means = per_page[drawn].mean(axis=1)
+def bootstrap(
+    correct: NDArray[Any], asked: NDArray[np.bool_] | None = None, *, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean of `[pages, questions]`, pages resampled; None: every question was `asked`."""
+    if asked is None:
+        asked = np.ones(correct.shape, dtype=bool)
+    counting = asked.any(axis=1)
+    correct, asked = correct[counting], asked[counting]
+    drawn = np.random.default_rng(seed).integers(0, len(asked), (RESAMPLES, len(asked)))
+    means = (correct * asked).sum(axis=1)[drawn].sum(axis=1) / asked.sum(axis=1)[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

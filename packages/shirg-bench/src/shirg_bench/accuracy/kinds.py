@@ -1,0 +1,69 @@
+"""Accuracy by what the answer stands in: forms, tables, lying and upright bars, lines, pies.
+
+The pages of the budget table are mostly forms and tables. Here every kind is as likely to be a page's largest block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shirg_bench.accuracy.case import THIRD
+from shirg_bench.accuracy.measure import chunks
+from shirg_bench.accuracy.pages import draw_pages_of
+from shirg_bench.accuracy.rows import Run, score_row
+from shirg_bench.accuracy.store import Answers
+from shirg_bench.accuracy.variant import Variant
+from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.micro.config import DataConfig
+from shirg_train.micro.evaluate import bootstrap
+from shirg_train.pages.config import FACT_KINDS, KINDS
+
+EVEN = DataConfig(facts=(4, 8), questions=2, kinds=(1.0,) * FACT_KINDS)
+"""Few enough facts and questions that a page of 112 px has room for upright bars and lines."""
+VARIANTS = {
+    "full": Variant(),
+    "pooling": Variant(PolicyConfig("pooling")),
+    "v2": Variant(PolicyConfig("v2", THIRD)),
+    "v3": Variant(PolicyConfig("v3", THIRD)),
+}
+
+
+def kind_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """Rows of kind `kinds`: a method's score on the questions whose answer `stands_in` one kind of block.
+
+    Args:
+        run: what answers; the pages are `EVEN`, whatever its own are.
+        tiers: see `shirg_train.pages.config.TIERS`.
+        advance: called after each variant of each chunk.
+    """
+    run = run._replace(bench=replace(run.bench, data=EVEN))
+    rows = []
+    for tier in tiers:
+        measured = run.bench.answers(list(VARIANTS.values()), tier, run.pages, advance)
+        drawn = [draw_pages_of(run.bench.models[None], EVEN, tier, chunk) for chunk in chunks(run.pages)]
+        stands_in = np.concatenate([batch.question_kinds for batch in drawn])
+        for number, kind in enumerate(KINDS[:FACT_KINDS]):
+            asked = stands_in == number
+            if not asked.any():
+                continue
+            for (method, variant), answers in zip(VARIANTS.items(), measured, strict=True):
+                scores = score_row(run, tier, variant, answers) | _score(answers, asked)
+                rows.append({"kind": "kinds", "stands_in": kind, **scores, "method": method})
+    return rows
+
+
+def _score(answers: Answers, asked: NDArray[np.bool_]) -> dict[str, Any]:
+    low, high = bootstrap(answers.correct, asked)
+    recall = float(answers.shown[asked].mean())
+    return {
+        "questions": int(asked.sum()),
+        "exact_match": round(float(answers.correct[asked].mean()), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "value_recall": None if np.isnan(recall) else round(recall, 4),
+    }

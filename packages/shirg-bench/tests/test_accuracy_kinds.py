@@ -1,0 +1,77 @@
+"""Accuracy by what the answer stands in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shirg_bench.accuracy.kinds import EVEN, VARIANTS, kind_rows
+from shirg_bench.accuracy.pages import draw_pages_of
+from shirg_bench.accuracy.rows import Run
+from shirg_bench.accuracy.tables import kinds_table
+from shirg_train.micro.evaluate import bootstrap
+from shirg_train.pages.config import FACT_KINDS, KINDS
+
+from .accuracy_setup import tiny_bench, write_micro
+
+PAGES = 6
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinds")
+    return tiny_bench(write_micro(folder / "micro"), folder / "store")
+
+
+@pytest.fixture(scope="module")
+def rows(bench):
+    return kind_rows(Run(bench, PAGES, "untrained", "it"), ["easy"])
+
+
+def test_every_question_is_counted_once_for_every_method(bench, rows):
+    kinds = draw_pages_of(bench.models[None], EVEN, "easy", range(PAGES)).question_kinds
+    for method in VARIANTS:
+        counted = {row["stands_in"]: row["questions"] for row in rows if row["method"] == method}
+        assert counted == {KINDS[kind]: int((kinds == kind).sum()) for kind in np.unique(kinds)}
+        assert sum(counted.values()) == PAGES * EVEN.questions
+
+
+def test_scores_are_those_of_the_questions(bench, rows):
+    """An untrained model answers nothing, so the truth is compared with what the gate kept."""
+    measured = replace(bench, data=EVEN).answers([VARIANTS["v3"]], "easy", PAGES)[0]
+    kinds = draw_pages_of(bench.models[None], EVEN, "easy", range(PAGES)).question_kinds
+    found = {row["stands_in"]: row["value_recall"] for row in rows if row["method"] == "v3"}
+    assert len(found) > 1
+    for kind, recall in found.items():
+        assert recall == pytest.approx(measured.shown[kinds == KINDS.index(kind)].mean(), abs=1e-4)
+
+
+def test_every_kind_is_about_as_likely(bench):
+    kinds = draw_pages_of(bench.models[None], EVEN, "easy", range(200)).question_kinds
+    shares = np.bincount(kinds.ravel(), minlength=FACT_KINDS) / kinds.size
+    assert 0.08 < shares.min() < shares.max() < 0.3
+
+
+def test_the_table_has_a_line_for_each_kind_and_method(rows):
+    text = kinds_table(rows)
+    assert "### untrained" in text
+    first = rows[0]["stands_in"]
+    questions = rows[0]["questions"]
+    assert f"| {first} | full | all | 196 | 210 | 1.00 | 0.000 [0.000, 0.000] of {questions} |" in text
+    assert text.count("| v2 | 1/3 |") == len({row["stands_in"] for row in rows})
+
+
+def test_an_interval_over_some_questions_resamples_their_pages():
+    rng = np.random.default_rng(3)
+    correct = rng.random((400, 3)) < 0.5
+    every = np.ones(correct.shape, dtype=bool)
+    assert bootstrap(correct, every) == bootstrap(correct)
+    asked = every & (rng.random((400, 1)) < 0.25)
+    low, high = bootstrap(correct, asked)
+    assert low < correct[asked].mean() < high
+    assert high - low > 1.5 * np.subtract(*bootstrap(correct)[::-1])
+    # One question a page answered alike three times is one question.
+    alike = np.repeat(correct[:, :1], 3, axis=1)
+    assert bootstrap(alike) == pytest.approx(bootstrap(alike, np.array([True, False, False]) & every))
