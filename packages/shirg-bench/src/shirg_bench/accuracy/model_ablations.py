@@ -44,28 +44,12 @@ def newline(_: Sequence[str]) -> list[Comparison]:
 
 def adapter(names: Sequence[str]) -> list[Comparison]:
     """Adapters of different rank with the first one given."""
-    if not names:
-        return []
-    return [
-        Comparison(
-            Case(f"{policy_name}, {names[0]}", Variant(policy, adapter=names[0]), ADAPTED),
-            [Case(f"{policy_name}, {name}", Variant(policy, adapter=name), ADAPTED) for name in names[1:]],
-        )
-        for policy_name, policy in _policies_of_adapters()
-    ]
+    return _adapters_against(names[0], names[1:]) if names else []
 
 
 def adapted(names: Sequence[str]) -> list[Comparison]:
     """Adapters with the checkpoint as it is."""
-    if not names:
-        return []
-    return [
-        Comparison(
-            Case(f"{policy_name}, un-adapted", Variant(policy)),
-            [Case(f"{policy_name}, {name}", Variant(policy, adapter=name), ADAPTED) for name in names],
-        )
-        for policy_name, policy in _policies_of_adapters()
-    ]
+    return _adapters_against(None, names) if names else []
 
 
 def lowres(_: Sequence[str]) -> list[Comparison]:
@@ -99,6 +83,17 @@ def cache(_: Sequence[str]) -> list[Comparison]:
 
 def _whole_and(budget: float) -> dict[str, PolicyConfig]:
     return {"full": PolicyConfig("baseline"), "v2": PolicyConfig("v2", budget), "v3": PolicyConfig("v3", budget)}
+
+
+def _adapters_against(reference: str | None, names: Sequence[str]) -> list[Comparison]:
+    def case(method: str, policy: PolicyConfig, name: str | None) -> Case:
+        variant = Variant(policy, adapter=name)
+        return Case(f"{method}, un-adapted", variant) if name is None else Case(f"{method}, {name}", variant, ADAPTED)
+
+    return [
+        Comparison(case(method, policy, reference), [case(method, policy, name) for name in names])
+        for method, policy in _policies_of_adapters()
+    ]
 
 
 def _policies_of_adapters() -> list[tuple[str, PolicyConfig]]:
