@@ -16,7 +16,7 @@ from shirg_train.adapter_files import save_adapter
 
 from .accuracy_setup import write_micro
 
-SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers easy --seed 0"
+SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers easy --seed 0 --regime untrained"
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,13 @@ import copy
 import pytest
 from lmms_eval.api.instance import unwrap_generation_output
 from lmms_eval.models.model_utils.gen_metrics import get_logged_metrics_history, reset_logged_metrics
+from PIL import Image
 
+from shirg_bench.lmms import digest
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms.manifest import manifests
 from shirg_bench.lmms.model import ShirgLavida
+from shirg_bench.lmms.request import as_image
 from shirg_core import shirg_v3
 from shirg_lavida import LavidaPipeline
 
@@ -180,6 +183,21 @@ def test_several_images_and_other_modes(load):
         load(data).generate_until([request("a", 2, SHORT)])
     with pytest.raises(ValueError, match="task 'a', document 3: shirg_lavida sees images, got a bytes"):
         load(data).generate_until([request("a", 3, SHORT)])
+
+
+def test_a_picture_and_its_file_are_the_same_pixels(tmp_path):
+    clear = Image.new("RGBA", (8, 6), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    from_file, held = as_image(str(tmp_path / "clear.png"), "here"), as_image(clear, "here")
+    assert held.tobytes() == from_file.tobytes() == b"\xff" * (8 * 6 * 3)
+
+
+def test_answers_of_edited_code_are_not_those_in_the_journal(folder, monkeypatch):
+    pipe = LavidaPipeline.from_pretrained(folder)
+    before = digest.run_digest(pipe, 0)
+    assert digest.run_digest(pipe, 0) == before
+    monkeypatch.setattr(digest, "source_digest", lambda _: "edited")
+    assert digest.run_digest(pipe, 0) != before
 
 
 def test_an_unknown_generation_argument_stops_before_any_answer(load, monkeypatch):

@@ -72,6 +72,7 @@ def test_stays_in_the_models_dtype(folder):
         ({"r": 8}, {}, "rank mismatch .* r=8"),
         ({"peft_type": "IA3"}, {}, "'IA3', expected 'LORA'"),
         ({"use_dora": True}, {}, "use_dora=True"),
+        ({"init_lora_weights": "pissa"}, {}, "init_lora_weights='pissa'"),
         ({"rank_pattern": {"0": 2}}, {}, "rank_pattern"),
         ({"bias": "all"}, {}, "bias='all'"),
         ({"r": None}, {}, "rank r"),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -213,6 +214,24 @@ def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         save_lavida(model, target, overwrite=True)
     assert same_weights(load_lavida(target), other)
+    assert [p.name for p in tmp_path.iterdir()] == ["ck"]
+
+
+def test_a_rename_that_fails_puts_the_old_checkpoint_back(tmp_path, monkeypatch):
+    target = tmp_path / "ck"
+    old = tiny_lavida(0, **SMALL)
+    save_lavida(old, target)
+    real = Path.rename
+
+    def fail(path, to):
+        if path.name == "fresh":
+            raise OSError("no space left")
+        return real(path, to)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save_lavida(tiny_lavida(1, **SMALL), target, overwrite=True)
+    assert same_weights(load_lavida(target), old)
     assert [p.name for p in tmp_path.iterdir()] == ["ck"]
 
 

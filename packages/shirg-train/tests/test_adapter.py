@@ -43,6 +43,12 @@ def test_no_bias_and_own_weights():
     assert not any(name.endswith("bias") for name in names)
 
 
+def test_own_weights_need_every_linear_as_a_target():
+    config = AdapterConfig(target=("mm_projector.0",), train_projector=True)
+    with pytest.raises(ValueError, match=r"target must name mm_projector\.2, too"):
+        attach(tiny_lavida(side=5), config)
+
+
 def test_tower_blocks_get_lora_on_attention():
     model = tiny_lavida(side=5)
     attach(model, AdapterConfig(tower_blocks=(1,)))

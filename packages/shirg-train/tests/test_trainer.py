@@ -15,13 +15,17 @@ from safetensors.torch import load_file
 
 from shirg_lavida.testing import tiny_lavida
 from shirg_train import checkpointing
-from shirg_train.adapter import released_names
+from shirg_train.adapter import attach, released_names, trainable
 from shirg_train.adapter_files import load_adapter
 from shirg_train.checkpointing import CheckpointError, latest_checkpoint
+from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.metrics import read_metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.trainer import loop
-from shirg_train.trainer.run import count_steps, run
+from shirg_train.trainer.engine import TorchEngine
+from shirg_train.trainer.measure import measure
+from shirg_train.trainer.module import LossModule
+from shirg_train.trainer.run import build_engine, count_steps, run
 
 from .training_setup import ALONE, TinyStream, tiny_recipe, tiny_sources
 
@@ -50,6 +54,15 @@ def assert_same_run(one, other):
     left, right = state(one), state(other)
     assert left.keys() == right.keys()
     assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As in the processes that are compared with: sums over another number of threads round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +230,57 @@ def test_a_stream_that_ends_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(TinyStream, "__iter__", lambda _self: iter(()))
     with pytest.raises(ValueError, match="the data ended at step 0 of 6"):
         run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
+
+
+def test_validation_is_the_same_whatever_dropout_drew(tmp_path):
+    """Two validations of one model; in between torch's generator moves on, as training moves it."""
+    recipe = tiny_recipe(tmp_path, adapter={"r": 2, "alpha": 4, "dropout": 0.5})
+    lavida = tiny_lavida(side=5).requires_grad_(requires_grad=False)
+    attach(lavida, recipe.adapter)
+    for name, parameter in trainable(lavida).items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    module = LossModule(lavida.train(), recipe.loss, torch.float32, recompute=False)
+    engine = build_engine(module, recipe, ALONE)
+    held_out = tiny_sources().held_out
+    asked = {"recipe": recipe, "eos_id": lavida.config.eos_token_id, "world": ALONE}
+    one, other = (measure(engine, held_out, recipe.keep[0], **asked) for _ in range(2))
+    assert one == other
+    assert lavida.training
+    lavida.eval()
+    assert measure(engine, held_out, recipe.keep[0], **asked) == one
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_what_is_not_finite_reaches_no_checkpoint(tmp_path, monkeypatch, broken):
+    real, steps = loop._train_step, []
+
+    def infinite(engine, total, normaliser):
+        real_backward(engine, total, normaliser)
+        if len(steps) > 3:
+            next(iter(engine._parameters.values())).grad.view(-1)[0] = torch.inf
+
+    def not_a_number(engine, batch, policy, **options):
+        nll = real_forward(engine, batch, policy, **options)
+        return nll._replace(total=nll.total * (torch.nan if len(steps) > 3 else 1))
+
+    def counted(*arguments):
+        steps.append(None)
+        real(*arguments)
+
+    real_backward, real_forward = TorchEngine.backward, TorchEngine.forward
+    monkeypatch.setattr(loop, "_train_step", counted)
+    if broken == "loss":
+        monkeypatch.setattr(TorchEngine, "forward", not_a_number)
+    else:
+        monkeypatch.setattr(TorchEngine, "backward", infinite)
+    with pytest.raises(FloatingPointError, match="the newest checkpoint is intact"):
+        run(tiny_recipe(tmp_path, validation={"every": 0}), tiny_sources(), ALONE)
+    saved = state(tmp_path)
+    assert len(losses(tmp_path)) == 3
+    assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_policies_that_differ_in_an_option_have_names_of_their_own():
+    policies = [PolicyConfig("v3", 8), PolicyConfig("v3", 8, options={"temperature": 0.05}), PolicyConfig("v3", 4)]
+    assert [policy.name for policy in policies] == ["v3-8", "v3-8(temperature=0.05)", "v3-4"]

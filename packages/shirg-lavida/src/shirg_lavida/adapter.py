@@ -38,6 +38,8 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
     "rank_pattern": ({}, None),
     "alpha_pattern": ({}, None),
     "modules_to_save": (None, []),
+    # Others, such as pissa and olora, also change the weights that the adapter was trained on.
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva", None),
     "layer_replication": (None,),
 }
 """peft's key → values that mean the formula above."""

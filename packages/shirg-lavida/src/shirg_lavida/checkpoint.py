@@ -119,9 +119,15 @@ def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "
             shutil.copymode(fresh / "config.json", weights)
         tower = model.config.vision.to_transformers().to_json_string()
         (fresh / TOWER_FOLDER / "config.json").write_text(tower, encoding="utf-8")
+        old = Path(scratch) / "old"
         if target.exists():
-            target.rename(Path(scratch) / "old")
-        fresh.rename(target)
+            target.rename(old)
+        try:
+            fresh.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
 
 
 def checkpoint_keys(model: LavidaModel) -> dict[str, str]:

@@ -8,7 +8,7 @@ gives ours the same names, so an adapter saved here fits the released model with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -77,7 +77,8 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
     The fresh A comes from torch's global generator.
 
     Raises:
-        ValueError: the model has an adapter already, or a target it does not have.
+        ValueError: the model has an adapter already, a target it does not have, or a projector that is to be trained
+            with linears that `target` leaves out: peft's files have no place for those.
     """
     if any(isinstance(module, LoraLayer) for module in model.modules()):
         raise ValueError("the model has an adapter already")
@@ -85,9 +86,13 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
     targets = [*config.target, *_tower_targets(model, config.tower_blocks)]
     linears = [name for name, module in host.named_modules() if isinstance(module, nn.Linear)]
     for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in linears):
+        if not any(_names_any(name, [target]) for name in linears):
             known = [name.removeprefix("model.") for name in linears if "mm_projector" in name]
             raise ValueError(f"the model has no linear {target!r}; its projector has {', '.join(known) or 'none'}")
+    left_out = [name for name in linears if "mm_projector" in name and not _names_any(name, config.target)]
+    if config.train_projector and left_out:
+        names = ", ".join(name.removeprefix("model.") for name in left_out)
+        raise ValueError(f"train_projector trains all of the projector, so target must name {names}, too")
     peft = cast(
         "PeftModel",
         get_peft_model(
@@ -110,6 +115,11 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return peft
+
+
+def _names_any(linear: str, targets: Sequence[str]) -> bool:
+    """Whether one of `targets` is the linear's name or its end, as peft reads them."""
+    return any(linear == target or linear.endswith(f".{target}") for target in targets)
 
 
 def adopt(model: LavidaModel, host: nn.Module) -> None:

@@ -34,11 +34,16 @@ def save_adapter(
         state: full trainable tensors by their name in `peft` (a sharded model's own are parts).
         fingerprint: of the model before training, see `shirg_lavida.fingerprint`.
         card: what else to record.
+
+    Raises:
+        ValueError: trained tensors that the format has no place for.
     """
     config = cast("LoraConfig", peft.peft_config[ADAPTER_NAME])
     known = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     weights = get_peft_model_state_dict(peft, state_dict=known, adapter_name=ADAPTER_NAME)
     weights |= {name: tensor for name, tensor in known.items() if name.endswith("base_layer.weight")}
+    if len(weights) != len(known):
+        raise ValueError(f"{len(known)} tensors were trained, peft's format took {len(weights)}: {sorted(known)}")
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     raw = {
         **config.to_dict(),  # type: ignore[no-untyped-call]  # peft's own

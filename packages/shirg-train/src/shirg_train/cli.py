@@ -32,7 +32,7 @@ def train(
         finished = run_recipe(recipe, changes or [])
     except RecipeError as error:
         raise BadInput(str(error)) from error
-    except CheckpointError as error:
+    except (CheckpointError, FloatingPointError) as error:
         raise RunFailed(str(error)) from error
     if is_main_process():
         typer.echo(finished)

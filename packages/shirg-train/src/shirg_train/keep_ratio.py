@@ -78,8 +78,10 @@ class PolicyConfig:
 
     @property
     def name(self) -> str:
-        """For logs: `v3-768`, `pooled`, `v3-768@single`."""
+        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-768(temperature=0.1)`; other policies, other names."""
         name = self.method if self.budget is None else f"{self.method}-{self.budget:g}"
+        if self.options:
+            name += "(" + ",".join(f"{key}={value}" for key, value in sorted(self.options.items())) + ")"
         return name if self.views is None else f"{name}@{self.views}"
 
     @property

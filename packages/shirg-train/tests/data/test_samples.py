@@ -1,6 +1,10 @@
+import numpy as np
 import pytest
 from data_files import decode, encode, png
+from PIL import Image
 
+from shirg_core.images import load_image
+from shirg_train.data import samples
 from shirg_train.data.record import CorruptSampleError, Record, Turn
 from shirg_train.data.samples import Reader
 
@@ -24,6 +28,37 @@ def test_images_keep_their_own_sizes(tmp_path):
 def test_a_broken_image_makes_the_sample_corrupt(images, kind):
     with pytest.raises(CorruptSampleError, match=f"^{kind}"):
         Reader(encode)(record(*images))
+
+
+def test_a_sample_without_an_image_is_skipped():
+    with pytest.raises(CorruptSampleError, match=r"^no image"):
+        Reader(encode)(record())
+
+
+def test_pixels_are_those_that_inference_sees(tmp_path):
+    clear = tmp_path / "clear.png"
+    Image.new("RGBA", (8, 6), (0, 0, 0, 0)).save(clear)
+    turned = Image.new("RGB", (8, 6), "red")
+    turned.getexif()[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=turned.getexif())
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.full((6, 8), 40000, np.uint16)).save(deep)
+    for path in (clear, tmp_path / "turned.jpg", deep):
+        shown = load_image(path)
+        for encoded in (path, path.read_bytes()):
+            (image,) = Reader(encode)(record(encoded)).images
+            assert (image.mode, image.size) == ("RGB", shown.size)
+            assert image.tobytes() == shown.tobytes()
+
+
+@pytest.mark.parametrize("error", [EOFError, IndexError, KeyError, OverflowError, TypeError])
+def test_whatever_a_decoder_raises_makes_the_sample_corrupt(monkeypatch, error):
+    def fails(_):
+        raise error("damaged")
+
+    monkeypatch.setattr(samples.Image, "open", fails)
+    with pytest.raises(CorruptSampleError, match=r"^unreadable image"):
+        Reader(encode)(record(png(9, 9)))
 
 
 def test_a_missing_file_and_a_long_text_are_named(tmp_path):

@@ -78,13 +78,27 @@ class Asked:
             raise BadInput(f"--adapter must be NAME=FOLDER, got {wrong[0]!r}")
         return {name: Path(folder) for name, _, folder in pairs}
 
+    def is_whole(self, what: str) -> bool:
+        """Whether all of a table is measured, not only some methods' or adapters' lines."""
+        return what not in NEEDS_ADAPTERS and (what != BUDGET or self.methods is None)
+
     def command(self, what: str) -> str:
-        """How to measure one table again; folders by their name, because records outlive machines."""
-        model = Path(self.model).name
+        """How to measure one table again, in the folder where it was measured."""
+        model = shown(Path(self.model))
         parts = ["shirg", "ablate", "--what", what, "--model", model, "--pages", str(self.pages)]
         parts += ["--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
+        if self.regime is not None:
+            parts += ["--regime", self.regime]
         if what == BUDGET and self.methods is not None:
             parts += ["--methods", self.methods]
         if what in NEEDS_ADAPTERS:
-            parts += [f"--adapter={name}={folder.name}" for name, folder in self.adapter_folders.items()]
+            parts += [f"--adapter={name}={shown(folder)}" for name, folder in self.adapter_folders.items()]
         return shlex.join(parts)
+
+
+def shown(folder: Path) -> str:
+    """A folder as a record names it: below the present one, or by its name alone, because records outlive machines."""
+    if not folder.is_absolute():
+        return folder.as_posix()
+    here = Path.cwd()
+    return folder.relative_to(here).as_posix() if folder.is_relative_to(here) else folder.name

@@ -71,7 +71,11 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
             else:
                 rows = ablate(run, name, asked.tiers, advance)
             # After each table, so that a killed run leaves the finished ones readable.
-            written.append(_write(asked.output, rows) if rows else f"{name}: no rows, because no --adapter was given")
+            written.append(
+                _write(asked.output, rows, whole=asked.is_whole(name))
+                if rows
+                else f"{name}: no rows, because no --adapter was given"
+            )
     return "\n".join(written)
 
 
@@ -82,9 +86,9 @@ def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
     return {BUDGET: len(entries_of(bench, asked.chosen)), KINDS: len(VARIANTS), **counts}
 
 
-def _write(folder: Path, rows: Sequence[Row]) -> str:
+def _write(folder: Path, rows: Sequence[Row], *, whole: bool) -> str:
     """Put a table's rows into its files, and return it as Markdown."""
     stem, markdown = FILES[rows[0]["kind"]]
     path = folder / f"{stem}.jsonl"
-    write_text(path.with_suffix(".md"), markdown(merge_rows(path, rows)))
+    write_text(path.with_suffix(".md"), markdown(merge_rows(path, rows, whole=whole)))
     return f"{markdown(rows)}\n{len(rows)} rows in {path}\n"

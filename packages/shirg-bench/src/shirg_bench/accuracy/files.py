@@ -1,4 +1,4 @@
-"""Results files: one JSON object a line; a table that was measured again replaces its earlier rows."""
+"""Results files: one JSON object a line; what was measured again replaces its earlier rows."""
 
 from __future__ import annotations
 
@@ -11,20 +11,44 @@ from shirg_bench.json_lines import read_rows
 from shirg_core.files import atomic_path
 
 TABLE = ("kind", "ablation", "regime", "tier")
-"""Rows that agree in these are one table, measured together."""
+"""Rows that agree in these are one table."""
+LINE = ("group", "stands_in", "method", "options", "variant", "reference", "adapter", "budget")
+"""Rows of a table that agree in these are the same line of it."""
+MEASURED = ("pages", "seed", "checkpoint")
+"""All lines of a table agree in these: they answer the same questions with the same weights."""
 
 
-def merge_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Write `rows` in place of those of the same tables, keep the other tables, and return all of them.
+def merge_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, whole: bool = True) -> list[dict[str, Any]]:
+    """Write `rows` in place of the same tables, keep the other tables, and return all of them.
+
+    Args:
+        path: a results file, or where one is to be.
+        rows: new ones.
+        whole: they are whole tables; False = lines of tables whose other lines stay.
 
     Raises:
-        ValueError: the file that is there has a line that is no JSON object.
+        ValueError: the file that is there has a line that is no JSON object, or other lines of the same table were
+            measured on other questions or weights; the file is as it was.
     """
-    measured = {_table(row) for row in rows}
+    names = TABLE if whole else TABLE + LINE
     there = read_rows(path) if path.is_file() else []
-    merged = [row for row in there if _table(row) not in measured] + [dict(row) for row in rows]
+    measured = {_key(row, names) for row in rows}
+    kept = [row for row in there if _key(row, names) not in measured]
+    _check_alike(path, kept, rows)
+    merged = kept + [dict(row) for row in rows]
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in merged))
     return merged
+
+
+def _check_alike(path: Path, kept: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    tables = {_key(row, TABLE): row for row in rows}
+    for row in kept:
+        ours = tables.get(_key(row, TABLE), row)
+        if differ := [name for name in MEASURED if row.get(name) != ours.get(name)]:
+            raise ValueError(
+                f"{path} has other lines of this table ({row.get('regime')}, {row.get('tier')}), measured with another "
+                f"{' and another '.join(differ)}: measure the whole table, or write to another folder"
+            )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -38,5 +62,5 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _table(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in TABLE)
+def _key(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    return json.dumps([row.get(name) for name in names], sort_keys=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.resources import files
@@ -27,9 +27,9 @@ def folder_digest(folder: Path) -> str:
     return _digest(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
-def source_digest() -> str:
+def source_digest(sources: Sequence[str] = SOURCES) -> str:
     """A digest of the code that answers: in a working copy it changes between two releases of one version."""
-    folders = [Path(str(files(name))) for name in SOURCES]
+    folders = [Path(str(files(name))) for name in sources]
     return blake2b("".join(_digest(f, sorted(f.rglob("*.py"))) for f in folders).encode(), digest_size=8).hexdigest()
 
 

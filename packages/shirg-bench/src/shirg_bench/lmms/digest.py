@@ -10,8 +10,10 @@ from importlib.metadata import version
 import torch
 from PIL import Image
 
+from shirg_bench.accuracy.provenance import source_digest
 from shirg_lavida.pipeline import LavidaPipeline
 
+SOURCES = ("shirg_core", "shirg_lavida", "shirg_bench.lmms")
 PACKAGES = ("shirg-core", "shirg-lavida", "shirg-train", "shirg-bench", "torch", "transformers")
 
 
@@ -43,6 +45,7 @@ def run_digest(pipe: LavidaPipeline, seed: int) -> str:
         {
             "model": model_digest(pipe),
             "versions": versions(),
+            "code": source_digest(SOURCES),
             # A selector's own words: every field that it has.
             "selector": repr(pipe.selector),
             "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on, pipe.tower_attention],

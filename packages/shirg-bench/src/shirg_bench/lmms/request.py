@@ -12,7 +12,7 @@ from PIL import Image
 
 from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.sampling import Sampling
-from shirg_core.images import load_image
+from shirg_core.images import load_image, upright_rgb
 
 _PADDING_ONLY = "__padding_only__"
 
@@ -60,7 +60,7 @@ class Asked:
 
 
 def as_image(visual: object, where: str) -> Image.Image:
-    """An RGB image from what a task calls a visual: a Pillow image or a file's path.
+    """An RGB image from what a task calls a visual: a Pillow image or a file's path, the same pixels from both.
 
     Raises:
         ValueError: anything else, or a file that is no image.
@@ -69,7 +69,7 @@ def as_image(visual: object, where: str) -> Image.Image:
         return load_image(visual)
     if not isinstance(visual, Image.Image):
         raise ValueError(f"{where}: shirg_lavida sees images, got a {type(visual).__name__}")
-    return visual if visual.mode == "RGB" else visual.convert("RGB")
+    return upright_rgb(visual)
 
 
 def is_padding(request: Instance) -> bool:

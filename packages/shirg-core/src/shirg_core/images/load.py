@@ -14,6 +14,9 @@ from shirg_core.images.pdf import is_pdf, render_pdf_page
 MAX_PIXELS = 150_000_000
 """Largest image that is decoded: 450 MB as RGB. A 20,000-pixel side fits up to 7,500 pixels across."""
 
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError)
+"""Pillow's decoders report broken files by any of these."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 
 
@@ -50,8 +53,7 @@ def load_image(path: Path | str, page: int = 1) -> Image.Image:
         raise ImageError(f"{path}: more than {MAX_PIXELS:,} pixels") from error
     except MemoryError as error:
         raise ImageError(f"{path}: not enough memory to decode it") from error
-    # Pillow's decoders report broken files by any of these.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+    except DECODE_ERRORS as error:
         raise ImageError(f"{path}: cannot be read: {error}") from error
 
 
@@ -67,7 +69,16 @@ def _decode(path: Path, page: int) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{path}: {image.width} × {image.height} is more than {MAX_PIXELS:,} pixels")
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow image → RGB as one is meant to see it: `to_rgb`, and EXIF's rotation applied.
+
+    Raises:
+        ValueError: floating pixels that are NaN or infinite.
+    """
+    return to_rgb(ImageOps.exif_transpose(image))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from shirg_core.images import DECODE_ERRORS, upright_rgb
 from shirg_train.data.chat import Encode, answer_ids, exchanges, prompt_ids
 from shirg_train.data.record import CorruptSampleError, Record
 from shirg_train.seeds import derive
@@ -53,8 +54,11 @@ class Reader:
         """Decode a record.
 
         Raises:
-            CorruptSampleError: an unreadable image, a conversation that does not fit, or too many tokens.
+            CorruptSampleError: no image (nothing that is trained here would learn from it), an unreadable one, a
+                conversation that does not fit, or too many tokens.
         """
+        if not record.images:
+            raise CorruptSampleError("no image: text alone teaches the visual path nothing")
         pairs = exchanges(record.turns)
         question, answer = pairs[derive(self.seed, "exchange", epoch, record.key) % len(pairs)]
         # Text first: it costs little, and an unfit conversation needs no image.
@@ -70,8 +74,8 @@ class Reader:
             raise CorruptSampleError(f"missing image: {encoded}")
         try:
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
-                rgb = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                rgb = upright_rgb(image)
+        except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
             raise CorruptSampleError(f"unreadable image: {error}") from error
         if min(rgb.size) < self.smallest_px:
             raise CorruptSampleError(f"tiny image: {rgb.width} × {rgb.height} px")

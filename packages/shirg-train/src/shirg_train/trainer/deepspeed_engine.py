@@ -25,7 +25,7 @@ from shirg_train.loss import Nll
 from shirg_train.rank_growth import Moments
 from shirg_train.trainer.config import BatchConfig, EngineConfig, OptimConfig
 from shirg_train.trainer.distributed import World
-from shirg_train.trainer.engine import MOMENTS, set_lr
+from shirg_train.trainer.engine import MOMENTS, check_norm, set_lr
 from shirg_train.trainer.module import LossModule
 from shirg_train.trainer.optimizer import build_adamw
 from shirg_train.trainer.samples import MicroBatch
@@ -79,7 +79,9 @@ class DeepSpeedEngine:
         own = [p.grad for p in self._names.values() if p.grad is not None] if self._stage == 0 else []
         norm = torch.nn.utils.get_total_norm(own) if self._stage == 0 else None
         self._engine.step()
-        return float(self._engine.get_global_grad_norm() if norm is None else norm)
+        taken = float(self._engine.get_global_grad_norm() if norm is None else norm)
+        check_norm(taken)
+        return taken
 
     def parameters(self) -> dict[str, Tensor]:
         """See `Engine`."""

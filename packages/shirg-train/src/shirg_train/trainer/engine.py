@@ -6,6 +6,7 @@ stage or number of ranks wrote it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -38,7 +39,11 @@ class Engine(Protocol):
         ...
 
     def step(self, lr_factor: float) -> float:
-        """Clip, step with this share of the peak learning rates, forget gradients; the gradient's norm."""
+        """Clip, step with this share of the peak learning rates, forget gradients; the gradient's norm.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; parameters are as they were.
+        """
         ...
 
     def parameters(self) -> dict[str, Tensor]:
@@ -80,6 +85,7 @@ class TorchEngine:
         if self._world.size > 1:
             self._sum_gradients()
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._optim.max_grad_norm)
+        check_norm(norm)
         set_lr(self._adamw, lr_factor)
         self._adamw.step()
         self._adamw.zero_grad()
@@ -114,6 +120,16 @@ class TorchEngine:
         dist.all_reduce(flat)
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
+
+
+def check_norm(norm: Tensor | float) -> None:
+    """Stop before a gradient that is not finite reaches the parameters, and from there every later checkpoint.
+
+    Raises:
+        FloatingPointError: it is not.
+    """
+    if not math.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {float(norm)}; the newest checkpoint is intact")
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:

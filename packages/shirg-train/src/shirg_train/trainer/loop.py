@@ -9,6 +9,7 @@ place and the step are all there is to a run's state, and a resumed run is the u
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,7 @@ def run_loop(loop: Loop, progress: Progress) -> Progress:
 
     Raises:
         CheckpointError: a checkpoint cannot be written.
+        FloatingPointError: loss or gradient is not finite; the newest checkpoint is from before.
     """
     recipe = loop.recipe
     if progress.step == 0 and recipe.validation.every and progress.baseline_nll is None:
@@ -106,13 +108,16 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
         nll = engine.forward(batch, policy)
         engine.backward(nll.total, denominator)
         total += nll.total.detach()
+    mean = float(world.sum(total)) / denominator
+    if not math.isfinite(mean):
+        raise FloatingPointError(f"the loss is {mean} at step {step + 1}; the newest checkpoint is intact")
     factor = lr_factor(step, loop.total_steps, recipe.optim.warmup_steps)
     norm = engine.step(factor)
     tokens = recipe.batch.size * batches[0].answer_ids.shape[1]
     loop.metrics.write(
         "step",
         step + 1,
-        loss=float(world.sum(total)) / denominator,
+        loss=mean,
         policy=policy.name,
         lr=recipe.optim.lr * factor,
         grad_norm=norm,

@@ -55,8 +55,8 @@ def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: i
     """
     rows = [held_out[(start + k) % len(held_out)] for k in range(micro)]
     answers = [row.answer_ids for row in rows]
-    ids = pad_answers(answers, max(map(len, answers)), eos_id)
-    # One end-of-text ends a shorter answer; more of it would only dilute the measure.
+    ids = pad_answers(answers, max(map(len, answers)) + 1, eos_id)
+    # One end-of-text ends each answer; more of it would only dilute the measure.
     lengths = torch.tensor([len(a) + 1 if start + k < len(held_out) else 0 for k, a in enumerate(answers)])
     scored = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
     noise = Noise(torch.zeros_like(scored), torch.ones(micro, device=device), scored)

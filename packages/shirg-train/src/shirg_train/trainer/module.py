@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ class LossModule(nn.Module):
     ) -> Nll:
         """Training loss of a micro-batch; with `times` and `generator`, its validation NLL instead."""
         lavida, ids = self.lavida, batch.answer_ids
-        with self._autocast(ids.device):
+        # Dropout is for training: validation compares models, not draws.
+        with self._autocast(ids.device), _mode(lavida, training=times is None):
             prefix = lavida.embed_prompt(batch.prompts, batch.images, selector=policy.selector, views=policy.views)
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
             if times is not None:
@@ -67,3 +69,13 @@ class LossModule(nn.Module):
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
         # Casts the trained float32 parameters on use; the frozen ones are in `precision` already.
         return torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+@contextmanager
+def _mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+    before = module.training
+    module.train(training)
+    try:
+        yield
+    finally:
+        module.train(before)

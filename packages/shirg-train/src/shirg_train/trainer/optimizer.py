@@ -1,7 +1,7 @@
 """AdamW's parameter groups, and the learning rate as a function of the step.
 
 lr(s) = lr · s'/W                          s' = s + 1 ≤ W          (warm-up)
-lr(s) = lr · ½ (1 + cos π (s' − W)/(S − W))      afterwards
+lr(s) = lr · ½ (1 + cos π (s − W)/(S − W))       afterwards
 """
 
 from __future__ import annotations
