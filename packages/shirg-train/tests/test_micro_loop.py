@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shirg_lavida import load_lavida
+from shirg_train.micro import loop
 from shirg_train.micro.config import StageConfig
 from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
 from shirg_train.micro.state import STATE_FILE
@@ -153,3 +154,60 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert learning_rate(stage, 0) == pytest.approx(0.1)
     assert learning_rate(stage, 50) == pytest.approx(0.5)
     assert learning_rate(stage, 99) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 2}, "seed"),
+        ({"clip": 2.0}, "clip"),
+        ({"stages": [{**READ, "lr": 1e-3}, ANSWER]}, r"stages\[0\]"),
+        ({"stages": [ANSWER, READ]}, r"stages\[0\], stages\[1\]"),
+        ({"stages": [READ]}, r"stages\[1\]"),
+    ],
+)
+def test_a_run_is_not_continued_with_another_recipe(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    begun = recipe(READ, {**ANSWER, "steps": 1})
+    train_micro(begun, tmp_path)
+    before = (tmp_path / STATE_FILE).read_bytes()
+    with pytest.raises(RecipeError, match=f"begun with another recipe \\({named} differ\\)"):
+        train_micro({**begun, **change}, tmp_path)
+    assert (tmp_path / STATE_FILE).read_bytes() == before
+    train_micro({**begun, "save_every": 5, "stages": [READ, ANSWER]}, tmp_path)
+    (tmp_path / STATE_FILE).write_bytes(before[:-200])
+    with pytest.raises(RecipeError, match=r"state\.pt is damaged"):
+        train_micro(begun, tmp_path)
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loop._losses
+
+    def steep(run: object, stage: StageConfig, total: int) -> tuple[str, dict[str, torch.Tensor]]:
+        name, losses = real(run, stage, total)
+        if total == 1:
+            newline = run.model.image_newline  # type: ignore[attr-defined]
+            losses["loss"] = losses["loss"] + (newline * 0).sqrt().sum()
+        return name, losses
+
+    monkeypatch.setattr(loop, "_losses", steep)
+    with pytest.raises(FloatingPointError, match=r"norm is nan at step 1; the last saved state is intact"):
+        train_micro(recipe(ANSWER), tmp_path)
+    assert all(value.isfinite().all() for value in weights(tmp_path).values())
+
+
+@pytest.mark.parametrize(
+    ("stages", "options", "message"),
+    [
+        ([], {}, "stages must list at least one"),
+        ([READ, READ], {}, "names of their own, got read more than once"),
+        ([{**READ, "name": "a/b"}], {}, "a stage's name becomes a file's: .* got 'a/b'"),
+        ([{**READ, "policies": []}], {}, "policies must list at least one"),
+        ([{**READ, "aids": {"chars": 0, "places": 0, "values": 0, "owners": 0}}], {}, "every aid of the tower is 0"),
+        ([READ], {"save_every": 0}, "save_every and log_every must be ≥ 1, got 0 and 1"),
+    ],
+)
+def test_recipes_that_lead_nowhere(
+    tmp_path: Path, stages: list[dict[str, object]], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train_micro(recipe(*stages, **options), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -143,8 +144,14 @@ class StageConfig:
     data: tuple[DataConfig, ...] = ()
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
+            raise ValueError(f"a stage's name becomes a file's: letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.steps < 1 or self.pages < 1 or self.lr <= 0 or self.final_lr < 0:
             raise ValueError(f"stage {self.name!r}: steps, pages and lr must be positive")
+        if not self.policies:
+            raise ValueError(f"stage {self.name!r}: policies must list at least one")
+        if not self.answers and not any((self.aids.chars, self.aids.places, self.aids.values, self.aids.owners)):
+            raise ValueError(f"stage {self.name!r} trains nothing: answers is false, and every aid of the tower is 0")
         if not self.answers and not self.train_tower:
             raise ValueError(f"stage {self.name!r} trains nothing: neither the tower nor answers")
         unknown = [tier for tier in self.tiers if tier not in TIERS]
@@ -176,7 +183,7 @@ class MicroConfig:
         log_every: steps between lines of the log.
 
     Raises:
-        ValueError: pages that cannot be drawn; the message names the stage.
+        ValueError: no stage, two of one name, an interval of 0, or pages that cannot be drawn; the message names it.
     """
 
     stages: tuple[StageConfig, ...]
@@ -191,6 +198,13 @@ class MicroConfig:
     log_every: int = 25
 
     def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("stages must list at least one stage")
+        names = [stage.name for stage in self.stages]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"stages must have names of their own, got {', '.join(twice)} more than once")
+        if self.save_every < 1 or self.log_every < 1:
+            raise ValueError(f"save_every and log_every must be ≥ 1, got {self.save_every} and {self.log_every}")
         for stage in self.stages:
             for data in stage.data or (self.data,):
                 for tier in stage.tiers:

@@ -2,7 +2,8 @@
 
 Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
 together); the tower runs once per page for all policies. Intervals are percentiles of a bootstrap over pages, because a
-page's questions fail together.
+page's questions fail together. Selectors that draw lots draw one set for 32 pages: their intervals leave out how much
+sets differ.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def evaluate(
             given = model.sample(prefix, answer_length=ANSWER_LENGTH)
             right = (given == batch.answers.flatten(0, 1)).all(dim=1)
             correct[i].append(right.view(len(seeds), -1).numpy())
-            tokens[i].append(visual_tokens)
+            tokens[i].append(visual_tokens * len(seeds))
             if nll_times:
                 more = _nll(model, prefix, batch.answers.flatten(0, 1), nll_times, generator(seed, "nll", start))
                 nll[i] = Nll(nll[i].total + more.total, nll[i].normaliser + more.normaliser)
@@ -113,7 +114,7 @@ def evaluate(
         Score(
             policy,
             tier,
-            float(np.mean(tokens[i])),
+            sum(tokens[i]) / pages,
             np.concatenate(correct[i]),
             float(nll[i].total / nll[i].normaliser) if nll_times else None,
         )

@@ -22,7 +22,7 @@ from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
 from shirg_train.micro.run import Run, export, start_run
 from shirg_train.micro.state import Progress, load_state, save_stage, save_state
-from shirg_train.recipe import build
+from shirg_train.recipe import build, plain
 from shirg_train.seeds import derive, generator
 
 Watch: TypeAlias = Callable[[str, int, int, float], None]
@@ -41,13 +41,13 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = N
         The checkpoint's folder, in bfloat16, with the tokenizer beside the weights.
 
     Raises:
-        RecipeError: a recipe that cannot be followed.
-        FloatingPointError: the loss is not finite; the last saved state is intact.
+        RecipeError: a recipe that cannot be followed, or another one than the run in `out` was begun with.
+        FloatingPointError: the loss or its gradient is not finite; the last saved state is intact.
     """
     config = build(MicroConfig, dict(recipe))
     out.mkdir(parents=True, exist_ok=True)
     run = start_run(config)
-    progress, optimizer_states = load_state(out, run.model, run.aids)
+    progress, optimizer_states = load_state(out, run.model, run.aids, plain(config))
     forget_after(out / LOG_FILE, progress.total, key="total")
     with (out / LOG_FILE).open("a", encoding="utf-8") as log:
         while progress.stage < len(config.stages):
@@ -107,7 +107,7 @@ def _run_stage(
             yield line | {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
             sums.clear()
         if last or progress.total % config.save_every == 0:
-            save_state(out, progress, run.model, run.aids, optimizers)
+            save_state(out, progress, run.model, run.aids, optimizers, plain(config))
 
 
 def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
@@ -157,11 +157,16 @@ def _step(
     """One optimiser step.
 
     Raises:
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss or its gradient is not finite; weights are as they were.
     """
     if not bool(torch.isfinite(loss)):
-        raise FloatingPointError(f"the loss is {float(loss)} at step {progress.total}")
+        raise FloatingPointError(f"the loss is {float(loss)} at step {progress.total}; the last saved state is intact")
     loss.backward()
+    norm = nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+    if not bool(torch.isfinite(norm)):
+        raise FloatingPointError(
+            f"the gradient's norm is {float(norm)} at step {progress.total}; the last saved state is intact"
+        )
     nn.utils.clip_grad_norm_(learning, clip)
     for optimizer in optimizers:
         optimizer.step()

@@ -17,6 +17,8 @@ from shirg_lavida.embedded import named
 from shirg_train.recipe import RecipeError
 
 STATE_FILE, STAGES = "state.pt", "stages"
+FREE = ("save_every", "log_every")
+"""Keys of a recipe that may change in the middle of a run: they decide nothing that is learnt."""
 
 
 @dataclass
@@ -35,9 +37,14 @@ class Progress:
 
 
 def save_state(
-    folder: Path, progress: Progress, model: nn.Module, aids: nn.Module, optimizers: tuple[torch.optim.Optimizer, ...]
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    aids: nn.Module,
+    optimizers: tuple[torch.optim.Optimizer, ...],
+    recipe: Mapping[str, Any],
 ) -> None:
-    """Write the state.
+    """Write the state; `recipe` as plain values says what the run is.
 
     Raises:
         OSError: it cannot be written; the previous state is intact.
@@ -49,6 +56,7 @@ def save_state(
             "model": model.state_dict(),
             "aids": aids.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "recipe": dict(recipe),
         },
     )
 
@@ -91,15 +99,39 @@ def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
         raise RecipeError(f"init: {init} does not hold a model of this shape: {error}") from error
 
 
-def load_state(folder: Path, model: nn.Module, aids: nn.Module) -> tuple[Progress, list[dict[str, Any]]]:
-    """Fill model and aids; returns the progress and the optimisers' states. Without a file: a fresh start."""
+def load_state(
+    folder: Path, model: nn.Module, aids: nn.Module, recipe: Mapping[str, Any]
+) -> tuple[Progress, list[dict[str, Any]]]:
+    """Fill model and aids; returns the progress and the optimisers' states. Without a file: a fresh start.
+
+    Raises:
+        RecipeError: the state is damaged, or what it has learnt so far came from another recipe. Stages to come may
+            differ.
+    """
     path = folder / STATE_FILE
     if not path.exists():
         return Progress(), []
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"{path} is damaged: {error}") from error
+    if differ := _changed(state.get("recipe", {}), recipe, state["progress"]["stage"]):
+        raise RecipeError(
+            f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
+            f"one of its stages as init to start there"
+        )
     model.load_state_dict(state["model"])
     aids.load_state_dict(state["aids"])
     return Progress(**state["progress"]), state["optimizers"]
+
+
+def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:
+    """Keys that decide what was learnt so far and differ; stage number `stage` may have got more steps."""
+    changed = [key for key in recipe if key not in (*FREE, "stages") and begun.get(key) != recipe[key]]
+    learnt = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(begun.get("stages", ()))]
+    asked = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(recipe["stages"])]
+    numbers = [number for number in range(stage + 1) if asked[number : number + 1] != learnt[number : number + 1]]
+    return changed + [f"stages[{number}]" for number in numbers]
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
