@@ -8,18 +8,40 @@ from shirg_bench.latency.table import LATENCY, print_table
 from shirg_core.cli.errors import BadInput
 
 
-def test_lines_of_the_same_kind_and_model_are_replaced(tmp_path):
+def line(variant="v3", cache=True, **values):
+    told = {"kind": "latency", "model": "a", "variant": variant, "cache": cache, "hardware": "cpu", "command": "one"}
+    return {**told, "rounds": 3, "step_ms": 1.0, "peak_bytes": None, **values}
+
+
+def test_a_line_measured_again_is_replaced_and_others_stay(tmp_path):
     path = tmp_path / "out.jsonl"
-    replace_results(path, [{"kind": "latency", "model": "a", "x": 1}, {"kind": "latency", "model": "b", "x": 1}])
-    replace_results(path, [{"kind": "selection", "x": 1}])
-    replace_results(path, [{"kind": "latency", "model": "a", "x": 2}])
-    replace_results(path, [{"kind": "selection", "x": 2}])
-    assert [(row["kind"], row.get("model"), row["x"]) for row in read_results(path)] == [
-        ("latency", "b", 1),
-        ("latency", "a", 2),
-        ("selection", None, 2),
-    ]
+    others = [line("pooled"), line(cache=False), line(model="b"), {"kind": "selection", "method": "v3", "tokens": 9}]
+    replace_results(path, [line(), *others])
+    replace_results(path, [line(step_ms=2.0)])
+    assert read_results(path) == [*others, line(step_ms=2.0)]
     assert [each.name for each in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_columns_that_were_not_measured_keep_their_values(tmp_path):
+    path = tmp_path / "out.jsonl"
+    replace_results(path, [line()])
+    memory = line(step_ms=None, peak_bytes=7, command="two")
+    replace_results(path, [memory])
+    assert read_results(path) == [line(peak_bytes=7, command="one; two")]
+    with pytest.raises(BadInput, match=r"has step_ms of v3 from 'cpu', this is 'gpu': write to another file"):
+        replace_results(path, [{**memory, "hardware": "gpu"}])
+    replace_results(path, [line(hardware="gpu", peak_bytes=1)])
+    assert read_results(path) == [line(hardware="gpu", peak_bytes=1)]
+
+
+def test_finished_rounds_stay_until_a_run_is_finished(tmp_path):
+    path = tmp_path / "out.jsonl"
+    replace_results(path, [line()])
+    first = line(step_ms=9.0, rounds=1)
+    replace_results(path, [first, line("full", rounds=1)], finished=False)
+    assert read_results(path) == [line(), line("full", rounds=1)]
+    replace_results(path, [first])
+    assert first in read_results(path)
 
 
 def test_a_damaged_file_is_named_and_left_alone(tmp_path):

@@ -118,9 +118,36 @@ def test_files_that_are_no_ledger(text):
         read_claims(text, {})
 
 
-def test_verdicts_are_counted():
-    claims = read_claims(CLAIM + CLAIM.replace("fast", "slow").replace("holds", "fails"), read_numbers(NUMBERS))
-    assert count_verdicts(claims) == {"holds": 1, "partly": 0, "fails": 1, "not testable here": 0}
+def test_verdicts_stand_only_where_the_numbers_bear_them_out(results, tmp_path):
+    others = [
+        CLAIM.replace("fast", name).replace("verdict: holds", f"verdict: {said}") for name, said in OTHERS.items()
+    ]
+    claims = read_claims(CLAIM + "".join(others), read_numbers(NUMBERS))
+    settled = settle(claims, results)
+    assert [each.bar_met for each in settled] == [True] * 4
+    assert [each.verdict for each in settled] == ["holds", "contradicted", "partly", "not testable here"]
+    counted = {"holds": 1, "partly": 1, "fails": 0, "not testable here": 1, "contradicted": 1}
+    assert count_verdicts(settled) == counted
+    (results / "times.jsonl").write_text("".join(json.dumps({**row, "ms": -row["ms"]}) + "\n" for row in ROWS))
+    assert [each.verdict for each in settle(claims, results)] == [
+        "contradicted",
+        "fails",
+        "partly",
+        "not testable here",
+    ]
+    nowhere = settle(claims, tmp_path / "nowhere")
+    assert [each.verdict for each in nowhere] == [*["no numbers"] * 3, "not testable here"]
+    assert {each.bar_met for each in nowhere} == {None}
+
+
+OTHERS = {"slow": "fails", "middling": "partly", "unseen": "not testable here"}
+
+
+def test_a_line_separator_inside_a_text_is_no_new_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"regime": "one\u2028two\u0085three"}, {"regime": "x"}]
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
+    assert read_rows(path) == rows
 
 
 @pytest.mark.parametrize("line", ["{", "[]"])

@@ -112,6 +112,28 @@ def test_missing_results_are_named(tmp_path):
     assert "No numbers: accuracy_budget.jsonl is not there." in text
 
 
+def test_models_named_by_paths_have_pictures_of_their_own(tmp_path):
+    timed = [{**row, "model": name} for name in ("runs/a/checkpoint", "runs-a-checkpoint") for row in latency_rows()]
+    write(tmp_path / "latency_cpu.jsonl", timed)
+    build_report(tmp_path, tmp_path / "out", ["md"], examples=False)
+    drawn = sorted(path.name for path in (tmp_path / "out" / "figures").glob("cost*"))
+    assert drawn == ["cost-runs-a-checkpoint--2.png", "cost-runs-a-checkpoint.png"]
+
+
+def test_a_row_that_does_not_say_what_it_is(tmp_path):
+    write(tmp_path / "ablations.jsonl", [*ablation_rows(), {"regime": "r"}])
+    with pytest.raises(ValueError, match=r"ablations\.jsonl, line 9: the row has no kind, command, seed"):
+        build_report(tmp_path, tmp_path / "out", ["md"], examples=False)
+
+
+def test_other_numbers_do_not_get_these_verdicts(tmp_path):
+    build_report(tmp_path, tmp_path / "out", ["md"], examples=False)
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    by_test_alone = [claim for claim in shipped_claims() if claim.verdict == "holds" and not claim.numbers]
+    assert page.count("| ✓ holds |") == len(by_test_alone) < sum(c.verdict == "holds" for c in shipped_claims())
+    assert "| – no numbers |" in page
+
+
 def test_tables_tell_reference_notes_and_what_was_not_measured():
     (accuracy,) = accuracy_tables(accuracy_rows())
     assert accuracy.header == ("method", "budget", "easy", "hard")

@@ -15,7 +15,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         ValueError: a line that is not a JSON object, with its number; the file stays as it is.
     """
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not `splitlines`, which also splits at separators that may stand inside a string.
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:

@@ -27,9 +27,7 @@ def bench(
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random weights and of methods that draw lots.")] = 0,
-    json: Annotated[
-        Path | None, typer.Option(help="JSON lines; those of the same model and kind are replaced.")
-    ] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON lines; what is measured again is replaced.")] = None,
 ) -> None:
     """Measure what answers cost, stage by stage: variants in turn, medians, on one CPU thread or a GPU."""
     # Imported here so that `shirg --help` does not wait for torch.

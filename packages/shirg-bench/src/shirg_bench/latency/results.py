@@ -18,6 +18,8 @@ from shirg_bench.records import machine
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.output import write_file
 
+LINE = ("kind", "model", "variant", "cache", "method", "tokens", "kept", "nfe")
+"""Rows that agree in these are the same line of the same table."""
 CPU_FACTS = Path("/proc/cpuinfo")
 
 
@@ -54,16 +56,42 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         return read_rows(path)
 
 
-def replace_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put `rows` in the place of the file's lines of the same kinds and models, whole or not at all.
+def replace_results(path: Path, rows: Sequence[Mapping[str, Any]], *, finished: bool = True) -> None:
+    """Put `rows` in the place of the file's same lines, whole or not at all; all other lines stay.
+
+    A column that was not measured this time keeps its value. Unless the run is `finished`, a line of more rounds stays.
 
     Raises:
-        BadInput: the file cannot be read or written.
+        BadInput: the file cannot be read or written, or a value to keep was measured on other hardware.
     """
-    fresh = {(row["kind"], row.get("model")) for row in rows}
-    kept = [row for row in read_results(path) if (row.get("kind"), row.get("model")) not in fresh]
-    text = "".join(json.dumps(dict(row), allow_nan=False) + "\n" for row in (*kept, *rows))
+    fresh = {_line(row): dict(row) for row in rows}
+    there = read_results(path)
+    for old in there:
+        new = fresh.get(_line(old))
+        if new is not None:
+            early = not finished and (old.get("rounds") or 0) > (new.get("rounds") or 0)
+            fresh[_line(old)] = old if early else _filled(path, new, old)
+    kept = [row for row in there if _line(row) not in fresh]
+    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in (*kept, *fresh.values()))
     write_file(path, lambda temporary: _write_text(temporary, text))
+
+
+def _line(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in LINE)
+
+
+def _filled(path: Path, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in old.items() if value is not None and name in new and new[name] is None}
+    if not kept:
+        return dict(new)
+    if old["hardware"] != new["hardware"]:
+        name = old.get("variant") or old.get("method")
+        raise BadInput(
+            f"{path} has {', '.join(kept)} of {name} from {old['hardware']!r}, this is {new['hardware']!r}: write to "
+            f"another file"
+        )
+    commands = [*old["command"].split("; "), new["command"]]
+    return {**new, **kept, "command": "; ".join(dict.fromkeys(commands))}
 
 
 def rounded(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,9 @@ def _measured(request: Request, section: Section, facts: dict[str, Any], console
             for measured in section.tables(tell):
                 rows = [rounded({"kind": section.kind, **model, **row, **facts}) for row in measured]
                 if request.json is not None:
-                    replace_results(request.json, rows)
+                    replace_results(request.json, rows, finished=False)
+            if request.json is not None:
+                replace_results(request.json, rows)
         except CheckError as error:
             raise MeasurementFailed(str(error)) from error
     return rows

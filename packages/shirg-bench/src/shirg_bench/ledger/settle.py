@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from shirg_bench.json_lines import read_rows
-from shirg_bench.ledger.claim import VERDICTS, Claim, LedgerError, Reference
+from shirg_bench.ledger.claim import NOT_TESTABLE, VERDICTS, Claim, LedgerError, Reference
 
 TOLERANCE = 1e-3
+NO_NUMBERS, CONTRADICTED = "no numbers", "contradicted"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,27 @@ class Settled:
     claim: Claim
     values: Mapping[str, float]
     problem: str
+
+    @property
+    def bar_met(self) -> bool | None:
+        """Whether these numbers meet the claim's bar; None where it has none, or numbers are missing."""
+        if self.problem or not self.claim.bar:
+            return None
+        # The ledger is ours, and `Claim` has checked that a bar is an expression over its numbers.
+        return bool(eval(self.claim.bar, {"__builtins__": {}}, dict(self.values)))
+
+    @property
+    def verdict(self) -> str:
+        """The claim's verdict, as far as these numbers bear it out.
+
+        `NO_NUMBERS` where they are missing, `CONTRADICTED` where they meet the bar of what fails, or miss that of what
+        holds; what holds partly has no bar that decides it.
+        """
+        said = self.claim.verdict
+        if self.problem:
+            return said if said == NOT_TESTABLE else NO_NUMBERS
+        wrong = {"holds": False, "fails": True}
+        return CONTRADICTED if said in wrong and self.bar_met is wrong[said] else said
 
     @property
     def measured(self) -> str:
@@ -78,10 +100,11 @@ def look_up(reference: Reference, rows: Sequence[Mapping[str, Any]]) -> float:
     return float(value)
 
 
-def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
-    """How many claims have each verdict, in the order of `VERDICTS`."""
-    counts = Counter(claim.verdict for claim in claims)
-    return {verdict: counts[verdict] for verdict in VERDICTS}
+def count_verdicts(settled: Sequence[Settled]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of `VERDICTS`; then those that these numbers do not bear out."""
+    counts = Counter(each.verdict for each in settled)
+    doubtful = [verdict for verdict in (NO_NUMBERS, CONTRADICTED) if counts[verdict]]
+    return {verdict: counts[verdict] for verdict in (*VERDICTS, *doubtful)}
 
 
 def _same(found: Any, wanted: Any) -> bool:

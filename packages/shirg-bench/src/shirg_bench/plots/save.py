@@ -1,4 +1,4 @@
-"""Writing a plot: a PNG of at most 256 colours, whole or not at all, small enough for a repository."""
+"""Writing a plot: a PNG of at most 256 colours, whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from PIL import Image
 
 from shirg_core.files import atomic_path
 
-MAX_BYTES = 200_000
 MAX_COLOURS = 256
 
 
@@ -22,7 +21,7 @@ def save_plot(figure: Figure, path: Path) -> None:
         path: ends in `.png`; its folder must exist.
 
     Raises:
-        ValueError: another suffix, or a picture of more than `MAX_BYTES`.
+        ValueError: another suffix.
         OSError: the file cannot be written.
     """
     if path.suffix != ".png":
@@ -32,7 +31,5 @@ def save_plot(figure: Figure, path: Path) -> None:
     reduced = io.BytesIO()
     picture = Image.open(drawn).convert("RGB")
     picture.quantize(MAX_COLOURS, dither=Image.Dither.NONE).save(reduced, format="png", optimize=True)
-    if reduced.tell() > MAX_BYTES:
-        raise ValueError(f"{path.name} would take {reduced.tell()} bytes, allowed are {MAX_BYTES}")
     with atomic_path(path) as temporary:
         temporary.write_bytes(reduced.getvalue())

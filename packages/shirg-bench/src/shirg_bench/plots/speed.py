@@ -23,6 +23,8 @@ from shirg_bench.plots.style import (
 )
 
 EMBEDDED = "micro"
+SCORED_VIEWS = "single384"
+"""Views of the accuracy rows, the micro models' own."""
 SAME_METHOD = {"pooled": "pooling", "baseline": "full"}
 """What `shirg bench` calls otherwise than `shirg ablate`."""
 BUDGET_TOLERANCE = 1e-3
@@ -41,7 +43,11 @@ class Point(NamedTuple):
 
 
 def matched(accuracy: Sequence[Row], latency: Sequence[Row]) -> list[Point]:
-    """Pairs of rows of the embedded model with the same method and budget; cached times only."""
+    """Pairs of rows of the embedded model with the same method and budget; cached times only.
+
+    Times are of methods without options on the views that were scored, so scores of options, and times of other views,
+    have no pair.
+    """
     timed = [row for row in latency if row["model"] == EMBEDDED and row["cache"] and row["end_to_end_ms"] is not None]
     return [Point(score, time) for score in accuracy for time in timed if _same(score, time)]
 
@@ -110,6 +116,8 @@ def _words(row: Row) -> str:
 
 def _same(score: Row, time: Row) -> bool:
     if SAME_METHOD.get(time["method"], time["method"]) != SAME_METHOD.get(score["method"], score["method"]):
+        return False
+    if score.get("options") or time.get("views") not in (None, SCORED_VIEWS):
         return False
     a, b = score["budget"], time["budget"]
     return a == b or (a is not None and b is not None and abs(a - b) <= BUDGET_TOLERANCE * abs(b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ MADE_BY = {
     ABLATIONS: "shirg ablate",
     LATENCY: "shirg bench --what latency,memory",
 }
+EVERY_ROW = ("kind", "command", "seed", "hardware", "versions")
+"""Keys that every row of these files has."""
 FROZEN = "frozen tower"
 """The regime of the embedded model that is timed."""
 
@@ -52,10 +55,15 @@ class Results(NamedTuple):
         """Read the files that the report shows.
 
         Raises:
-            ValueError: a damaged file.
+            ValueError: a damaged file, or a row that does not say what it is.
         """
         there = {name: folder / name for name in MADE_BY if (folder / name).is_file()}
-        return cls(folder, {name: read_rows(path) for name, path in there.items()})
+        rows = {name: read_rows(path) for name, path in there.items()}
+        for name, mine in rows.items():
+            for number, row in enumerate(mine, start=1):
+                if lacking := [key for key in EVERY_ROW if key not in row]:
+                    raise ValueError(f"{there[name]}, line {number}: the row has no {', '.join(lacking)}")
+        return cls(folder, rows)
 
     def missing(self, *names: str) -> list[str]:
         """A sentence for each file that is not there or empty."""
@@ -107,12 +115,12 @@ def ablation_section(results: Results) -> Section:
 def latency_section(results: Results) -> Section:
     """A plot per model, and the tables."""
     rows = results.of(LATENCY, "latency")
-    pictures = []
+    pictures: list[Picture] = []
     for model in ordered(rows, "model"):
         mine = [row for row in rows if row["model"] == model]
         if any(row["cache"] and row["step_ms"] is not None for row in mine):
             caption = f"Bytes of the prefix cache against time of a step, and what the cache saves: {model}."
-            pictures.append(Picture(f"cost-{model}", caption, cache_cost(mine)))
+            pictures.append(Picture(_file_name(f"cost-{model}", pictures), caption, cache_cost(mine)))
     text = ["Times hold for the hardware named; ratios are of rounds that ran in turn."]
     tables = [
         *latency_tables(rows),
@@ -122,13 +130,19 @@ def latency_section(results: Results) -> Section:
     return Section("Latency and memory", text, results.missing(LATENCY), pictures, tables)
 
 
+def _file_name(words: str, taken: Sequence[Picture]) -> str:
+    """`words` as a file's name that no other picture has: a model's may be a path."""
+    name = re.sub(r"[^\w.-]+", "-", words)
+    again = sum(picture.name == name or picture.name.startswith(f"{name}--") for picture in taken)
+    return f"{name}--{again + 1}" if again else name
+
+
 def ledger_section(results: Results) -> Section:
     """Counts of verdicts, then every claim."""
     settled = settle(shipped_claims(), results.folder)
-    claims = [each.claim for each in settled]
-    counts = ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(claims).items())
+    counts = ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(settled).items())
     text = [
-        f"{len(claims)} claims: {counts}.",
+        f"{len(settled)} claims: {counts}.",
         "Claims are the proposals' and papers', in our words; negative results stay. A command runs in a checkout; "
         "names in capitals stand for files of your own.",
     ]

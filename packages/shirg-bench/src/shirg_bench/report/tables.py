@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from shirg_bench.ledger import Settled
+from shirg_bench.ledger import CONTRADICTED, NO_NUMBERS, NOT_TESTABLE, Settled
 from shirg_bench.plots.style import Row, budget_words, ordered
 from shirg_bench.report.page import Table
 
@@ -13,7 +13,14 @@ Columns: TypeAlias = Mapping[str, Callable[[Row], str]]
 """Heading → how a row's cell reads."""
 MIB = 2**20
 NONE = "–"
-MARKS = {"holds": "✓ holds", "partly": "◐ partly", "fails": "✗ fails", "not testable here": "? not testable here"}
+MARKS = {
+    "holds": "✓ holds",
+    "partly": "◐ partly",
+    "fails": "✗ fails",
+    NOT_TESTABLE: "? not testable here",
+    NO_NUMBERS: "– no numbers",
+    CONTRADICTED: "! these numbers say otherwise",
+}
 
 
 def accuracy_tables(rows: Sequence[Row]) -> list[Table]:
@@ -107,7 +114,7 @@ def ledger_table(caption: str, settled: Sequence[Settled]) -> Table:
     """One line per claim: verdict, claim and source, what came out, what decides it."""
     rows = [
         (
-            MARKS[each.claim.verdict],
+            MARKS[each.verdict],
             f"{each.claim.claim} ({each.claim.source})",
             " ".join(part for part in (each.measured, each.claim.note) if part),
             f"`{each.claim.command}`",
