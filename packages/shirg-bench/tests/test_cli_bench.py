@@ -94,6 +94,7 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
     ("asked", "problem"),
     [
         (["--what", "speed"], "--what takes latency, memory, ar, selection, got 'speed'"),
+        (["--what", "selection", "--methods", "v3-9"], "--methods is for measuring a model; selection times every one"),
         (["--cache", "maybe"], "--cache must be one of on, off, both, got 'maybe'"),
         (["--rounds", "0"], "--rounds must be ≥ 1, got 0"),
         (["--step-ratio", "2"], "--step-ratio must be in (0, 1], got 2"),

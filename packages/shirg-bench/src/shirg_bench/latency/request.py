@@ -51,6 +51,8 @@ class Request:
         what = split_names("--what", self.what)
         if unknown := [name for name in what if name not in WHAT]:
             raise BadInput(f"--what takes {', '.join(WHAT)}, got {unknown[0]!r}")
+        if what == (SELECTION,) and self.methods is not None:
+            raise BadInput(f"--methods is for measuring a model; selection times every one, got {self.methods!r}")
         if self.cache not in CACHES:
             raise BadInput(f"--cache must be one of {', '.join(CACHES)}, got {self.cache!r}")
         if self.rounds < 1:

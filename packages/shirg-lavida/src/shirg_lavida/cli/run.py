@@ -75,14 +75,17 @@ def run(request: Request) -> None:
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
     method = request.method or recommended.method
     check_method(method)
-    if budget is not None and not request.compare and not takes_budget(method):
-        raise BadInput(f"--budget means nothing to {method}, which decides itself what it keeps, got {request.budget}")
+    choosing = recommended.method if request.compare and method in (POOLED, FULL) else method
+    if budget is not None and not takes_budget(choosing):
+        raise BadInput(
+            f"--budget means nothing to {choosing}, which decides itself what it keeps, got {request.budget}"
+        )
     budget = recommended.budget if budget is None else budget
     # 3. Answers.
     console = Console()
     names = [method]
     if request.compare:
-        names = [POOLED, FULL, recommended.method if method in (POOLED, FULL) else method]
+        names = [POOLED, FULL, choosing]
     pipes = {name: with_method(pipe, name, budget, request.views, request.seed) for name in names}
     if request.overlay is not None and pipes[method].selector is None:
         raise BadInput(
