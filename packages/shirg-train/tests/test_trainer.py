@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,13 @@ def test_what_is_not_finite_reaches_no_checkpoint(tmp_path, monkeypatch, broken)
 def test_policies_that_differ_in_an_option_have_names_of_their_own():
     policies = [PolicyConfig("v3", 8), PolicyConfig("v3", 8, options={"temperature": 0.05}), PolicyConfig("v3", 4)]
     assert [policy.name for policy in policies] == ["v3-8", "v3-8(temperature=0.05)", "v3-4"]
+
+
+def test_samples_that_do_not_fit_the_context_are_one_clear_error(tmp_path):
+    def short(dtype):
+        return tiny_lavida(side=5, max_sequence_length=30).to(dtype)
+
+    sources = replace(tiny_sources(), load_model=short)
+    recipe = tiny_recipe(tmp_path, keep=["baseline"], validation={"every": 0})
+    with pytest.raises(RecipeError, match=r"step 1, policy baseline: .*context holds 30\. .* lower data\.max_tokens"):
+        run(recipe, sources, ALONE)

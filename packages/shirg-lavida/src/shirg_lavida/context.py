@@ -10,6 +10,10 @@ from torch import Tensor
 from shirg_lavida.prefix_type import Prefix
 
 
+class TooLongError(ValueError):
+    """Prefix and answer together do not fit the model's context."""
+
+
 @dataclass(frozen=True)
 class Context:
     """B: batch, P: prefix tokens, L: answer tokens, d: width.
@@ -36,8 +40,8 @@ def answer_context(prefix: Tensor, answer_length: int, max_sequence_length: int)
     """Unpack a `Prefix`, or a plain `[B, P, d]` tensor (positions 0 … P − 1, nothing padded).
 
     Raises:
-        ValueError: not `[B, P, d]`, an empty prefix or answer, a row that is all padding, or an answer that ends beyond
-            the backbone's context.
+        ValueError: not `[B, P, d]`, an empty prefix or answer, or a row that is all padding.
+        TooLongError: the answer ends beyond the backbone's context.
     """
     if prefix.dim() != 3 or not prefix.is_floating_point() or prefix.shape[1] == 0:
         raise ValueError(f"a prefix is a floating [B, P, d] tensor with P ≥ 1, got {prefix.dtype} {list(prefix.shape)}")
@@ -56,7 +60,7 @@ def answer_context(prefix: Tensor, answer_length: int, max_sequence_length: int)
     last = (positions if mask is None else positions.masked_fill(~mask, -1)).amax(dim=1, keepdim=True)
     end = int(last.max()) + 1 + answer_length
     if end > max_sequence_length:
-        raise ValueError(
+        raise TooLongError(
             f"the prefix ends at position {end - answer_length - 1} and the answer has {answer_length} tokens: "
             f"{end} positions, but the model's context holds {max_sequence_length}"
         )

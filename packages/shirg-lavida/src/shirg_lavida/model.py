@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from shirg_core.selection import Selector
 from shirg_lavida.backbone import LladaBackbone
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
+from shirg_lavida.context import TooLongError
 from shirg_lavida.prefix import visual_prefix
 from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.projector import build_projector
@@ -81,7 +82,8 @@ class LavidaModel(nn.Module):
             `[B, P, d]`, shorter prompts padded on the left.
 
         Raises:
-            ValueError: ids, images or options that do not fit, or a prefix longer than the model's context.
+            ValueError: ids, images or options that do not fit.
+            TooLongError: a prefix longer than the model's context.
         """
         options = VisionOptions(selector, views, newline, select_on, tower_attention)
         rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
@@ -93,7 +95,7 @@ class LavidaModel(nn.Module):
         prefix = join(rows, texts, entries, positions)
         limit = self.config.llada.max_sequence_length
         if prefix.shape[1] > limit:
-            raise ValueError(f"the prefix has {prefix.shape[1]} entries, the model's context holds {limit}")
+            raise TooLongError(f"the prefix has {prefix.shape[1]} entries, the model's context holds {limit}")
         return prefix
 
     def denoise_logits(

@@ -19,13 +19,14 @@ from typing import Any
 
 import torch
 
+from shirg_lavida.context import TooLongError
 from shirg_train.checkpointing import Checkpoint, Progress, save_checkpoint
 from shirg_train.escalation import next_rank
 from shirg_train.keep_ratio import draw_policy
 from shirg_train.loss import normaliser
 from shirg_train.metrics import Metrics
 from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
-from shirg_train.recipe import plain
+from shirg_train.recipe import RecipeError, plain
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
@@ -68,6 +69,7 @@ def run_loop(loop: Loop, progress: Progress) -> Progress:
     Raises:
         CheckpointError: a checkpoint cannot be written.
         FloatingPointError: loss or gradient is not finite; the newest checkpoint is from before.
+        RecipeError: samples that the recipe lets in do not fit the model's context together.
     """
     recipe = loop.recipe
     if progress.step == 0 and recipe.validation.every and progress.baseline_nll is None:
@@ -105,7 +107,13 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     # 3. Gradients add up to those of the step's loss.
     total = torch.zeros((), device=world.device)
     for batch in batches:
-        nll = engine.forward(batch, policy)
+        try:
+            nll = engine.forward(batch, policy)
+        except TooLongError as error:
+            raise RecipeError(
+                f"step {step + 1}, policy {policy.name}: {error}. Answers are padded to the longest of a step; lower "
+                f"data.max_tokens, or keep fewer visual tokens"
+            ) from error
         engine.backward(nll.total, denominator)
         total += nll.total.detach()
     mean = float(world.sum(total)) / denominator
