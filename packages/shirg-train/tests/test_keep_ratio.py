@@ -71,3 +71,23 @@ def test_merging_methods_are_those_whose_tokens_are_mixtures():
         chosen = build_selector(policy, 0)(features, layout, text=features[:, :2], edges=torch.rand(1, 36))
         same = torch.equal(chosen.kept, chosen.gather(features))
         assert same == (method not in MERGING), method
+
+
+@pytest.mark.parametrize(("low", "high"), [(10, 14), (0.1, 0.5)])
+def test_a_range_draws_a_budget_a_step(low, high):
+    policy = PolicyConfig("v3", low, up_to=high)
+    assert policy.name == f"v3-{low}..{high}"
+    drawn = [build_selector(policy, seed).budget for seed in range(400)]
+    assert drawn == [build_selector(policy, seed).budget for seed in range(400)]
+    assert all(type(budget) is type(low) and low <= budget <= high for budget in drawn)
+    if isinstance(low, int):
+        counts = [drawn.count(budget) for budget in range(low, high + 1)]
+        assert min(counts) > 50
+    else:
+        assert sum(drawn) / len(drawn) == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize(("budget", "up_to"), [(None, 9), (9, 9), (9, 5), (9, 0.5), (0.5, 9), (0.3, 1.5)])
+def test_ranges_that_make_no_sense(budget, up_to):
+    with pytest.raises(ValueError, match=r"up_to|budget"):
+        PolicyConfig("v3", budget, up_to=up_to)

@@ -179,6 +179,18 @@ def test_a_run_is_not_continued_with_another_recipe(tmp_path: Path, change: dict
         train_micro(begun, tmp_path)
 
 
+def test_a_run_recorded_before_recipes_could_say_more_goes_on(tmp_path: Path) -> None:
+    begun = recipe(READ, {**ANSWER, "steps": 1})
+    train_micro(begun, tmp_path)
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    for stage in state["recipe"]["stages"]:
+        del stage["templates"]
+        for policy in stage["policies"]:
+            del policy["up_to"]
+    torch.save(state, tmp_path / STATE_FILE)
+    train_micro(recipe(READ, ANSWER), tmp_path)
+
+
 def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loop._losses
 

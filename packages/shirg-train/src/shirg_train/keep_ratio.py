@@ -39,6 +39,8 @@ class PolicyConfig:
     Args:
         method: `v2`, `v3`, a baseline of `shirg_core.baselines`, or a name without a selector.
         budget: K or a fraction; None for methods that decide by themselves.
+        up_to: a larger one of the same kind: each step draws its budget evenly from `budget` to this. A model is sure
+            only of lengths that it was trained on; None = always `budget`.
         views: see `shirg_lavida.views`; None = the method's own, see `OWN_VIEWS`.
         weight: how often it is drawn, relative to the others.
         options: further arguments of the method.
@@ -49,6 +51,7 @@ class PolicyConfig:
 
     method: str
     budget: Budget | None = None
+    up_to: Budget | None = None
     views: str | None = None
     weight: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +66,10 @@ class PolicyConfig:
             raise ValueError(f"weight must be > 0, got {self.weight}")
         if self.budget is not None:
             check_budget(self.budget)
+        if self.up_to is not None:
+            check_budget(self.up_to)
+            if self.budget is None or type(self.budget) is not type(self.up_to) or self.budget >= self.up_to:
+                raise ValueError(f"up_to must be a larger budget of the same kind than {self.budget}, got {self.up_to}")
         if self.method in NO_SELECTOR and (self.budget is not None or self.options):
             raise ValueError(f"{self.method!r} selects nothing and takes neither budget nor options")
         build_selector(self, 0)
@@ -78,8 +85,9 @@ class PolicyConfig:
 
     @property
     def name(self) -> str:
-        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-768(temperature=0.1)`; other policies, other names."""
+        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-512..1024`, `v3-768(temperature=0.1)`."""
         name = self.method if self.budget is None else f"{self.method}-{self.budget:g}"
+        name = name if self.up_to is None else f"{name}..{self.up_to:g}"
         if self.options:
             name += "(" + ",".join(f"{key}={value}" for key, value in sorted(self.options.items())) + ")"
         return name if self.views is None else f"{name}@{self.views}"
@@ -118,6 +126,15 @@ def build_policy(config: PolicyConfig, seed: int) -> Policy:
     return Policy(config.name, build_selector(config, seed), views)  # type: ignore[arg-type]  # checked above
 
 
+def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:
+    if up_to is None:
+        return budget
+    share = float(torch.rand((), generator=generator(seed, "budget"), dtype=torch.float64))
+    if isinstance(budget, int):
+        return budget + int(share * (up_to - budget + 1))
+    return budget + share * (up_to - budget)
+
+
 def build_selector(config: PolicyConfig, seed: int) -> Selector | None:
     """The selector, None where the policy has none.
 
@@ -128,7 +145,7 @@ def build_selector(config: PolicyConfig, seed: int) -> Selector | None:
         return None
     arguments: dict[str, Any] = dict(config.options)
     if config.budget is not None:
-        arguments["budget"] = config.budget
+        arguments["budget"] = _drawn(config.budget, config.up_to, seed)
     if "seed" in inspect.signature(METHODS[config.method]).parameters:
         arguments.setdefault("seed", seed)
     try:
