@@ -10,17 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shirg_bench.accuracy.case import THIRD
 from shirg_bench.accuracy.measure import chunks
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run, score_row
-from shirg_bench.accuracy.store import Answers
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.config import DataConfig
-from shirg_train.micro.evaluate import bootstrap
 from shirg_train.pages.config import FACT_KINDS, KINDS
 
 EVEN = DataConfig(facts=(4, 8), questions=2, kinds=(1.0,) * FACT_KINDS)
@@ -52,18 +49,6 @@ def kind_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lamb
             if not asked.any():
                 continue
             for (method, variant), answers in zip(VARIANTS.items(), measured, strict=True):
-                scores = score_row(run, tier, variant, answers) | _score(answers, asked)
+                scores = score_row(run, tier, variant, answers, asked)
                 rows.append({"kind": "kinds", "stands_in": kind, **scores, "method": method})
     return rows
-
-
-def _score(answers: Answers, asked: NDArray[np.bool_]) -> dict[str, Any]:
-    low, high = bootstrap(answers.correct, asked)
-    recall = float(answers.shown[asked].mean())
-    return {
-        "questions": int(asked.sum()),
-        "exact_match": round(float(answers.correct[asked].mean()), 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "value_recall": None if np.isnan(recall) else round(recall, 4),
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.pages import SPLIT
@@ -30,23 +31,36 @@ class Run(NamedTuple):
     command: str
 
 
-def score_row(run: Run, tier: str, variant: Variant, answers: Answers) -> dict[str, Any]:
+def score_row(
+    run: Run, tier: str, variant: Variant, answers: Answers, asked: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """Exact match with its 95 % interval (a bootstrap over pages), what was run, and where it comes from.
 
-    `value_recall` is the share of asked values' characters whose patch was kept; None where tokens are mixtures.
+    Args:
+        run: what all rows share.
+        tier: of the pages.
+        variant: what was run.
+        answers: to all questions.
+        asked: `[P, Q]`, the questions that count; None = all of them.
+
+    Returns:
+        The row. `value_recall` is the share of asked values' characters whose patch was kept; None where tokens are
+        mixtures.
     """
-    low, high = bootstrap(answers.correct)
-    merged = np.isnan(answers.shown).any()
+    if asked is None:
+        asked = np.ones(answers.correct.shape, dtype=bool)
+    low, high = bootstrap(answers.correct, asked)
+    recall = float(answers.shown[asked].mean())
     return {
         "regime": run.regime,
         "tier": tier,
         **variant.facts(),
-        "kept_tokens": round(float(answers.kept.mean()), 1),
-        "visual_tokens": round(float(answers.visual.mean()), 1),
-        "value_recall": None if merged else round(float(answers.shown.mean()), 4),
+        "kept_tokens": round(float(answers.kept[asked].mean()), 1),
+        "visual_tokens": round(float(answers.visual[asked].mean()), 1),
+        "value_recall": None if np.isnan(recall) else round(recall, 4),
         "pages": run.pages,
-        "questions": answers.correct.size,
-        "exact_match": round(float(answers.correct.mean()), 4),
+        "questions": int(asked.sum()),
+        "exact_match": round(float(answers.correct[asked].mean()), 4),
         "low": round(low, 4),
         "high": round(high, 4),
         "parameters": sum(p.numel() for p in run.bench.models[None].parameters()),

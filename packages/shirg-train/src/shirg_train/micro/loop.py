@@ -167,7 +167,7 @@ def _step(
         raise FloatingPointError(
             f"the gradient's norm is {float(norm)} at step {progress.total}; the last saved state is intact"
         )
-    nn.utils.clip_grad_norm_(learning, clip)
+    nn.utils.clip_grads_with_norm_(learning, clip, norm)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
