@@ -87,9 +87,12 @@ def test_the_shipped_recipe_is_the_proposals():
     assert adapter.target == ("mm_projector.0", "mm_projector.2")
     assert (optim.lr, optim.weight_decay, optim.betas, optim.warmup_steps) == (1e-4, 0.0, (0.9, 0.999), 500)
     assert (recipe.batch.size, recipe.epochs) == (16, 3.0)
-    assert [policy.name for policy in recipe.keep] == ["pooled", "v3-1024", "v3-768", "v3-512"]
+    assert [policy.name for policy in recipe.keep] == [
+        "pooled",
+        *(f"{gate}-{budget}" for gate in ("v2", "v3") for budget in (1024, 768, 512)),
+    ]
     assert recipe.escalation.ranks == (32, 64)
-    assert plain(recipe)["keep"][1]["budget"] == 1024
+    assert plain(recipe)["keep"][4]["budget"] == 1024
 
 
 def test_the_shipped_recipe_wants_a_model():

@@ -7,8 +7,8 @@ in the tokenizer's own chat template; a tokenizer without one gets LLaDA's. The 
 
 The released code drops one token from the start of every piece when the first piece begins with the start of text. That
 is right for tokenizers that put one before each piece. LLaDA's does not: its template writes the start of text once, so
-every later piece loses a token of its own, the line feed after the image. `released_ids=False` drops nothing but a
-start of text.
+every later piece loses a token of its own, the line feed after the image, which the released training code keeps.
+`released_ids=False` drops nothing but a start of text.
 """
 
 from __future__ import annotations

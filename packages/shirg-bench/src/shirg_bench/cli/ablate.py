@@ -15,7 +15,7 @@ _WHAT = (
 
 def ablate(
     what: Annotated[str | None, typer.Option(help=f"Some of: {_WHAT}", show_default="all of them")] = None,
-    model: Annotated[str, typer.Option(help="Folder of a micro model, or an embedded one.")] = "micro",
+    model: Annotated[str, typer.Option(help="Folder of a micro model, or micro, micro-joint, micro-full.")] = "micro",
     adapter: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A LoRA to compare; may be given again.")
     ] = None,

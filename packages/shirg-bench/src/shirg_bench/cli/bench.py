@@ -21,7 +21,7 @@ def bench(
     max_new_tokens: Annotated[
         int | None, typer.Option(help="Length of the answer.", show_default="the model's own")
     ] = None,
-    step_ratio: Annotated[float, typer.Option(help="Steps a token.")] = 0.5,
+    step_ratio: Annotated[float, typer.Option(help="Steps a token of the answer.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")

@@ -16,7 +16,10 @@ _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, sche
 
 def evaluate(
     tasks: Annotated[str, typer.Option(help=_TASKS)] = "shirg_docs",
-    model: Annotated[str, typer.Option(help="Folder, hub id, or the embedded model.")] = "micro",
+    model: Annotated[
+        str,
+        typer.Option(help="Folder or hub id of a checkpoint, or an embedded model: micro, micro-joint, micro-full."),
+    ] = "micro",
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
@@ -24,7 +27,9 @@ def evaluate(
     views: Annotated[
         str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a projector LoRA, in peft's format.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Projector LoRA: a folder in peft's format, or micro-lora.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Questions per task.", show_default="all")] = None,
     batch_size: Annotated[int, typer.Option(help="Questions answered at once.")] = 1,
     gen_kwargs: Annotated[str, typer.Option(help=_GEN)] = "",

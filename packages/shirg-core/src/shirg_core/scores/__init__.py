@@ -7,6 +7,7 @@ from shirg_core.scores.attention import (
     received_from_deviation,
 )
 from shirg_core.scores.combine import combine, snap
+from shirg_core.scores.edges import edge_density, layout_edges
 from shirg_core.scores.gradient import spatial_gradient
 from shirg_core.scores.magnitude import feature_magnitude
 from shirg_core.scores.normalize import minmax
@@ -18,7 +19,9 @@ __all__ = [
     "attention_received",
     "channel_variance",
     "combine",
+    "edge_density",
     "feature_magnitude",
+    "layout_edges",
     "mean_attention_received",
     "minmax",
     "received_from_deviation",

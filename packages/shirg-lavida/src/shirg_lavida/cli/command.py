@@ -10,7 +10,7 @@ import typer
 _OWN = "the model's own"
 _PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
 _METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
-_MODEL = "Folder, embedded model, or hub id."
+_MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
 _ADAPTER = "Projector LoRA: a folder in peft's format, or micro-lora."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
 _SAMPLING = "Sampling"
@@ -19,7 +19,7 @@ _SAMPLING = "Sampling"
 def ask(
     image: Annotated[Path, _PATH],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help=_MODEL, show_default="the embedded micro")] = None,
+    model: Annotated[str | None, typer.Option(help=_MODEL, show_default="micro-joint")] = None,
     adapter: Annotated[Path | None, typer.Option(help=_ADAPTER)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
@@ -38,16 +38,22 @@ def ask(
         int | None, typer.Option(help="Length of the answer.", show_default=_OWN, rich_help_panel=_SAMPLING)
     ] = None,
     block_length: Annotated[
-        int | None, typer.Option(help="Tokens decoded together, a divisor.", rich_help_panel=_SAMPLING)
+        int | None,
+        typer.Option(help="Tokens decoded together; divides the answer's length.", rich_help_panel=_SAMPLING),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps over all blocks.", show_default="one a token", rich_help_panel=_SAMPLING)
     ] = None,
-    step_ratio: Annotated[float | None, typer.Option(help="Factor on steps.", rich_help_panel=_SAMPLING)] = None,
+    step_ratio: Annotated[
+        float | None, typer.Option(help="Of --steps, what share is taken.", rich_help_panel=_SAMPLING)
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option(help="linear, cosine, shift or logit_normal.", rich_help_panel=_SAMPLING)
     ] = None,
-    shift: Annotated[float | None, typer.Option(help="Of --schedule shift.", rich_help_panel=_SAMPLING)] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option(help="Of --schedule shift: below 1 settles more early, above 1 late.", rich_help_panel=_SAMPLING),
+    ] = None,
     remasking: Annotated[
         str | None, typer.Option(help="low_confidence, entropy, margin or random.", rich_help_panel=_SAMPLING)
     ] = None,

@@ -3,6 +3,9 @@
 A turn is `<|start_header_id|>role<|end_header_id|>`, an empty line, its text, `<|eot_id|>`; a conversation starts with
 `<|startoftext|>`. The prompt ends after the header of the assistant's turn; the answer is the text and `<|eot_id|>`, so
 only it bears labels. A single image stands at the start of the user's text, before a line feed.
+
+The line feed is kept, as the released training code keeps it. The released inference code loses it, see
+`shirg_lavida.chat`: released checkpoints meet it in training and not afterwards.
 """
 
 from __future__ import annotations
