@@ -23,6 +23,7 @@ ABLATIONS: dict[str, Callable[[Sequence[str]], list[Comparison]]] = {
     "adapted": model_ablations.adapted,
     "lowres": model_ablations.lowres,
     "cache": model_ablations.cache,
+    "late": model_ablations.late,
 }
 """Name → its comparisons, given the names of the adapters at hand."""
 NEEDS_ADAPTERS = ("adapter", "adapted")

@@ -81,7 +81,11 @@ class Bench:
         model = self.models[variant.adapter]
         asked = ask(model, batch, seen, variant, [derive(self.seed, "accuracy", page) for page in chunk])
         given = model.sample(
-            asked.prefix, answer_length=ANSWER_LENGTH, attention=variant.attention, cache=variant.cache
+            asked.prefix,
+            answer_length=ANSWER_LENGTH,
+            attention=variant.attention,
+            cache=variant.cache,
+            pruning=asked.pruning,
         ).view_as(batch.answers)
         per_question = batch.answers.shape[:2]
         return Answers(

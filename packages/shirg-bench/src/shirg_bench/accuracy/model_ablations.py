@@ -1,4 +1,4 @@
-"""Ablations of what surrounds the gate: positions, newlines, adapters, resolution, cache.
+"""Ablations of what surrounds the gate: positions, newlines, adapters, resolution, cache, and choosing later.
 
 The tower's size is fixed, so low resolution is made from the page, see `variant.Source`.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shirg_bench.accuracy.case import SIXTH, THIRD, Case, Comparison
+from shirg_bench.accuracy.case import BUDGETS, SIXTH, THIRD, Case, Comparison
+from shirg_bench.accuracy.late import Late
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 
@@ -78,6 +79,27 @@ def cache(_: Sequence[str]) -> list[Comparison]:
             ],
         )
         for name, policy in _whole_and(THIRD).items()
+    ]
+
+
+def late(_: Sequence[str]) -> list[Comparison]:
+    """Choosing inside the language model, by its own attention, with choosing before it."""
+    return [
+        Comparison(
+            Case("v2", Variant(PolicyConfig("v2", b))),
+            [
+                Case(
+                    "FastV behind layer 1",
+                    Variant(late=Late("fastv", b, 1)),
+                    "1 of 3 layers sees and keeps all patches",
+                ),
+                Case(
+                    "FastV behind layer 2", Variant(late=Late("fastv", b, 2)), "2 of 3 layers see and keep all patches"
+                ),
+                Case("RedVTP", Variant(late=Late("redvtp", b)), "prefill and first step see all patches"),
+            ],
+        )
+        for b in BUDGETS
     ]
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Seen
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.scores import attention_received
@@ -24,9 +25,10 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.prefix import ImagePrefix
 from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.prompt import join
+from shirg_lavida.pruning import Pruning
 from shirg_lavida.reading_order import in_reading_order
 from shirg_lavida.select_tokens import ImageBatch, select_tokens
-from shirg_lavida.views import Views, plan_views
+from shirg_lavida.views import ViewPlan, Views, plan_views
 from shirg_lavida.vision_options import VisionOptions
 from shirg_train.keep_ratio import MERGING, build_selector
 from shirg_train.micro.batches import MicroBatch
@@ -47,12 +49,14 @@ class Asked(NamedTuple):
         kept: `[B·Q]` kept tokens K.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
         shown: `[B·Q]`, see `shirg_bench.accuracy.store.Answers`.
+        pruning: what the variant drops inside the model.
     """
 
     prefix: Prefix
     kept: list[int]
     visual: list[int]
     shown: list[float]
+    pruning: Pruning | None
 
 
 @torch.no_grad()
@@ -78,11 +82,24 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
     prefix = join(ids, texts, images, variant.positions)
     kept = [image.layout.n_tokens if image.selection is None else image.selection.indices.shape[1] for image in images]
     pointers = batch.pointers.flatten(0, 1)
+    if variant.late is not None:
+        plan = _plan(model, selecting=False)
+        patches = patch_entries(plan, variant.newline, (b * q, prefix.shape[1]), len(batch.head))
+        dropped = plan.layout.n_tokens - variant.late.kept(plan)
+        visual = [n - dropped for n in prefix.visual_tokens]
+        pruning = variant.late.pruning(patches, plan)
+        return Asked(prefix, [n - dropped for n in kept], visual, [math.nan] * len(images), pruning)
     if variant.policy.method in MERGING:
         shown = [math.nan] * len(images)
     else:
         shown = [_shown(image.selection, patches) for image, patches in zip(images, pointers, strict=True)]
-    return Asked(prefix, kept, list(prefix.visual_tokens), shown)
+    return Asked(prefix, kept, list(prefix.visual_tokens), shown, None)
+
+
+def _plan(model: LavidaModel, *, selecting: bool) -> ViewPlan:
+    """Of a page."""
+    size = model.config.vision.image_size
+    return plan_views(model.config, (size, size), VIEWS, selecting=selecting)
 
 
 def _shown(selection: Selection | None, patches: Tensor) -> float:
@@ -96,9 +113,9 @@ def _images(
     model: LavidaModel, tokens: Tensor, pixels: Tensor, text: Sequence[Tensor], variant: Variant, seed: int
 ) -> list[ImagePrefix]:
     """Select among `tokens [B, N, d]` as one batch, and put what is kept in reading order."""
-    policy, size = variant.policy, model.config.vision.image_size
+    policy = variant.policy
     selector = build_selector(policy, derive(seed, "selection"))
-    plan = plan_views(model.config, (size, size), VIEWS, selecting=selector is not None)
+    plan = _plan(model, selecting=selector is not None)
     attention = None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.

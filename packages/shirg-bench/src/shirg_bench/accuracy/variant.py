@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from shirg_bench.accuracy.late import Late
 from shirg_lavida.prompt import Positions
 from shirg_lavida.reading_order import Newline
 from shirg_train.keep_ratio import PolicyConfig
@@ -35,9 +36,11 @@ class Variant:
         attention: `full` lets the prefix see the answer.
         cache: keep the prefix's keys and values; `prefix` attention only.
         adapter: name of the adapter in the weights; None = the checkpoint's own weights.
+        late: what is dropped inside the model, of a page that the policy keeps whole; None = nothing.
 
     Raises:
-        ValueError: a value that is not one of its type's, or full attention with a cache.
+        ValueError: a value that is not one of its type's, full attention with a cache, or `late` beside a selection or
+            without a cache.
     """
 
     policy: PolicyConfig = field(default_factory=lambda: PolicyConfig("baseline"))
@@ -47,6 +50,7 @@ class Variant:
     attention: Attention = "prefix"
     cache: bool = True
     adapter: str | None = None
+    late: Late | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("source", Source), ("newline", Newline), ("positions", Positions)):
@@ -54,12 +58,15 @@ class Variant:
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
         if self.attention not in get_args(Attention) or (self.attention == "full" and self.cache):
             raise ValueError(f"attention must be prefix, or full without cache, got {self.attention!r}, {self.cache}")
+        if self.late is not None and (self.policy.method != "baseline" or not self.cache):
+            raise ValueError(f"late needs policy baseline and a cache, got {self.policy.name}, {self.cache}")
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides the answers, as plain values."""
         policy = {"method": self.policy.method, "budget": self.policy.budget, "options": dict(self.policy.options)}
         own = asdict(self)
-        return {**policy, **{name: own[name] for name in own if name != "policy"}}
+        left_out = ("policy",) if self.late is not None else ("policy", "late")
+        return {**policy, **{name: own[name] for name in own if name not in left_out}}
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ import typer
 
 _WHAT = (
     "budget, kinds, coverage, beta, terms, alpha, summary, regions, positions, newline, "
-    "adapter, adapted, lowres, cache."
+    "adapter, adapted, lowres, cache, late."
 )
 
 
