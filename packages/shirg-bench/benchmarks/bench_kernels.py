@@ -142,6 +142,7 @@ def test_kernels(preset, batch, roof):
             assert record["roof_share"] >= TARGET_ROOF_SHARE, record
 
 
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_beside_them(preset):
     """The reference eager and compiled, `torch.topk` alone, one cosine matrix, and every exact-K baseline; B = 1."""

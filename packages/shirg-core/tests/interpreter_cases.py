@@ -113,6 +113,16 @@ def test_equal_components_give_equal_scores_bit_for_bit(place):
     assert torch.equal(ranking.scores, combine(scaled, weighted[0][1], layout))
 
 
+def test_a_kept_tokens_gradient_is_copied_whatever_its_dtype():
+    layout, k = LAYOUTS[3]
+    for dtype in (*DTYPES, torch.float64):
+        x, _ = Case(shirg_v3, layout, k, dtype, batch=2).inputs(CPU)
+        chosen = shirg_v3(k)(x.requires_grad_(), layout, impl="triton")
+        given = torch.randn(chosen.kept.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+        (grad,) = torch.autograd.grad(chosen.tokens, x, torch.cat([given, torch.ones_like(chosen.summary)], dim=1))
+        assert torch.equal(chosen.gather(grad), given)
+
+
 def test_at_least_two_hundred_cases_were_compared(record_testsuite_property):
     assert TALLY.cases == len(CASES) >= 200
     assert TALLY.exact_images >= 200

@@ -92,25 +92,33 @@ def record(target="sm_90"):
         yield launches
 
 
-def compile_for(launch: Launch, target: str) -> Figures:
-    """Compile one launch ahead of time.
-
-    Raises:
-        Exception: whatever the compiler says.
-    """
+def specialisation(launch: Launch) -> tuple[dict[str, str], dict[tuple[int], object], dict[tuple[int], list]]:
+    """What a launch compiles for: types, constants, and divisibility by 16. Launches that agree share a binary."""
     signature, constants, attributes = {}, {}, {}
     for place, (parameter, (name, value)) in enumerate(zip(launch.kernel.params, launch.arguments, strict=True)):
         plain = parameter.do_not_specialize
         if parameter.is_constexpr or value is None or (type(value) is int and value == 1 and not plain):
             signature[name], constants[(place,)] = "constexpr", value
         elif isinstance(value, torch.Tensor):
-            signature[name], attributes[(place,)] = POINTERS[value.dtype], [["tt.divisibility", 16]]
+            signature[name] = POINTERS[value.dtype]
+            if value.data_ptr() % 16 == 0:
+                attributes[(place,)] = [["tt.divisibility", 16]]
         elif isinstance(value, int):
             signature[name] = "i32"
             if value % 16 == 0 and not plain:
                 attributes[(place,)] = [["tt.divisibility", 16]]
         else:
             signature[name] = "fp32"
+    return signature, constants, attributes
+
+
+def compile_for(launch: Launch, target: str) -> Figures:
+    """Compile one launch ahead of time.
+
+    Raises:
+        Exception: whatever the compiler says.
+    """
+    signature, constants, attributes = specialisation(launch)
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=attributes)
     compiled = triton.compile(source, target=TARGETS[target], options=dict(launch.options))
     shared = compiled.metadata.shared

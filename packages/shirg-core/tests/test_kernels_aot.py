@@ -9,7 +9,7 @@ from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 
-from .launches import SHARED_LIMIT, TARGETS, compile_for, record
+from .launches import SHARED_LIMIT, TARGETS, compile_for, record, specialisation
 
 V3_LAYOUT, V2_LAYOUT = ViewLayout.single(48, 48), ViewLayout.anyres(2, 2, 27)
 ODD_LAYOUT = ViewLayout(
@@ -51,6 +51,23 @@ def test_what_is_not_used_is_not_launched():
 def test_only_half_the_tiles_of_the_cosines_are_computed():
     _, rows, columns, *_ = v3_launches(torch.bfloat16)
     assert rows.grid == columns.grid == (18 * 19 // 2, 1)
+
+
+def v2_compiles(k, n_text, batch, layout):
+    x = torch.zeros(batch, layout.n_tokens, 64, dtype=torch.bfloat16, requires_grad=True)
+    text, edges = torch.zeros(batch, n_text, 64, dtype=torch.bfloat16), torch.zeros(batch, layout.n_tokens)
+    with record() as launches:
+        chosen = shirg_v2(k)(x, layout, text=text, edges=edges, impl="triton")
+        torch.autograd.grad(chosen.tokens.sum(), x)
+    return names(launches), [specialisation(launch) for launch in launches]
+
+
+def test_another_budget_text_or_batch_compiles_nothing_anew():
+    """A capture cannot compile: K, M, the dropped count, the rounds and B·N modulo 4 must not be compiled in."""
+    layout = ViewLayout.anyres(2, 2, 9)
+    known = v2_compiles(64, 48, 1, layout)
+    for k, n_text, batch in ((404, 1, 1), (5, 16, 2), (65, 47, 3), (261, 129, 4)):
+        assert v2_compiles(k, n_text, batch, layout) == known
 
 
 def compiled(launches, target, capsys):

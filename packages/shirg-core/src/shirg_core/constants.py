@@ -11,13 +11,16 @@ import torch
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_HELD_FOR_GRAPHS: dict[int, object] = {}
+
 
 def constant(build: Callable[P, R]) -> Callable[P, R]:
     """Cache a pure function of hashable static arguments (a layout, a device, integers).
 
     Building such tensors copies from the host, which synchronises a CUDA device and breaks graph capture; so it happens
     on the first call only. `torch.compile` does not trace the function but takes its result as a constant, guarded by
-    the arguments. The results are shared: callers must not write to them.
+    the arguments. The results are shared: callers must not write to them. What is returned while a CUDA graph is being
+    captured is kept for good: the graph holds addresses, and would read freed memory once the cache had dropped it.
     """
 
     @lru_cache(maxsize=256)
@@ -29,7 +32,11 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
     def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.inference_mode(False):
-            return cached(*args, **kwargs)  # type: ignore[arg-type]
+            result = cached(*args, **kwargs)  # type: ignore[arg-type]
+        # Asked in this order: asking about a stream starts CUDA, which a forked data loader must not do.
+        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+            _HELD_FOR_GRAPHS.setdefault(id(result), result)
+        return result
 
     # What `torch.compiler.assume_constant_result` does, without importing the compiler (seconds) for those who never
     # compile; the tests of compilation fail should the mark ever lose its meaning.

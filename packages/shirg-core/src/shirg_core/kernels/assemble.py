@@ -95,7 +95,8 @@ class _Assemble(Function):
         return grad, None, None, None
 
 
-@triton.jit
+# A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
+@triton.jit(do_not_specialize=("k", "n_dropped", "gather_programs"))
 def gather_kernel(
     x, indices, slot, words, weights, dropped_weight, kept, token,
     n, k, n_dropped, stride_b, stride_n, weights_stride, gather_programs,
@@ -124,7 +125,7 @@ def gather_kernel(
             tl.store(token + b * D + d, tl.sum(total, 0).to(token.dtype.element_ty), mask=d < D)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("k", "n_dropped"))
 def scatter_kernel(
     grad_kept, grad_token, slot, words, weights, dropped_weight, grad,
     n, k, n_dropped, weights_stride, D: tl.constexpr, ROWS: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -136,12 +137,13 @@ def scatter_kernel(
     share = _shares(slot, words, weights, dropped_weight, b, i, n, n_dropped, weights_stride)
     for start in range(0, D, BLOCK_D):
         d = start + tl.arange(0, BLOCK_D)
-        value = load_rows(grad_kept + b * k * D, place, place >= 0, D, start, D, BLOCK_D)
+        kept, inside = (place >= 0)[:, None], (i < n)[:, None] & (d < D)[None, :]
+        # Copied in its own dtype: a float64 gradient keeps its digits.
+        value = tl.load(grad_kept + b * k * D + place[:, None] * D + d[None, :], mask=kept & inside, other=0.0)
         if grad_token is not None:
             g = tl.load(grad_token + b * D + d, mask=d < D, other=0.0).to(tl.float32)
-            value += share[:, None] * g[None, :]
-        inside = (i < n)[:, None] & (d < D)[None, :]
-        tl.store(grad + (b * n + i)[:, None] * D + d[None, :], value.to(grad.dtype.element_ty), mask=inside)
+            value = tl.where(kept, value, (share[:, None] * g[None, :]).to(grad.dtype.element_ty))
+        tl.store(grad + (b * n + i)[:, None] * D + d[None, :], value, mask=inside)
 
 
 @triton.jit

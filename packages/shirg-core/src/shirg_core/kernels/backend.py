@@ -22,7 +22,7 @@ from shirg_core.kernels.attention import deviation_parts
 from shirg_core.kernels.attention_some import received_parts
 from shirg_core.kernels.boruvka import cluster_levels
 from shirg_core.kernels.geometry import Geometry, geometry
-from shirg_core.kernels.numerics import on_device, unit_stride
+from shirg_core.kernels.numerics import check_batch, on_device, unit_stride
 from shirg_core.kernels.ranking import AttentionParts, Component, Components, rank
 from shirg_core.kernels.relevance import relevance
 from shirg_core.kernels.statistics import Statistics, token_statistics
@@ -45,6 +45,7 @@ def select_v2(
     attention: Tensor | None,
 ) -> Selection:
     """SHIRG-v2 on validated inputs; shapes as in `Selector`."""
+    check_batch(features)
     k = kept_tokens(config.budget, layout)
     with torch.no_grad(), on_device(features):
         tokens, geo = unit_stride(features.detach()), geometry(layout, features.device)
@@ -68,6 +69,7 @@ def select_v3(config: ShirgV3, features: Tensor, layout: ViewLayout, *, attentio
 
     The linear-time `attention_method="mean"` is two matrix–vector products, for which it uses torch's own.
     """
+    check_batch(features)
     k = kept_tokens(config.budget, layout)
     parts = None
     with torch.no_grad(), on_device(features):

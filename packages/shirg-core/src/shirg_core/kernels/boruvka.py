@@ -47,10 +47,11 @@ def cluster_levels(
     levels = torch.empty(batch, rounds + 1, n, dtype=torch.int32, device=right.device)
     counts = torch.empty(batch, rounds + 1, n_views, dtype=torch.int32, device=right.device)
     best = torch.empty(batch, n, dtype=torch.int64, device=right.device)
-    parents = torch.empty(2, batch, n, dtype=torch.int32, device=right.device)
+    # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
+    parent, spare = (torch.empty(batch, n, dtype=torch.int32, device=right.device) for _ in range(2))
     block = max(FEWEST_TOKENS, power_of_two(max(v.n_tokens for v in layout.views), MOST_TOKENS))
     boruvka_kernel[(n_views, batch)](
-        right, below, geo.tokens, geo.views, levels, counts, best, parents[0], parents[1], n, rounds,
+        right, below, geo.tokens, geo.views, levels, counts, best, parent, spare, n, rounds,
         BLOCK=block, num_warps=min(32, max(4, block // 128)), num_stages=1, enable_fp_fusion=False,
     )  # fmt: skip
     return Levels(levels, counts, most, room)

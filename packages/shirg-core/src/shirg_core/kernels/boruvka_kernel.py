@@ -35,7 +35,8 @@ from shirg_core.kernels.geometry import ABOVE, BELOW, LEFT, RIGHT, VALID, has
 NO_EDGE = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 
 
-@triton.jit
+# A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
+@triton.jit(do_not_specialize=("rounds",))
 def boruvka_kernel(
     right, below, words, views, levels, counts, best, parent, spare, n, rounds, BLOCK: tl.constexpr
 ):  # fmt: skip

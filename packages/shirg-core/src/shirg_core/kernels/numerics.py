@@ -15,6 +15,7 @@ from torch import Tensor
 from triton import knobs
 
 INTERPRET = tl.constexpr(bool(knobs.runtime.interpret))
+MOST_IMAGES = 65535
 TINY = tl.constexpr(float(torch.finfo(torch.float32).tiny))
 
 
@@ -58,14 +59,27 @@ def check_device(x: Tensor) -> None:
         )
 
 
+def check_batch(x: Tensor) -> None:
+    """Raise where `x [B, …]` holds more images than a launch has room for: they are a grid's second dimension.
+
+    Raises:
+        ValueError: B is larger than that.
+    """
+    if len(x) > MOST_IMAGES:
+        raise ValueError(f"impl='triton' takes at most {MOST_IMAGES} images in a call, got B={len(x)}")
+
+
 def on_device(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Launch on the device of `x`: Triton launches on the current one."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
 
 
 def is_aligned(*tensors: Tensor) -> bool:
-    """Whether every row of `[B, N, D]` tensors starts where 16-byte loads may start."""
-    return all(t.stride(1) % 16 == 0 for t in tensors)
+    """Whether every row of `[B, N, D]` tensors starts where 16-byte loads may start, as far as Triton can tell.
+
+    It learns that from the address and from both strides, the one between images too where there is one image only.
+    """
+    return all(t.data_ptr() % 16 == 0 and t.stride(0) % 16 == 0 and t.stride(1) % 16 == 0 for t in tensors)
 
 
 def needs_upcast(*tensors: Tensor) -> bool:
@@ -75,8 +89,9 @@ def needs_upcast(*tensors: Tensor) -> bool:
 
 
 def unit_stride(x: Tensor) -> Tensor:
-    """`x` itself where its last dimension is dense, a copy otherwise."""
-    return x if x.stride(-1) == 1 else x.contiguous()
+    """`x` itself where its last dimension is dense and, in `[B, N, D]`, an image's offsets fit int32; else a copy."""
+    far = x.dim() == 3 and x.shape[1] * x.stride(1) >= 2**31
+    return x.contiguous() if x.stride(-1) != 1 or far else x
 
 
 def power_of_two(n: int, most: int) -> int:

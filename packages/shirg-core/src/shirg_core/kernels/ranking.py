@@ -88,7 +88,8 @@ def rank(
     )
     n_views = len(layout.views)
     best = torch.empty(batch, n, dtype=torch.int64, device=device)
-    keys, first, number = torch.empty(3, batch, n, dtype=torch.int32, device=device)
+    # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
+    keys, first, number = (torch.empty(batch, n, dtype=torch.int32, device=device) for _ in range(3))
     extents = torch.empty(batch, 2, n_views, 2, device=device)
     block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
     view_block = power_of_two(n_views, 8)

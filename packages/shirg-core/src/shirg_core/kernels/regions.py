@@ -86,6 +86,8 @@ def reserve(keys, region, best, words, n, BLOCK: tl.constexpr):
             own = tl.load(region + i, mask=key >= 0, other=0)
             wins = tl.load(best + own, mask=key >= 0, other=-1) == _unique(key, i, n)
             reserved = reserved | ((key >= 0) & wins)
+        # Several threads may hold one token; all must have read its key before one of them writes it.
+        tl.debug_barrier()
         tl.store(keys + i, tl.where(reserved, RESERVED, key), mask=i < n)
         reserved_count += tl.sum(reserved.to(tl.int32), 0)
     tl.debug_barrier()

@@ -43,7 +43,8 @@ def relevance(features: Tensor, norm: Tensor, text: Tensor, text_norm: Tensor, t
     return out
 
 
-@triton.jit
+# A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
+@triton.jit(do_not_specialize=("m",))
 def relevance_kernel(
     x, norm, text, text_norm, text_mask, out,
     n, m, stride_b, stride_n, text_stride_b, text_stride_m,

@@ -84,7 +84,8 @@ def token_statistics(
     return out
 
 
-@triton.jit
+# A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
+@triton.jit(do_not_specialize=("m", "token_programs"))
 def statistics_kernel(
     x, words, norm, variance, gradient, right, below, text, text_norm,
     n, stride_b, stride_n, m, text_stride_b, text_stride_m, token_programs,
