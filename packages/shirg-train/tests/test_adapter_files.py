@@ -46,6 +46,11 @@ def check(model, expected):
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_weights_are_as_readable_as_any_new_file(saved, tmp_path):
+    (tmp_path / "plain").touch()
+    assert {file.stat().st_mode for file in saved[0].iterdir()} == {(tmp_path / "plain").stat().st_mode}
+
+
 def test_loads_here_and_merges(saved):
     folder, expected = saved
     model = tiny_lavida(side=5)

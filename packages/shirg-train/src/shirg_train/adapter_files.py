@@ -7,6 +7,7 @@ they arrive with plain `PeftModel.from_pretrained` too.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +52,8 @@ def save_adapter(
         "target_modules": sorted(config.target_modules or []),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(raw, indent=2, sort_keys=True, default=list) + "\n", encoding="utf-8")
+    # safetensors writes for the owner's eyes only; an adapter is as readable as any new file.
+    shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
     text = json.dumps({"fingerprint": fingerprint, **card}, indent=2)
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
