@@ -77,7 +77,9 @@ def test_what_is_dropped_late_decides_the_answers(tmp_path):
 
 def test_rows_say_what_is_dropped_late_and_others_are_as_they_were():
     assert "late" not in Variant().facts()
-    assert Variant(late=Late("fastv", 0.25, 2)).facts()["late"] == {"method": "fastv", "budget": 0.25, "layer": 2}
+    facts = Variant(late=Late("fastv", 0.25, 2)).facts()
+    assert facts["late"] == {"method": "fastv", "budget": 0.25, "layer": 2}
+    assert facts["budget"] == 0.25
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The examples of docs/ run as printed, and keeping every token gives the model's own answer."""
+"""The examples of docs/ run as printed, and keeping every token gives the model's own answer; links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-PAGE = Path(__file__).parents[3] / "docs" / "integrate.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "integrate.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
 LLAVA, QWEN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
@@ -54,3 +56,20 @@ def test_qwen_positions_are_the_kept_tokens_own():
     assert (kept[1] - kept[0]).tolist() == (index // columns).tolist()
     assert (kept[2] - kept[0]).tolist() == (index % columns).tolist()
     assert rows * columns == 24
+
+
+def anchors(page):
+    """As they are made of headings: lower case, spaces to hyphens, punctuation dropped."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), f"{page} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page} links to {target}"

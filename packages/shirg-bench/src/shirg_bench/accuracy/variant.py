@@ -63,7 +63,8 @@ class Variant:
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides the answers, as plain values."""
-        policy = {"method": self.policy.method, "budget": self.policy.budget, "options": dict(self.policy.options)}
+        budget = self.policy.budget if self.late is None else self.late.budget
+        policy = {"method": self.policy.method, "budget": budget, "options": dict(self.policy.options)}
         own = asdict(self)
         left_out = ("policy",) if self.late is not None else ("policy", "late")
         return {**policy, **{name: own[name] for name in own if name not in left_out}}
