@@ -49,6 +49,18 @@ def test_constant_relevance_counts_as_one():
     assert weight.tolist() == [[1.0] * 6]
 
 
+def test_equal_tokens_across_the_text_are_equally_relevant():
+    """Their cosine is 0 but for rounding, which must not be scaled to one."""
+    layout = ViewLayout.single(5, 6)
+    token, text = torch.randn(2, 48, generator=torch.Generator().manual_seed(0))
+    text = text - token * (text @ token) / (token @ token)
+    features = token.expand(1, 30, 48).contiguous()
+    assert torch.equal(conditional_weight(features, text[None, None], None, layout), torch.ones(1, 30))
+    # What differs by more than rounding is relevance.
+    features[0, 7] += 1e-4 * text
+    assert conditional_weight(features, text[None, None], None, layout)[0].argmax() == 7
+
+
 @pytest.mark.parametrize("block", [1, 3, 64])
 @pytest.mark.parametrize("seed", range(2))
 def test_greedy_against_determinants(seed, block, monkeypatch):

@@ -36,6 +36,8 @@ from shirg_core.scores import minmax, snap
 from shirg_core.selection import Selection
 
 GAIN_GRID = 2**20
+COSINE_NOISE = 2**-20
+"""Mean cosines that lie closer together than this differ by rounding."""
 BLOCK = 64
 
 Relevance: TypeAlias = Literal["text", "uniform"]
@@ -82,12 +84,16 @@ class ConditionalDPP:
 def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None, layout: ViewLayout) -> Tensor:
     """r̃ `[B, N]`: mean cosine with the text tokens, min–max normalised; 1 where it is constant."""
     directions = F.normalize(text.float(), dim=-1)
-    real = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device) if text_mask is None else text_mask
-    share = real.float() / real.float().sum(1, keepdim=True)
-    mean = [s @ t for s, t in zip(share, directions.masked_fill(~real[..., None], 0.0), strict=True)]
+    asked = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device) if text_mask is None else text_mask
+    share = asked.float() / asked.float().sum(1, keepdim=True)
+    mean = [s @ t for s, t in zip(share, directions.masked_fill(~asked[..., None], 0.0), strict=True)]
     rows = [F.normalize(x.float(), dim=-1) @ t for x, t in zip(features, mean, strict=True)]
-    weight = minmax(torch.stack(rows), layout, "image")
-    return torch.where(weight.amax(1, keepdim=True) > 0, weight, 1.0)
+    relevance = torch.stack(rows)
+    weight = minmax(relevance, layout, "image")
+    real = valid_tokens(relevance, layout)
+    # Near 0 the noise of equal cosines is not small beside them, so `minmax` alone would take it for relevance.
+    varies = (weight.amax(1) > 0) & (real.amax(1) - real.amin(1) > COSINE_NOISE)
+    return torch.where(varies[:, None], weight, 1.0)
 
 
 @without_autocast
