@@ -39,7 +39,7 @@ def test_a_paired_difference_is_surer_than_two_intervals():
 
 def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
     promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "positions", "newline"]
-    promised += ["adapter", "adapted", "lowres", "cache"]
+    promised += ["adapter", "adapted", "lowres", "cache", "late"]
     assert sorted(ABLATIONS) == sorted(promised)
     for name, comparisons in comparisons_of(promised, ADAPTERS).items():
         assert comparisons, name
@@ -48,8 +48,8 @@ def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
             for case in others:
                 assert case.variant.key != reference.variant.key
                 # Same tokens asked for: a difference is the part's, not the budget's.
-                assert case.variant.policy.budget == reference.variant.policy.budget
-        lines = [(c.name, c.variant.policy.budget) for pair in comparisons for c in (pair.reference, *pair.others)]
+                assert case.variant.budget == reference.variant.budget
+        lines = [(c.name, c.variant.budget) for pair in comparisons for c in (pair.reference, *pair.others)]
         assert len(set(lines)) == len(lines), name
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from shirg_bench.accuracy.late import Late
+from shirg_core.budget import Budget
 from shirg_lavida.prompt import Positions
 from shirg_lavida.reading_order import Newline
 from shirg_train.keep_ratio import PolicyConfig
@@ -61,10 +62,14 @@ class Variant:
         if self.late is not None and (self.policy.method != "baseline" or not self.cache):
             raise ValueError(f"late needs policy baseline and a cache, got {self.policy.name}, {self.cache}")
 
+    @property
+    def budget(self) -> Budget | None:
+        """What is kept, wherever it is chosen; None = everything, or as the method decides."""
+        return self.policy.budget if self.late is None else self.late.budget
+
     def facts(self) -> dict[str, Any]:
         """Everything that decides the answers, as plain values."""
-        budget = self.policy.budget if self.late is None else self.late.budget
-        policy = {"method": self.policy.method, "budget": budget, "options": dict(self.policy.options)}
+        policy = {"method": self.policy.method, "budget": self.budget, "options": dict(self.policy.options)}
         own = asdict(self)
         left_out = ("policy",) if self.late is not None else ("policy", "late")
         return {**policy, **{name: own[name] for name in own if name not in left_out}}
