@@ -127,6 +127,8 @@ def test_store_keeps_answers_apart_and_names_a_damaged_file(tmp_path):
         np.full((1, 2), 3),
         np.full((1, 2), 4),
         np.full((1, 2), 0.5),
+        np.array([7.5]),
+        np.array([8.0]),
     )
     store = Store(tmp_path, {"seed": 0})
     store.write({"tier": "easy"}, range(1), one)

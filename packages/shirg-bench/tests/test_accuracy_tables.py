@@ -17,13 +17,14 @@ from shirg_core.baselines import BASELINES
 
 from .accuracy_setup import DATA, write_micro
 
-ADAPTERS = ["r16", "r32", "r64"]
+ADAPTERS = {"r16": "packed", "r32": "packed", "spread": "original"}
 
 
 def answers(correct):
     correct = np.asarray(correct, dtype=bool)
     ones = np.ones(correct.shape, dtype=np.int64)
-    return Answers(correct[..., None].astype(np.int64), correct, ones, ones, ones.astype(float))
+    nothing = np.zeros(len(correct))
+    return Answers(correct[..., None].astype(np.int64), correct, ones, ones, ones.astype(float), nothing, nothing)
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():
@@ -54,13 +55,15 @@ def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
 
 
 def test_adapters_are_compared_with_the_first_and_with_none():
-    assert comparisons_of(["adapter", "adapted"], []) == {"adapter": [], "adapted": []}
+    assert comparisons_of(["adapter", "adapted"], {}) == {"adapter": [], "adapted": []}
     found = comparisons_of(["adapter", "adapted"], ADAPTERS)
     assert {pair.reference.variant.adapter for pair in found["adapter"]} == {"r16"}
     assert {pair.reference.variant.adapter for pair in found["adapted"]} == {None}
-    assert [case.variant.adapter for case in found["adapted"][0].others] == ADAPTERS
+    assert [case.variant.adapter for case in found["adapted"][0].others] == list(ADAPTERS)
+    asked = {case.variant.adapter: case.variant.positions for case in found["adapted"][2].others}
+    assert asked == {None: "original", **ADAPTERS}
     with pytest.raises(ValueError, match="unknown ablation 'colour'; known: coverage"):
-        comparisons_of(["colour"], [])
+        comparisons_of(["colour"], {})
 
 
 def test_the_curve_has_every_method_at_every_budget():

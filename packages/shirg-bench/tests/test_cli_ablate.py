@@ -38,13 +38,13 @@ def ablate(micro, output, *options):
     return shirg("ablate", "--model", micro, "--regime", "untrained", "--pages", 1, "--output", output, *options)
 
 
-def write_adapter(micro, folder, r):
+def write_adapter(micro, folder, r, positions="packed"):
     model = load_lavida(micro)
     mark = fingerprint(model)
     peft = attach(model, AdapterConfig(r=r))
     state = {name: p.detach() + 0.2 for name, p in trainable(peft).items()}
     folder.mkdir()
-    save_adapter(peft, folder, state=state, fingerprint=mark, card={})
+    save_adapter(peft, folder, state=state, fingerprint=mark, card={"positions": positions})
     return folder
 
 
@@ -64,7 +64,8 @@ def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, t
 
 
 def test_adapters_are_compared(micro, tmp_path):
-    low, high = (write_adapter(micro, tmp_path / f"lora{r}", r) for r in (2, 4))
+    low = write_adapter(micro, tmp_path / "low", 2)
+    high = write_adapter(micro, tmp_path / "high", 4, "original")
     options = ("--what", "adapter,adapted", "--tiers", "hard", "--adapter", f"r2={low}", "--adapter", f"r4={high}")
     assert ablate(micro, tmp_path / "out", *options) == 0
     rows = read_rows(tmp_path / "out" / "ablations.jsonl")
@@ -72,6 +73,10 @@ def test_adapters_are_compared(micro, tmp_path):
     assert {row["adapter"] for row in adapted} == {None, "r2", "r4"}
     assert {row["adapter"] for row in rows if row["ablation"] == "adapter"} == {"r2", "r4"}
     assert min(row["same_answers"] for row in adapted) < 1
+    assert {row["positions"] for row in adapted if row["adapter"] == "r4"} == {"original"}
+    assert {row["positions"] for row in adapted if row["adapter"] == "r2"} == {"packed"}
+    assert all(row["nll"] > 0 for row in adapted)
+    assert " nats (" in (tmp_path / "out" / "ablations.md").read_text(encoding="utf-8")
     assert str(tmp_path) not in (tmp_path / "out" / "ablations.jsonl").read_text(encoding="utf-8")
 
 

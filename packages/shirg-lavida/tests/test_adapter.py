@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE, merge_adapter
+from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE, merge_adapter, trained_positions
 from shirg_lavida.fingerprint import CARD_FILE, fingerprint
 from shirg_lavida.testing import tiny_lavida
 
@@ -117,3 +117,12 @@ def test_fingerprint_survives_rounding_and_tells_projectors_apart(folder):
     torch.testing.assert_close(torch.tensor(fingerprint(model())), torch.tensor(recorded))
     merge_adapter(model().to(torch.bfloat16), folder)
     assert fingerprint(model(seed=1)) != fingerprint(model())
+
+
+def test_an_adapter_says_which_positions_it_learned_on(folder):
+    assert trained_positions(folder) == "packed"
+    (folder / CARD_FILE).write_text(json.dumps({"positions": "original"}))
+    assert trained_positions(folder) == "original"
+    (folder / CARD_FILE).write_text(json.dumps({"positions": "sideways"}))
+    with pytest.raises(ValueError, match=r"positions must be one of .*'original'.*, got 'sideways'"):
+        trained_positions(folder)

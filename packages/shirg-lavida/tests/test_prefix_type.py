@@ -50,6 +50,18 @@ def test_wrong_embeddings():
         Prefix.of(torch.zeros(1, 3, 4, dtype=torch.int64))
 
 
+def test_rows_keep_what_belongs_to_them():
+    data, positions = torch.arange(24.0).view(3, 2, 4), torch.tensor([[0, 1], [0, 0], [4, 9]])
+    mask = torch.tensor([[True, True], [False, True], [True, True]])
+    some = Prefix.of(data, positions=positions, mask=mask, visual_tokens=[1, 2, 3]).rows(slice(1, 3))
+    assert torch.equal(some.embeddings, data[1:])
+    assert (some.positions.tolist(), some.mask.tolist()) == (positions[1:].tolist(), mask[1:].tolist())
+    assert some.visual_tokens == (2, 3)
+    bare = Prefix.of(data).rows(slice(0, 1))
+    assert bare.positions is None
+    assert bare.mask is None
+
+
 def test_a_deep_copy_shares_nothing_and_carries_everything():
     positions, mask = torch.tensor([[0, 0, 5]]), torch.tensor([[False, True, True]])
     zeros = torch.zeros(1, 4)

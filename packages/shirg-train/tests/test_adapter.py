@@ -57,6 +57,17 @@ def test_tower_blocks_get_lora_on_attention():
     assert all(name.startswith("tower.siglip.encoder.layers.1.self_attn.") for name in adapted)
 
 
+def test_blocks_of_the_language_model_get_lora_too():
+    model = tiny_lavida(side=5)
+    attach(model, AdapterConfig(r=2, language_blocks=(1,)))
+    adapted = {name.split(".lora_A")[0] for name in trainable(model) if "backbone" in name and "lora_A" in name}
+    assert adapted == {f"backbone.blocks.1.{linear}" for linear in ("q_proj", "k_proj", "v_proj", "attn_out")}
+    model = tiny_lavida(side=5)
+    attach(model, AdapterConfig(r=2, language_blocks="all", language_linears=("ff_out", "up_proj")))
+    adapted = {name.split(".lora_A")[0] for name in trainable(model) if "backbone" in name and "lora_A" in name}
+    assert adapted == {f"backbone.blocks.{block}.{linear}" for block in (0, 1) for linear in ("ff_out", "up_proj")}
+
+
 def test_a_linear_projector_is_adapted_too():
     model = tiny_lavida(side=5, mm_projector_type="linear")
     attach(model, AdapterConfig(target=("mm_projector",), r=2))
@@ -72,13 +83,16 @@ def test_names_are_the_released_models():
     names = {name for name, module in host.named_modules() if isinstance(module, nn.Linear)}
     assert {"model.mm_projector.0", "model.mm_projector.2"} <= names
     assert "model.vision_tower.vision_tower.vision_model.encoder.layers.0.self_attn.q_proj" in names
+    assert "model.transformer.blocks.1.attn_out" in names
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         (AdapterConfig(target=("mm_projector.1",)), r"no linear 'mm_projector.1'.*mm_projector.0, mm_projector.2"),
+        (AdapterConfig(target=("q_proj",)), r"the projector has no linear 'q_proj'"),
         (AdapterConfig(tower_blocks=(7,)), r"tower_blocks \[7\].*0 to 1"),
+        (AdapterConfig(language_blocks=(-1, 2)), r"language_blocks \[-1, 2\].*0 to 1"),
     ],
 )
 def test_targets_that_are_not_there_are_named(config, message):
@@ -93,7 +107,9 @@ def test_a_second_adapter_is_refused():
         attach(model, AdapterConfig())
 
 
-@pytest.mark.parametrize("change", [{"r": 0}, {"alpha": 0.0}, {"dropout": 1.0}, {"target": ()}])
+@pytest.mark.parametrize(
+    "change", [{"r": 0}, {"alpha": 0.0}, {"dropout": 1.0}, {"target": ()}, {"language_linears": ("wte",)}]
+)
 def test_values_out_of_range_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         AdapterConfig(**change)

@@ -17,7 +17,9 @@ X = torch.randn(2, 25, 32, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(
-    scope="module", params=[{}, {"train_projector": True, "tower_blocks": (0,)}], ids=["lora", "everything"]
+    scope="module",
+    params=[{}, {"train_projector": True, "tower_blocks": "all", "language_blocks": "all"}],
+    ids=["lora", "everything"],
 )
 def saved(request, tmp_path_factory):
     """A folder with a trained adapter, and what the adapted model makes of `X`."""
@@ -38,7 +40,8 @@ def outputs(model):
     pixels = torch.linspace(-1, 1, 3 * model.config.vision.image_size**2)
     pixels = pixels.view(1, 3, model.config.vision.image_size, -1)
     with torch.no_grad():
-        return model.projector(X), model.tower(pixels).features
+        words = model.backbone(X.repeat(1, 1, 2), torch.arange(25).expand(2, -1))
+        return model.projector(X), model.tower(pixels).features, words
 
 
 def check(model, expected):
@@ -85,6 +88,7 @@ def test_loads_into_bfloat16(saved):
     load_adapter(model, folder)
     with torch.no_grad():
         got = model.projector(X.to(torch.bfloat16)).float()
+        model.backbone(X.repeat(1, 1, 2).to(torch.bfloat16), torch.arange(25).expand(2, -1))
     torch.testing.assert_close(got, expected[0], rtol=0.05, atol=0.1)
 
 

@@ -100,6 +100,21 @@ def test_gradients_reach_the_prefix_and_do_not_depend_on_recompute(backbone, att
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
 
 
+def test_recomputing_draws_the_same_dropout(backbone):
+    prefix, answer, noise = released_case()
+    plain, gradients = backbone.blocks[0].attn_out, []
+    backbone.blocks[0].attn_out = torch.nn.Sequential(plain, torch.nn.Dropout(0.5))
+    try:
+        for again in (False, True):
+            torch.manual_seed(5)
+            leaf = prefix.clone().requires_grad_()
+            loss(backbone, leaf, answer, noise, recompute=again).mean.backward()
+            gradients.append(leaf.grad)
+    finally:
+        backbone.blocks[0].attn_out = plain
+    assert torch.equal(*gradients)
+
+
 def test_padding_is_a_target(backbone):
     prefix, answer, noise = released_case()
     only_padding = torch.zeros_like(noise.masked)

@@ -18,7 +18,6 @@ from shirg_train.micro.batches import ANSWER_LENGTH
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.evaluate import evaluate
 from shirg_train.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
-from shirg_train.micro.table import measure
 from shirg_train.pages.tokenizer import build_tokenizer
 
 
@@ -68,13 +67,29 @@ def test_the_other_models_read_unseen_pages(name: str) -> None:
 def test_the_shipped_adapter_helps_the_model_it_belongs_to() -> None:
     model, adapter = full_folder(), embedded("micro-lora", ADAPTERS)
     assert adapter is not None
-    policies = [PolicyConfig("v2", 1 / 3)]
-    settings = {"regime": "full tokens", "tiers": ["easy"], "pages": 32, "data": DataConfig(), "policies": policies}
-    (before,), (after,) = (measure(model, adapter=folder, nll_times=2, **settings) for folder in (None, adapter))
-    assert after["nll"] < 0.8 * before["nll"]
-    assert after["exact_match"] > before["exact_match"] + 0.1
+    before, after = (
+        LavidaPipeline.from_pretrained(model, dtype=torch.float32, adapter=folder) for folder in (None, adapter)
+    )
+    assert before.positions == after.positions == "packed"
+    (plain,), (adapted,) = (
+        evaluate(
+            pipe.model,
+            build_tokenizer(),
+            [PolicyConfig("v2", 1 / 3)],
+            size=SizeConfig(),
+            data=DataConfig(),
+            tier="easy",
+            pages=32,
+            nll_times=2,
+        )
+        for pipe in (before, after)
+    )
+    assert plain.nll is not None
+    assert adapted.nll is not None
+    assert adapted.nll < 0.8 * plain.nll
+    assert adapted.correct.mean() > plain.correct.mean() + 0.1
     with pytest.raises(ValueError, match="other projector weights"):
-        measure(checkpoint_folder(), adapter=adapter, **settings)
+        LavidaPipeline.from_pretrained(checkpoint_folder(), adapter=adapter)
 
 
 def test_samples_show_what_they_say(tmp_path: Path) -> None:

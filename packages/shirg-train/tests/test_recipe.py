@@ -30,12 +30,15 @@ class Outer:
     share: int | float = 1
     inner: Inner = field(default_factory=Inner)
     many: tuple[Inner, ...] = ()
+    which: Literal["all"] | tuple[int, ...] = ()
 
 
 def test_everything_is_read():
     raw = {"name": "x", "kind": "b", "limit": 3, "share": 0.5, "inner": {"rate": "1e-4"}, "many": [{"sizes": [1, 2]}]}
     assert build(Outer, raw) == Outer("x", "b", 3, 0.5, Inner(1e-4), (Inner(sizes=(1, 2)),))
     assert build(Outer, {"name": "x", "limit": None, "share": 768}).share == 768
+    assert build(Outer, {"name": "x", "which": "all"}).which == "all"
+    assert build(Outer, {"name": "x", "which": [2, 3]}).which == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,8 @@ def test_everything_is_read():
         ({"name": "x", "inner": {"rate": -1}}, "inner: rate must be ≥ 0"),
         ({"name": "x", "inner": 5}, "inner must be a mapping, got 5"),
         ({"name": "x", "inner": {"sizes": 5}}, "inner.sizes must be a list"),
+        ({"name": "x", "which": "some"}, "which must be all, or a list, got 'some'"),
+        ({"name": "x", "which": 1}, "which must be a list, got 1"),
     ],
 )
 def test_what_is_wrong_is_named(raw, message):

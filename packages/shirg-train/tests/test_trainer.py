@@ -14,11 +14,12 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
+from shirg_lavida.adapter import trained_positions
 from shirg_lavida.testing import tiny_lavida
 from shirg_train import checkpointing
 from shirg_train.adapter import attach, released_names, trainable
 from shirg_train.adapter_files import load_adapter
-from shirg_train.checkpointing import CheckpointError, latest_checkpoint
+from shirg_train.checkpointing import TRAINER_FILE, CheckpointError, latest_checkpoint
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.metrics import read_metrics
 from shirg_train.recipe import RecipeError
@@ -26,6 +27,7 @@ from shirg_train.trainer import loop
 from shirg_train.trainer.engine import TorchEngine
 from shirg_train.trainer.measure import measure
 from shirg_train.trainer.module import LossModule
+from shirg_train.trainer.resume import find_checkpoint
 from shirg_train.trainer.run import build_engine, count_steps, run
 
 from .training_setup import ALONE, TinyStream, tiny_recipe, tiny_sources
@@ -81,8 +83,8 @@ def test_same_seed_same_curve_other_seed_another(whole, tmp_path):
     assert losses(whole) != losses(tmp_path / "other")
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
-def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, steps):
+def run_interrupted(monkeypatch, output, steps, **changes):
+    """End a run with an exception after some steps."""
     real, done = loop._train_step, []
 
     def interrupted(*arguments):
@@ -94,7 +96,12 @@ def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, steps):
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_train_step", interrupted)
         with pytest.raises(InterruptedRunError):
-            run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
+            run(tiny_recipe(output, **changes), tiny_sources(), ALONE)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, steps):
+    run_interrupted(monkeypatch, tmp_path, steps, **GROWS)
     run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
     assert_same_run(whole, tmp_path)
 
@@ -180,6 +187,36 @@ def test_bfloat16_own_weights_and_tower(tmp_path):
     change = (own - fresh.projector[0].weight.float()).abs().max()
     assert 0 < change < 0.01
     assert saved["parameter/tower.siglip.encoder.layers.1.self_attn.q_proj.lora_B.default.weight"].any()
+
+
+def test_a_lora_on_the_language_model_trains_and_resumes(tmp_path, monkeypatch):
+    adapter = {"r": 2, "alpha": 4, "dropout": 0.5, "language_blocks": "all"}
+    changes = {"adapter": adapter, "positions": "original", **GROWS}
+    run(tiny_recipe(tmp_path / "whole", **changes), tiny_sources(), ALONE)
+    run_interrupted(monkeypatch, tmp_path / "parts", 5, **changes)
+    run(tiny_recipe(tmp_path / "parts", **changes), tiny_sources(), ALONE)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    saved = state(tmp_path / "whole")
+    assert saved["parameter/backbone.blocks.1.attn_out.lora_B.default.weight"].any()
+    assert saved["parameter/backbone.blocks.0.q_proj.lora_A.default.weight"].shape == (4, 64)
+
+
+def test_positions_are_the_recipes_and_recorded(tmp_path):
+    for positions in ("packed", "original"):
+        run(tiny_recipe(tmp_path / positions, steps=2, keep=[8], positions=positions), tiny_sources(), ALONE)
+        assert trained_positions(tmp_path / positions / "adapter") == positions
+    assert losses(tmp_path / "packed") != losses(tmp_path / "original")
+
+
+def test_a_run_from_before_a_key_existed_goes_on(tmp_path):
+    run(tiny_recipe(tmp_path, steps=2), tiny_sources(), ALONE)
+    path = latest_checkpoint(tmp_path / "checkpoints") / TRAINER_FILE
+    card = json.loads(path.read_text())
+    del card["recipe"]["positions"], card["recipe"]["adapter"]["language_blocks"]
+    path.write_text(json.dumps(card))
+    assert find_checkpoint(tiny_recipe(tmp_path, steps=2), ALONE) is not None
+    with pytest.raises(RecipeError, match="a run with positions: 'packed', this recipe says 'original'"):
+        find_checkpoint(tiny_recipe(tmp_path, steps=2, positions="original"), ALONE)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):

@@ -1,10 +1,10 @@
-"""Merging a projector adapter, saved in peft's own LoRA format, into a model's weights (arXiv 2106.09685).
+"""Merging an adapter, saved in peft's own LoRA format, into a model's weights (arXiv 2106.09685).
 
     W ← W' + s · B A      b ← b'      s = α/r, or α/√r with `use_rslora`      A [r, d_in], B [d_out, r]
 
 W' is the linear's own weight, or the one the adapter carries where the projector was trained too; b' likewise, where
 `bias` is `lora_only`. `adapter_config.json` holds r and α, `adapter_model.safetensors` the tensors under the released
-model's names. A `shirg.json` beside them, if there is one, says which projector weights the adapter was trained on.
+model's names. A `shirg.json` beside them, if there is one, says which projector weights and positions it learned on.
 
 peft is not needed. What of its format is not written out here is refused by name.
 """
@@ -15,7 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -25,6 +25,7 @@ from torch import Tensor
 from shirg_lavida.checkpoint import checkpoint_keys
 from shirg_lavida.fingerprint import CARD_FILE, check_fingerprint
 from shirg_lavida.model import LavidaModel
+from shirg_lavida.prompt import Positions
 from shirg_lavida.weights import read_json, set_parameter
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -86,6 +87,22 @@ def merge_adapter(model: LavidaModel, folder: Path) -> None:
             merged[own["bias"]] = bias.to(weight.device, weight.dtype)
     for name, value in merged.items():
         set_parameter(model, name, value)
+
+
+def trained_positions(folder: Path) -> Positions:
+    """The positions that the adapter in `folder` was trained on; `packed` where no card says otherwise.
+
+    Raises:
+        ValueError: a damaged card.
+    """
+    if not (folder / CARD_FILE).is_file():
+        return "packed"
+    recorded = read_json(folder / CARD_FILE, "the adapter's card").get("positions", "packed")
+    for positions in get_args(Positions):
+        if positions == recorded:
+            known: Positions = positions
+            return known
+    raise ValueError(f"{folder / CARD_FILE}: positions must be one of {get_args(Positions)}, got {recorded!r}")
 
 
 def _rank_and_scale(config: Mapping[str, Any], folder: Path) -> tuple[int, float]:

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from shirg_core.images import load_image
 from shirg_core.selection import Selector
-from shirg_lavida.adapter import merge_adapter
+from shirg_lavida.adapter import merge_adapter, trained_positions
 from shirg_lavida.answer import Answer, split_answers
 from shirg_lavida.chat import ChatStyle, prompt_ids
 from shirg_lavida.checkpoint import load_lavida
@@ -85,7 +85,8 @@ class LavidaPipeline:
             device: see `load_lavida`.
             device_map: see `load_lavida`.
             vision_tower: see `load_lavida`.
-            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.adapter`.
+            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.adapter`; without `positions` those
+                that it was trained on are taken.
             options: further fields of this class.
 
         Raises:
@@ -98,6 +99,7 @@ class LavidaPipeline:
         tokenizer = load_tokenizer(folder, model.config.llada.vocab_size)
         if adapter is not None:
             merge_adapter(model, Path(adapter))
+            options = {"positions": trained_positions(Path(adapter)), **options}
         options = {"views": views or recommended.views or "anyres", "chat": recommended.chat, **options}
         return cls(model, tokenizer, selector, **options)
 

@@ -78,6 +78,15 @@ class Prefix(torch.Tensor):
         """The plain `[B, P, d]` tensor: same storage, same gradients."""
         return self.as_subclass(torch.Tensor)
 
+    def rows(self, which: slice) -> Prefix:
+        """Some of the rows with their positions, padding and counts; without selections, which belong to images."""
+        return Prefix.of(
+            self.embeddings[which],
+            positions=None if self.positions is None else self.positions[which],
+            mask=None if self.mask is None else self.mask[which],
+            visual_tokens=self.visual_tokens[which],
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Prefix:
         """A copy of the embeddings and of everything they carry; as with any tensor, not of the graph behind them."""
         copied = Prefix.of(

@@ -1,16 +1,17 @@
-"""The adapter: LoRA on the projector's linears, and on chosen tower blocks (arXiv 2106.09685).
+"""The adapter: LoRA on the projector's linears, and on chosen blocks of tower and language model (arXiv 2106.09685).
 
     y = W x + b + (α/r) · B A x        A [r, d_in], B [d_out, r], B = 0 at the start
 
-peft finds modules by their names in the released model, where the projector is `model.mm_projector`. `released_names`
-gives ours the same names, so an adapter saved here fits the released model with plain peft, and the other way round.
+peft finds modules by their names in the released model, where the projector is `model.mm_projector` and the language
+model's blocks are `model.transformer.blocks`. `released_names` gives ours the same names, so an adapter saved here fits
+the released model with plain peft, and the other way round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
@@ -19,8 +20,12 @@ from torch import nn
 from shirg_lavida.model import LavidaModel
 
 Bias = Literal["none", "lora_only"]
-TOWER_PATH = "model.vision_tower.vision_tower.vision_model"
+Blocks: TypeAlias = Literal["all"] | tuple[int, ...]
+"""Numbers of transformer blocks, from 0."""
+TOWER_PATH = "model.vision_tower.vision_tower.vision_model.encoder.layers"
 TOWER_LINEARS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj")
+LANGUAGE_PATH = "model.transformer.blocks"
+LANGUAGE_LINEARS = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
 ADAPTER_NAME = "default"
 
 
@@ -34,7 +39,9 @@ class AdapterConfig:
         dropout: on the adapter's input.
         target: linears of the projector.
         bias: `lora_only` also trains the targeted linears' own biases.
-        tower_blocks: tower blocks (from 0) whose attention projections get LoRA too.
+        tower_blocks: tower blocks whose attention projections get LoRA too.
+        language_blocks: blocks of the language model whose `language_linears` get LoRA too.
+        language_linears: some of `LANGUAGE_LINEARS`.
         train_projector: also train the projector's own weights; `optim.lr_mm` is their learning rate.
 
     Raises:
@@ -46,7 +53,9 @@ class AdapterConfig:
     dropout: float = 0.05
     target: tuple[str, ...] = ("mm_projector.0", "mm_projector.2")
     bias: Bias = "lora_only"
-    tower_blocks: tuple[int, ...] = ()
+    tower_blocks: Blocks = ()
+    language_blocks: Blocks = ()
+    language_linears: tuple[str, ...] = LANGUAGE_LINEARS[:4]
     train_projector: bool = False
 
     def __post_init__(self) -> None:
@@ -58,13 +67,18 @@ class AdapterConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if not self.target:
             raise ValueError("target must name at least one linear, such as mm_projector.0")
+        if not self.language_linears or not set(self.language_linears) <= set(LANGUAGE_LINEARS):
+            raise ValueError(
+                f"language_linears must be some of {', '.join(LANGUAGE_LINEARS)}, got {self.language_linears}"
+            )
 
 
 def released_names(model: LavidaModel) -> nn.Module:
-    """A module that holds the model's projector and tower under the released model's names, without copying them."""
+    """A module that holds the model's parts under the released model's names, without copying them."""
     host, inner, outer, tower = nn.Module(), nn.Module(), nn.Module(), nn.Module()
     host.model = inner
     inner.mm_projector = model.projector
+    inner.transformer = model.backbone
     inner.vision_tower = outer
     outer.vision_tower = tower
     tower.vision_model = model.tower.siglip
@@ -83,13 +97,13 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
     if any(isinstance(module, LoraLayer) for module in model.modules()):
         raise ValueError("the model has an adapter already")
     host = released_names(model)
-    targets = [*config.target, *_tower_targets(model, config.tower_blocks)]
-    linears = [name for name, module in host.named_modules() if isinstance(module, nn.Linear)]
-    for target in targets:
+    linears = [n for n, module in host.named_modules() if isinstance(module, nn.Linear) and "mm_projector" in n]
+    for target in config.target:
         if not any(_names_any(name, [target]) for name in linears):
-            known = [name.removeprefix("model.") for name in linears if "mm_projector" in name]
-            raise ValueError(f"the model has no linear {target!r}; its projector has {', '.join(known) or 'none'}")
-    left_out = [name for name in linears if "mm_projector" in name and not _names_any(name, config.target)]
+            known = ", ".join(name.removeprefix("model.") for name in linears)
+            raise ValueError(f"the projector has no linear {target!r}; it has {known or 'none'}")
+    left_out = [name for name in linears if not _names_any(name, config.target)]
+    targets = [*config.target, *_tower_targets(model, config), *_language_targets(model, config)]
     if config.train_projector and left_out:
         names = ", ".join(name.removeprefix("model.") for name in left_out)
         raise ValueError(f"train_projector trains all of the projector, so target must name {names}, too")
@@ -157,8 +171,19 @@ def _numel(parameter: nn.Parameter) -> int:
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _tower_targets(model: LavidaModel, blocks: tuple[int, ...]) -> list[str]:
-    count = len(model.tower.siglip.encoder.layers)
+def _tower_targets(model: LavidaModel, config: AdapterConfig) -> list[str]:
+    blocks = _numbers("tower_blocks", config.tower_blocks, len(model.tower.siglip.encoder.layers))
+    return [f"{TOWER_PATH}.{block}.{linear}" for block in blocks for linear in TOWER_LINEARS]
+
+
+def _language_targets(model: LavidaModel, config: AdapterConfig) -> list[str]:
+    blocks = _numbers("language_blocks", config.language_blocks, model.backbone.n_layers)
+    return [f"{LANGUAGE_PATH}.{block}.{linear}" for block in blocks for linear in config.language_linears]
+
+
+def _numbers(name: str, blocks: Blocks, count: int) -> Sequence[int]:
+    if isinstance(blocks, str):
+        return range(count)
     if wrong := [block for block in blocks if not 0 <= block < count]:
-        raise ValueError(f"tower_blocks {wrong} do not exist: the tower runs blocks 0 to {count - 1}")
-    return [f"{TOWER_PATH}.encoder.layers.{block}.{linear}" for block in blocks for linear in TOWER_LINEARS]
+        raise ValueError(f"{name} {wrong} do not exist: there are blocks 0 to {count - 1}")
+    return blocks

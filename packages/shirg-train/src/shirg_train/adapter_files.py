@@ -81,6 +81,7 @@ def load_adapter(model: LavidaModel, folder: str | Path) -> PeftModel:
     # The model runs in one dtype, and so does what was put into it.
     model.projector.to(dtype)
     model.tower.to(dtype)
+    model.backbone.to(dtype)
     model.eval().requires_grad_(requires_grad=False)
     return peft
 

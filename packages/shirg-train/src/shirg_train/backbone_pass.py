@@ -21,8 +21,7 @@ def run_backbone(
         return backbone.forward(x, positions, allowed)
     rotary = backbone.rotary(positions)
     for block in backbone.blocks:
-        # Nothing in a block is random, so there is no generator state to restore.
-        x = checkpoint(_run_block, block, x, rotary, allowed, use_reentrant=False, preserve_rng_state=False)
+        x = checkpoint(_run_block, block, x, rotary, allowed, use_reentrant=False)
     hidden: Tensor = backbone.ln_f(x)
     return hidden
 

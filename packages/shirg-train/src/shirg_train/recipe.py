@@ -118,6 +118,9 @@ def _convert_union(members: Sequence[Any], value: Any, path: str) -> Any:
     # An integer stays one where both are allowed: 768 tokens are not the share 768.0.
     if int in real and isinstance(value, int) and not isinstance(value, bool):
         return value
+    words = [word for member in real if get_origin(member) is Literal for word in get_args(member)]
+    if len(real) > 1 and isinstance(value, str) and words:
+        return _expect(value in words, value, path, f"{' or '.join(words)}, or a list")
     return _convert(real[-1], value, path)
 
 

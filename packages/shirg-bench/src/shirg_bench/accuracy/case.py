@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from shirg_bench.accuracy.variant import Variant
+from shirg_lavida.prompt import Positions
 
 THIRD, SIXTH = 1 / 3, 1 / 6
 BUDGETS = (THIRD, SIXTH, 1 / 12)
 """The proposals keep 0.14–0.44 of the tokens; the last one is tighter, where a part that matters must show."""
+
+
+Adapters: TypeAlias = Mapping[str, Positions]
+"""Names of the adapters at hand → the positions each was trained on."""
 
 
 class Case(NamedTuple):

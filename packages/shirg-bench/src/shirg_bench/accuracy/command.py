@@ -81,8 +81,8 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
 
 def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
     """How many variants each table measures."""
-    adapters = list(asked.adapter_folders)
-    counts = {name: len(variants_of(all_)) for name, all_ in comparisons_of(list(ABLATIONS), adapters).items()}
+    comparisons = comparisons_of(list(ABLATIONS), bench.adapters)
+    counts = {name: len(variants_of(all_)) for name, all_ in comparisons.items()}
     return {BUDGET: len(entries_of(bench, asked.chosen)), KINDS: len(VARIANTS), **counts}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shirg_bench.accuracy import gate_ablations, model_ablations
-from shirg_bench.accuracy.case import Comparison
+from shirg_bench.accuracy.case import Adapters, Comparison
 from shirg_bench.accuracy.rows import Run, paired, score_row
 from shirg_bench.accuracy.variant import Variant
 
-ABLATIONS: dict[str, Callable[[Sequence[str]], list[Comparison]]] = {
+ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
     "coverage": gate_ablations.coverage,
     "beta": gate_ablations.beta,
     "terms": gate_ablations.terms,
@@ -25,11 +25,11 @@ ABLATIONS: dict[str, Callable[[Sequence[str]], list[Comparison]]] = {
     "cache": model_ablations.cache,
     "late": model_ablations.late,
 }
-"""Name → its comparisons, given the names of the adapters at hand."""
+"""Name → its comparisons, given the adapters at hand."""
 NEEDS_ADAPTERS = ("adapter", "adapted")
 
 
-def comparisons_of(names: Sequence[str], adapters: Sequence[str]) -> dict[str, list[Comparison]]:
+def comparisons_of(names: Sequence[str], adapters: Adapters) -> dict[str, list[Comparison]]:
     """The comparisons of each ablation.
 
     Raises:
@@ -61,8 +61,7 @@ def ablate(
     Raises:
         ValueError: an unknown ablation, or a selector that refuses.
     """
-    adapters = [name for name in run.bench.models if name is not None]
-    comparisons = comparisons_of([ablation], adapters)[ablation]
+    comparisons = comparisons_of([ablation], run.bench.adapters)[ablation]
     variants = variants_of(comparisons)
     rows = []
     for tier in tiers if variants else ():

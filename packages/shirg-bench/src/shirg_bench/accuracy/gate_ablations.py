@@ -6,10 +6,9 @@ summary takes v3's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from shirg_bench.accuracy.case import BUDGETS, Case, Comparison
+from shirg_bench.accuracy.case import BUDGETS, Adapters, Case, Comparison
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 
@@ -19,7 +18,7 @@ def case(name: str, method: str, budget: float, **options: Any) -> Case:
     return Case(name, Variant(PolicyConfig(method, budget, options=options)))
 
 
-def coverage(_: Sequence[str]) -> list[Comparison]:
+def coverage(_: Adapters) -> list[Comparison]:
     """Without the guarantee that every region keeps a token."""
     return [
         Comparison(case(m, m, b), [case(f"{m}, no coverage", m, b, coverage="none")])
@@ -28,12 +27,12 @@ def coverage(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def beta(_: Sequence[str]) -> list[Comparison]:
+def beta(_: Adapters) -> list[Comparison]:
     """Without v2's edge boost."""
     return [Comparison(case("v2", "v2", b), [case("v2, β = 0", "v2", b, beta=0.0)]) for b in BUDGETS]
 
 
-def terms(_: Sequence[str]) -> list[Comparison]:
+def terms(_: Adapters) -> list[Comparison]:
     """Each term of a preset's score alone, with its coverage and summary."""
     v2 = {
         "variance": {"alpha": 1.0, "beta": 0.0},
@@ -49,7 +48,7 @@ def terms(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def alpha(_: Sequence[str]) -> list[Comparison]:
+def alpha(_: Adapters) -> list[Comparison]:
     """v2's α over budgets; α also sets the weight of the text, 1 − α."""
     return [
         Comparison(case("v2 (α = 0.25)", "v2", b), [case(f"v2, α = {a}", "v2", b, alpha=a) for a in (0.1, 0.3, 0.5)])
@@ -57,7 +56,7 @@ def alpha(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def summary(_: Sequence[str]) -> list[Comparison]:
+def summary(_: Adapters) -> list[Comparison]:
     """No summary, the mean, or one weighted by attention."""
     own = {"v2": "mean", "v3": "attention"}
     words = {"none": "no", "mean": "mean", "attention": "weighted"}
@@ -71,7 +70,7 @@ def summary(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def regions(_: Sequence[str]) -> list[Comparison]:
+def regions(_: Adapters) -> list[Comparison]:
     """Cells for clusters, and the other way round."""
     other = {"v2": ("clusters", "cells"), "v3": ("cells", "clusters")}
     return [

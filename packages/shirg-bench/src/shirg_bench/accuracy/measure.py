@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from shirg_bench.accuracy.case import Adapters
+from shirg_bench.accuracy.likelihood import page_nll
 from shirg_bench.accuracy.pages import SPLIT, Seen, check_model, draw, look
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.provenance import folder_digest, source_digest, versions
 from shirg_bench.accuracy.store import Answers, Store
 from shirg_bench.accuracy.variant import Source, Variant
-from shirg_lavida.adapter import merge_adapter
+from shirg_lavida.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch
@@ -30,6 +32,7 @@ class Bench:
 
     Attributes:
         models: by adapter; None = the checkpoint's own weights.
+        adapters: the positions each was trained on.
         digests: of each one's files.
         store: of answers.
         tokenizer: the micro models'.
@@ -38,6 +41,7 @@ class Bench:
     """
 
     models: Mapping[str | None, LavidaModel]
+    adapters: Adapters
     digests: Mapping[str | None, str]
     store: Store
     tokenizer: Tokenizer
@@ -87,6 +91,8 @@ class Bench:
             cache=variant.cache,
             pruning=asked.pruning,
         ).view_as(batch.answers)
+        seeds = [derive(self.seed, "nll", page) for page in chunk]
+        nll = page_nll(model, asked.prefix, batch.answers, variant.nll_times, seeds)
         per_question = batch.answers.shape[:2]
         return Answers(
             given=given.numpy(),
@@ -94,6 +100,8 @@ class Bench:
             kept=torch.tensor(asked.kept).view(per_question).numpy(),
             visual=torch.tensor(asked.visual).view(per_question).numpy(),
             shown=torch.tensor(asked.shown, dtype=torch.float64).view(per_question).numpy(),
+            nll=nll[:, 0].numpy(),
+            scored=nll[:, 1].numpy(),
         )
 
     def _facts(self, variant: Variant, tier: str) -> dict[str, object]:
@@ -133,7 +141,8 @@ def open_bench(
         merge_adapter(models[name], folder)
         digests[name] = folder_digest(folder)
     about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest()}
-    return Bench(models, digests, Store(store, about), tokenizer, data or DataConfig(), seed)
+    positions = {name: trained_positions(folder) for name, folder in (adapters or {}).items()}
+    return Bench(models, positions, digests, Store(store, about), tokenizer, data or DataConfig(), seed)
 
 
 def chunks(pages: int) -> list[range]:

@@ -5,19 +5,18 @@ The tower's size is fixed, so low resolution is made from the page, see `variant
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from shirg_bench.accuracy.case import BUDGETS, SIXTH, THIRD, Case, Comparison
+from shirg_bench.accuracy.case import BUDGETS, SIXTH, THIRD, Adapters, Case, Comparison
 from shirg_bench.accuracy.late import Late
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 
 UNSEEN = "out of distribution: the model was trained with packed positions, row newlines and the prefix mask"
 LOW_RESOLUTION = "the tower never saw such features in training"
+NLL_TIMES = 4
 ADAPTED = "micro-full is what adapters are for: the projector of micro is trained for selected tokens already"
 
 
-def positions(_: Sequence[str]) -> list[Comparison]:
+def positions(_: Adapters) -> list[Comparison]:
     """Rotary positions with the gaps that dropped tokens leave."""
     return [
         Comparison(
@@ -29,7 +28,7 @@ def positions(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def newline(_: Sequence[str]) -> list[Comparison]:
+def newline(_: Adapters) -> list[Comparison]:
     """Where learned newlines stand."""
     return [
         Comparison(
@@ -43,17 +42,36 @@ def newline(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def adapter(names: Sequence[str]) -> list[Comparison]:
-    """Adapters of different rank with the first one given."""
-    return _adapters_against(names[0], names[1:]) if names else []
+def adapter(adapters: Adapters) -> list[Comparison]:
+    """Adapters with the first one given, each with the positions it was trained on."""
+    if not adapters:
+        return []
+    return [
+        Comparison(cases[0], cases[1:])
+        for cases in (_with_adapters(name, policy, adapters) for name, policy in _policies_of_adapters())
+    ]
 
 
-def adapted(names: Sequence[str]) -> list[Comparison]:
-    """Adapters with the checkpoint as it is."""
-    return _adapters_against(None, names) if names else []
+def adapted(adapters: Adapters) -> list[Comparison]:
+    """Adapters with the checkpoint as it is, and that with original positions."""
+    if not adapters:
+        return []
+    return [
+        Comparison(
+            Case(f"{name}, un-adapted", Variant(policy, nll_times=NLL_TIMES)),
+            [*_original(name, policy), *_with_adapters(name, policy, adapters)],
+        )
+        for name, policy in _policies_of_adapters()
+    ]
 
 
-def lowres(_: Sequence[str]) -> list[Comparison]:
+def _original(method: str, policy: PolicyConfig) -> list[Case]:
+    """The checkpoint as it is with original positions, which are no others unless tokens are dropped."""
+    variant = Variant(policy, positions="original", nll_times=NLL_TIMES)
+    return [Case(f"{method}, un-adapted, original positions", variant)] if policy.budget is not None else []
+
+
+def lowres(_: Adapters) -> list[Comparison]:
     """Interpolated low-resolution features with genuine ones."""
     return [
         Comparison(
@@ -68,7 +86,7 @@ def lowres(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def cache(_: Sequence[str]) -> list[Comparison]:
+def cache(_: Adapters) -> list[Comparison]:
     """Cache on and off, with and without selection, and without the prefix mask."""
     return [
         Comparison(
@@ -82,7 +100,7 @@ def cache(_: Sequence[str]) -> list[Comparison]:
     ]
 
 
-def late(_: Sequence[str]) -> list[Comparison]:
+def late(_: Adapters) -> list[Comparison]:
     """Choosing inside the language model, by its own attention, with choosing before it."""
     return [
         Comparison(
@@ -107,17 +125,13 @@ def _whole_and(budget: float) -> dict[str, PolicyConfig]:
     return {"full": PolicyConfig("baseline"), "v2": PolicyConfig("v2", budget), "v3": PolicyConfig("v3", budget)}
 
 
-def _adapters_against(reference: str | None, names: Sequence[str]) -> list[Comparison]:
-    def case(method: str, policy: PolicyConfig, name: str | None) -> Case:
-        variant = Variant(policy, adapter=name)
-        return Case(f"{method}, un-adapted", variant) if name is None else Case(f"{method}, {name}", variant, ADAPTED)
-
+def _with_adapters(method: str, policy: PolicyConfig, adapters: Adapters) -> list[Case]:
     return [
-        Comparison(case(method, policy, reference), [case(method, policy, name) for name in names])
-        for method, policy in _policies_of_adapters()
+        Case(f"{method}, {name}", Variant(policy, adapter=name, positions=own, nll_times=NLL_TIMES), ADAPTED)
+        for name, own in adapters.items()
     ]
 
 
 def _policies_of_adapters() -> list[tuple[str, PolicyConfig]]:
     whole = [("full", PolicyConfig("baseline")), ("pooling", PolicyConfig("pooling"))]
-    return whole + [(m, PolicyConfig(m, b)) for m in ("v2", "v3") for b in (THIRD, SIXTH)]
+    return whole + [(m, PolicyConfig(m, b)) for m in ("v2", "v3") for b in BUDGETS]

@@ -44,8 +44,8 @@ def score_row(
         asked: `[P, Q]`, the questions that count; None = all of them.
 
     Returns:
-        The row. `value_recall` is the share of asked values' characters whose patch was kept; None where tokens are
-        mixtures.
+        The row. `nll` is the validation NLL in nats per token, where the variant measures it. `value_recall` is the
+        share of asked values' characters whose patch was kept; None where tokens are mixtures.
     """
     if asked is None:
         asked = np.ones(answers.correct.shape, dtype=bool)
@@ -60,6 +60,7 @@ def score_row(
         "value_recall": None if np.isnan(recall) else round(recall, 4),
         "pages": run.pages,
         "questions": int(asked.sum()),
+        **_nll(answers),
         "exact_match": round(float(answers.correct[asked].mean()), 4),
         "low": round(low, 4),
         "high": round(high, 4),
@@ -71,6 +72,12 @@ def score_row(
         "versions": versions(),
         "command": run.command,
     }
+
+
+def _nll(answers: Answers) -> dict[str, float]:
+    """Validation NLL in nats per token of all questions, where it was measured."""
+    scored = float(answers.scored.sum())
+    return {"nll": round(float(answers.nll.sum()) / scored, 4)} if scored else {}
 
 
 def change(name: str, answers: Answers, reference: Answers) -> dict[str, float]:

@@ -18,7 +18,7 @@ from shirg_core.files import atomic_path
 
 @dataclass(frozen=True)
 class Answers:
-    """P pages, Q questions of each, L answer tokens.
+    """P pages, Q questions of each, L answer tokens, T diffusion times.
 
     Attributes:
         given: `[P, Q, L]` ids that the model answered.
@@ -27,6 +27,8 @@ class Answers:
         visual: `[P, Q]` entries of the prefix that stand for the page, newlines and summary included.
         shown: `[P, Q]` share of the true answer's characters whose patch is among the kept tokens; NaN where tokens are
             mixtures of patches. What is dropped cannot be read; what is kept may still be misread.
+        nll: `[P]` sum of the page's weighted cross-entropies, see `shirg_train.validation`; 0 where not measured.
+        scored: `[P]` what to divide it by, T times the page's scored tokens; 0 where not measured.
     """
 
     given: NDArray[np.int64]
@@ -34,6 +36,8 @@ class Answers:
     kept: NDArray[np.int64]
     visual: NDArray[np.int64]
     shown: NDArray[np.float64]
+    nll: NDArray[np.float64]
+    scored: NDArray[np.float64]
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:

@@ -38,7 +38,10 @@ def budget_table(rows: Sequence[Row]) -> str:
 
 def ablation_table(rows: Sequence[Row]) -> str:
     """The ablation rows: exact match, and the paired difference to the reference in points."""
-    parts = [f"## Ablations\n\n{_about(rows)}Differences are in points, on the same questions; `=` is the reference.\n"]
+    parts = [
+        f"## Ablations\n\n{_about(rows)}Differences are in points, on the same questions; `=` is the reference. "
+        "Nats: validation NLL per token, where it was measured.\n"
+    ]
     for regime, ablation in dict.fromkeys((row["regime"], row["ablation"]) for row in rows):
         chosen = [row for row in rows if (row["regime"], row["ablation"]) == (regime, ablation)]
         table = _table(chosen, ("variant", "budget"), _against_reference)
@@ -139,7 +142,8 @@ def _against_v2(row: Row) -> str:
 
 
 def _against_reference(row: Row) -> str:
-    return f"{_score(row)} {'=' if row['variant'] == row['reference'] else _points(row, 'difference')}"
+    nll = f" · {row['nll']:.2f} nats" if "nll" in row else ""
+    return f"{_score(row)}{nll} {'=' if row['variant'] == row['reference'] else _points(row, 'difference')}"
 
 
 def _points(row: Row, name: str) -> str:

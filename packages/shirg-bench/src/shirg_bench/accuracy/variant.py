@@ -38,10 +38,11 @@ class Variant:
         cache: keep the prefix's keys and values; `prefix` attention only.
         adapter: name of the adapter in the weights; None = the checkpoint's own weights.
         late: what is dropped inside the model, of a page that the policy keeps whole; None = nothing.
+        nll_times: diffusion times of the validation NLL; 0 = it is not measured.
 
     Raises:
-        ValueError: a value that is not one of its type's, full attention with a cache, or `late` beside a selection or
-            without a cache.
+        ValueError: a value that is not one of its type's, full attention with a cache, `late` beside a selection or
+            without a cache, or an NLL of either.
     """
 
     policy: PolicyConfig = field(default_factory=lambda: PolicyConfig("baseline"))
@@ -52,6 +53,7 @@ class Variant:
     cache: bool = True
     adapter: str | None = None
     late: Late | None = None
+    nll_times: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (("source", Source), ("newline", Newline), ("positions", Positions)):
@@ -61,6 +63,8 @@ class Variant:
             raise ValueError(f"attention must be prefix, or full without cache, got {self.attention!r}, {self.cache}")
         if self.late is not None and (self.policy.method != "baseline" or not self.cache):
             raise ValueError(f"late needs policy baseline and a cache, got {self.policy.name}, {self.cache}")
+        if self.nll_times and (self.late is not None or self.attention != "prefix"):
+            raise ValueError(f"nll_times needs prefix attention and no late choice, got {self.attention}, {self.late}")
 
     @property
     def budget(self) -> Budget | None:
@@ -71,8 +75,8 @@ class Variant:
         """Everything that decides the answers, as plain values."""
         policy = {"method": self.policy.method, "budget": self.budget, "options": dict(self.policy.options)}
         own = asdict(self)
-        left_out = ("policy",) if self.late is not None else ("policy", "late")
-        return {**policy, **{name: own[name] for name in own if name not in left_out}}
+        silent = {"policy"} | {name for name in ("late", "nll_times") if not own[name]}
+        return {**policy, **{name: own[name] for name in own if name not in silent}}
 
     @property
     def key(self) -> str:

@@ -27,8 +27,9 @@ def evaluate(
     views: Annotated[
         str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)
     ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option(help="Projector LoRA: a folder in peft's format, or micro-lora.")
+    adapter: Annotated[Path | None, typer.Option(help="LoRA: a folder in peft's format, or micro-lora.")] = None,
+    positions: Annotated[
+        str | None, typer.Option(help="packed or original.", show_default="the adapter's, or packed")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Questions per task.", show_default="all")] = None,
     batch_size: Annotated[int, typer.Option(help="Questions answered at once.")] = 1,
@@ -57,6 +58,7 @@ def evaluate(
         "--budget": budget,
         "--views": views,
         "--adapter": adapter,
+        "--positions": positions,
         "--limit": limit,
         "--batch-size": batch_size,
         "--gen-kwargs": gen_kwargs or None,
@@ -86,6 +88,7 @@ def evaluate(
             "budget": budget,
             "views": views,
             "adapter": adapter,
+            "positions": positions,
             "batch_size": batch_size,
             "cache": cache,
             "device": device,

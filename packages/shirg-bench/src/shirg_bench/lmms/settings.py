@@ -17,6 +17,7 @@ from shirg_core.cli.methods import parse_budget
 from shirg_lavida.cli.methods import check_method, takes_budget, with_method
 from shirg_lavida.cli.models import DTYPES, load_pipeline
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt import Positions
 from shirg_lavida.recommended import Recommended
 from shirg_lavida.views import Views
 
@@ -33,7 +34,8 @@ class ModelSettings:
         method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
         views: see `shirg_lavida.views`; None = the checkpoint's own, or else the method's.
-        adapter: folder of a projector LoRA.
+        adapter: folder of a LoRA.
+        positions: `packed` or `original`; None = those the adapter was trained on, else `packed`.
         cache: keep the prefix's keys and values.
         batch_size: questions answered at once. Above 1, rounding depends on who shares a batch, and so may an answer.
         device: as torch spells it; None = a GPU if there is one, this process's own among several.
@@ -51,6 +53,7 @@ class ModelSettings:
     budget: Budget | None = None
     views: str | None = None
     adapter: Path | None = None
+    positions: str | None = None
     cache: bool = True
     batch_size: int = 1
     device: str | None = None
@@ -66,6 +69,8 @@ class ModelSettings:
             raise BadInput(f"method {self.method!r} takes no budget, got {self.budget}")
         if self.views is not None and self.views not in get_args(Views):
             raise BadInput(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
+        if self.positions is not None and self.positions not in get_args(Positions):
+            raise BadInput(f"positions must be one of {', '.join(get_args(Positions))}, got {self.positions!r}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.batch_size < 1:
@@ -93,7 +98,7 @@ class ModelSettings:
         Raises:
             BadInput: whatever of these cannot be used.
         """
-        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype)
+        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype, self.positions)
         recommended = Recommended.from_checkpoint(pipe.model.config.raw)
         method = self.method or recommended.method
         if method == BASELINE:
@@ -113,6 +118,7 @@ _KINDS: Mapping[str, Kind] = {
     "budget": lambda value: parse_budget(str(value)),
     "views": text,
     "adapter": lambda value: Path(str(value)),
+    "positions": text,
     "cache": switch,
     "batch_size": count,
     "device": text,

@@ -11,8 +11,9 @@ _OWN = "the model's own"
 _PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
 _METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
 _MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
-_ADAPTER = "Projector LoRA: a folder in peft's format, or micro-lora."
+_ADAPTER = "LoRA: a folder in peft's format, or micro-lora."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
+_POSITIONS = "packed, or original: kept tokens stay as far apart as they were."
 _SAMPLING = "Sampling"
 
 
@@ -26,6 +27,7 @@ def ask(
         str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
     ] = None,
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
+    positions: Annotated[str | None, typer.Option(help=_POSITIONS, show_default="the adapter's, or packed")] = None,
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
     compare: Annotated[bool, typer.Option("--compare", help="Answer with pooled and full tokens too.")] = False,
     overlay: Annotated[Path | None, typer.Option(help="Picture of what was kept.")] = None,
@@ -94,6 +96,7 @@ def ask(
             method=method,
             budget=budget,
             views=views,
+            positions=positions,
             page=page,
             compare=compare,
             overlay=overlay,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded, named
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt import Positions
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_pipeline(model: str | None, adapter: Path | None, device: str | None, dtype: str | None) -> LavidaPipeline:
+def load_pipeline(
+    model: str | None, adapter: Path | None, device: str | None, dtype: str | None, positions: str | None = None
+) -> LavidaPipeline:
     """Load what the user named.
 
     Args:
@@ -21,12 +25,16 @@ def load_pipeline(model: str | None, adapter: Path | None, device: str | None, d
         adapter: folder of a LoRA or an embedded one's name, merged into the weights.
         device: as torch spells it; None = a GPU if there is one.
         dtype: a key of `DTYPES`; None = the checkpoint's.
+        positions: see `shirg_lavida.reading_order`; None = those the adapter was trained on, else `packed`.
 
     Raises:
         BadInput: whatever of these cannot be used.
     """
     if dtype is not None and dtype not in DTYPES:
         raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if positions is not None and positions not in get_args(Positions):
+        raise BadInput(f"--positions must be one of {', '.join(get_args(Positions))}, got {positions!r}")
+    options: dict[str, Any] = {} if positions is None else {"positions": positions}
     where = _device(device)
     location = _location(model)
     if adapter is not None:
@@ -34,7 +42,7 @@ def load_pipeline(model: str | None, adapter: Path | None, device: str | None, d
             adapter = Path(named(adapter, ADAPTERS))
     with bad_input(OSError, ValueError):
         return LavidaPipeline.from_pretrained(
-            location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter
+            location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter, **options
         )
 
 

@@ -40,6 +40,7 @@ class Request:
     method: str | None
     budget: str | None
     views: str | None
+    positions: str | None
     page: int
     compare: bool
     overlay: Path | None
@@ -71,7 +72,7 @@ def run(request: Request) -> None:
         image = load_image(request.image, request.page)
     # 2. The model, and what it recommends.
     with timer.stage("model"):
-        pipe = load_pipeline(request.model, request.adapter, request.device, request.dtype)
+        pipe = load_pipeline(request.model, request.adapter, request.device, request.dtype, request.positions)
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
     method = request.method or recommended.method
     check_method(method)
@@ -115,7 +116,12 @@ def run(request: Request) -> None:
     if request.json is not None:
         asked = {"image": str(request.image), "page": request.page, "question": request.question}
         used = {"model": request.model, "adapter": None if request.adapter is None else str(request.adapter)}
-        how = {"device": str(pipe.device), "sampling": dict(request.sampling), "max_new_tokens": length}
+        how = {
+            "positions": pipe.positions,
+            "device": str(pipe.device),
+            "sampling": dict(request.sampling),
+            "max_new_tokens": length,
+        }
         comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
         write_json(request.json, {**summary, **asked, **used, **how, **comparison})
     # 5. Report.

@@ -1,4 +1,4 @@
-"""Exact match and validation NLL of a micro checkpoint per tier and policy, with intervals.
+"""Exact match and validation NLL of a micro model per tier and policy.
 
 Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
 together); the tower runs once per page for all policies. Intervals are percentiles of a bootstrap over pages, because a
@@ -53,21 +53,6 @@ class Score:
     correct: NDArray[np.bool_]
     nll: float | None = None
 
-    def row(self) -> dict[str, Any]:
-        """For the results file."""
-        low, high = bootstrap(self.correct)
-        return {
-            "tier": self.tier,
-            "method": self.policy.method,
-            "budget": self.policy.budget,
-            "options": dict(self.policy.options),
-            "visual_tokens": round(self.visual_tokens, 1),
-            "questions": self.correct.size,
-            "exact_match": round(float(self.correct.mean()), 4),
-            "low": round(low, 4),
-            "high": round(high, 4),
-        } | ({} if self.nll is None else {"nll": round(self.nll, 4)})
-
 
 def evaluate(
     model: LavidaModel,
@@ -108,7 +93,7 @@ def evaluate(
             correct[i].append(right.view(len(seeds), -1).numpy())
             tokens[i].append(visual_tokens * len(seeds))
             if nll_times:
-                more = _nll(model, prefix, batch.answers.flatten(0, 1), nll_times, generator(seed, "nll", start))
+                more = answers_nll(model, prefix, batch.answers.flatten(0, 1), nll_times, generator(seed, "nll", start))
                 nll[i] = Nll(nll[i].total + more.total, nll[i].normaliser + more.normaliser)
     return [
         Score(
@@ -122,8 +107,11 @@ def evaluate(
     ]
 
 
-def _nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
-    # The end of turn and one end of text are scored, further padding would only dilute the measure.
+def answers_nll(model: LavidaModel, prefix: Tensor, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
+    """Validation NLL of `answers [B, L]` given `prefix [B, P, d]`, see `shirg_train.validation`.
+
+    The end of turn and one end of text are scored; further padding would only dilute the measure.
+    """
     ended = answers == model.config.eos_token_id
     scored = ended.cumsum(1) <= 1
     mask_id = model.config.mask_token_id

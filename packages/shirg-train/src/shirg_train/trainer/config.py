@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from shirg_lavida.prompt import Positions
 from shirg_train.adapter import AdapterConfig
 from shirg_train.data import DataConfig
 from shirg_train.escalation import EscalationConfig
@@ -176,6 +177,8 @@ class AdapterRecipe:
         data: see `shirg_train.data.DataConfig`.
         output: folder of checkpoints, metrics and the finished adapter.
         keep: the policies that steps draw from.
+        positions: `packed` or `original`, see `shirg_lavida.reading_order`; recorded with the adapter, which is asked
+            as it was trained unless told otherwise.
         kind: says that this is such a recipe.
         seed: of everything random.
         epochs: passes over the data; `steps` wins.
@@ -187,6 +190,7 @@ class AdapterRecipe:
     data: DataConfig
     output: Path
     keep: tuple[PolicyConfig, ...]
+    positions: Positions = "packed"
     kind: Literal["adapter"] = "adapter"
     seed: int = 0
     epochs: float = 1.0

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from shirg_lavida.model import LavidaModel
+from shirg_lavida.prompt import Positions
 from shirg_train.keep_ratio import Policy
 from shirg_train.loss import Nll, diffusion_nll
 from shirg_train.trainer.config import LossConfig
@@ -24,14 +25,24 @@ class LossModule(nn.Module):
         loss: the recipe's.
         precision: dtype to compute in; what is trained stays float32.
         recompute: gradient checkpointing.
+        positions: see `shirg_lavida.reading_order`.
     """
 
-    def __init__(self, lavida: LavidaModel, loss: LossConfig, precision: torch.dtype, *, recompute: bool) -> None:
+    def __init__(
+        self,
+        lavida: LavidaModel,
+        loss: LossConfig,
+        precision: torch.dtype,
+        *,
+        recompute: bool,
+        positions: Positions = "packed",
+    ) -> None:
         super().__init__()
         self.lavida = lavida
         self.loss = loss
         self.precision = precision
         self.recompute = recompute
+        self.positions: Positions = positions
 
     def forward(
         self, batch: MicroBatch, policy: Policy, *, times: int | None = None, generator: torch.Generator | None = None
@@ -40,7 +51,9 @@ class LossModule(nn.Module):
         lavida, ids = self.lavida, batch.answer_ids
         # Dropout is for training: validation compares models, not draws.
         with self._autocast(ids.device), _mode(lavida, training=times is None):
-            prefix = lavida.embed_prompt(batch.prompts, batch.images, selector=policy.selector, views=policy.views)
+            prefix = lavida.embed_prompt(
+                batch.prompts, batch.images, selector=policy.selector, views=policy.views, positions=self.positions
+            )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
             if times is not None:
                 assert generator is not None

@@ -105,7 +105,7 @@ def _run_at_one_rank(
         raise RecipeError(f"adapter: {error}") from error
     lavida.train()
     counts = parameter_counts(lavida)
-    module = LossModule(lavida, recipe.loss, precision, recompute=recipe.engine.recompute)
+    module = LossModule(lavida, recipe.loss, precision, recompute=recipe.engine.recompute, positions=recipe.positions)
     engine = build_engine(module, recipe, world)
     # 2. Where it was.
     if checkpoint is not None:
@@ -119,7 +119,8 @@ def _run_at_one_rank(
 
     def write_adapter(folder: Path, parameters: Mapping[str, Tensor], card: dict[str, Any]) -> None:
         state = {names[name]: tensor for name, tensor in parameters.items()}
-        save_adapter(peft, folder, state=state, fingerprint=mark, card={"parameters": counts, **card})
+        facts = {"parameters": counts, "positions": recipe.positions, **card}
+        save_adapter(peft, folder, state=state, fingerprint=mark, card=facts)
 
     with Metrics(
         recipe.output,

@@ -1,0 +1,35 @@
+"""Validation NLL of the true answers, page by page, with masks that depend on the page alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.prefix_type import Prefix
+from shirg_train.micro.evaluate import answers_nll
+from shirg_train.seeds import generator
+
+
+def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, seeds: Sequence[int]) -> Tensor:
+    """Sum and normaliser of each page's validation NLL, see `shirg_train.validation`.
+
+    Args:
+        model: answers.
+        prefix: `[P·Q, S, d]`, the prompts of P pages with Q questions each.
+        answers: `[P, Q, L]` int64.
+        times: T; 0 = it is not measured.
+        seeds: the pages' own, for their masks.
+
+    Returns:
+        Float64 `[P, 2]`; zeros where it is not measured.
+    """
+    sums = torch.zeros(len(seeds), 2, dtype=torch.float64)
+    questions = answers.shape[1]
+    for i, seed in enumerate(seeds if times else ()):
+        rows = prefix.rows(slice(i * questions, (i + 1) * questions))
+        nll = answers_nll(model, rows, answers[i], times, generator(seed))
+        sums[i] = torch.stack([nll.total, nll.normaliser])
+    return sums
