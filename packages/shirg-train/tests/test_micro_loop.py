@@ -10,10 +10,11 @@ import torch
 
 from shirg_lavida import load_lavida
 from shirg_train.micro import loop
-from shirg_train.micro.config import StageConfig
+from shirg_train.micro.config import MicroConfig, StageConfig
 from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
+from shirg_train.micro.run import start_run
 from shirg_train.micro.state import STATE_FILE
-from shirg_train.recipe import RecipeError
+from shirg_train.recipe import RecipeError, build
 
 SIZE = {"tower_width": 24, "tower_layers": 1, "tower_mlp": 32, "width": 24, "layers": 2, "mlp": 32, "heads": 3}
 
@@ -54,6 +55,22 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert [json.loads(line)["total"] for line in lines] == list(range(1, 9))
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
+
+
+def test_owners_with_codes_of_their_own_leave_word_embeddings_alone(tmp_path: Path) -> None:
+    stage = {**READ, "aids": {"values": 0, "chars": 0, "places": 0}}
+    fresh = start_run(build(MicroConfig, recipe(stage))).model.backbone.wte.weight
+    words, own = (tmp_path / name for name in ("words", "own"))
+    train_micro(recipe(stage), words)
+    train_micro(recipe(stage, owner_codes="own"), own)
+    assert not torch.equal(weights(words)["backbone.wte.weight"], fresh)
+    assert torch.equal(weights(own)["backbone.wte.weight"], fresh)
+    heads = [torch.load(folder / STATE_FILE, weights_only=True)["aids"] for folder in (words, own)]
+    assert heads[0].keys() ^ heads[1].keys() == {"codes"}
+    assert heads[1]["codes"].shape == fresh.shape
+    # The projector learns either way, and the checkpoint is a LaViDa like any other.
+    assert not torch.equal(weights(own)["projector.0.weight"], weights(words)["projector.0.weight"])
+    load_lavida(own / CHECKPOINT)
 
 
 def test_checkpoint_loads_as_a_lavida_in_bfloat16(tmp_path: Path) -> None:

@@ -83,6 +83,15 @@ def plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value) if isinstance(value, Path) else value
 
 
+def as_read_today(kind: type[Any], recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recorded recipe with the defaults of keys that came after it; as it is, where it can no longer be read."""
+    try:
+        read: Mapping[str, Any] = plain(build(kind, recorded))
+    except RecipeError:
+        return recorded
+    return read
+
+
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)

@@ -9,7 +9,8 @@ which value belongs to the asked label is the plateau. These losses break it.
                     model reads an answer's j-th character from one subspace, or from one of two
     owners          − log softmax_w(cos(z_i, e_w) / τ) at the label that patch i's print belongs to, over all word
                     embeddings e_w, z_i the projected token; a patch without a fact belongs to `<|unknown|>`.
-                    It also is what gives text relevance (SHIRG-v2) a meaning in this model.
+                    So projected tokens point where word embeddings do, which text relevance (SHIRG-v2) builds on.
+                    With codes of its own in place of e_w, the loss teaches the same and aligns nothing.
     pointer         − log attention of one head from answer character j to the patch that shows it
     label_pointer   − log attention of one head from every answer token to the label in the prompt
 """
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from shirg_train.micro.answers import Answered
 from shirg_train.micro.batches import MicroBatch
+from shirg_train.micro.build import EMBEDDING_STD
 from shirg_train.micro.visual import Visual
 from shirg_train.pages.words import ALPHABET, MAX_VALUE
 
@@ -34,21 +36,23 @@ CLASSES = len(ALPHABET) + 1
 
 
 class Aids(nn.Module):
-    """The heads of the first three losses.
+    """The heads of the losses on patches.
 
     Args:
         tower_width: channels of the tower, D.
         width: channels of the language model, d.
         slots: rows and columns of cells in a patch, S in all.
+        codes: how many codes `owners` has of its own, one per token of the vocabulary; 0 = it takes word embeddings.
     """
 
-    def __init__(self, tower_width: int, width: int, slots: tuple[int, int]) -> None:
+    def __init__(self, tower_width: int, width: int, slots: tuple[int, int], codes: int = 0) -> None:
         super().__init__()
         self.rows, columns = slots
         self.cells = self.rows * columns
         self.chars = nn.Linear(tower_width, self.cells * CLASSES)
         self.places = nn.Linear(tower_width, self.cells * (MAX_VALUE + 1))
         self.values = nn.Linear(width, self.rows * MAX_VALUE * CLASSES)
+        self.codes = nn.Parameter(torch.randn(codes, width) * EMBEDDING_STD) if codes else None
 
     def glyphs(self, features: Tensor, batch: MicroBatch, cut: float = 0.0) -> tuple[Tensor, Tensor]:
         """The losses `chars` and `places` of `features [B, N, D]`; `cut` is added to the weight of cut glyphs."""
@@ -85,7 +89,7 @@ def owner_loss(projected: Tensor, owners: Tensor, embeddings: Tensor, labels: Te
     Args:
         projected: `[B, N, d]`.
         owners: `[B, N, S]` 1 + label, 0 = none.
-        embeddings: `[V, d]` word embeddings.
+        embeddings: `[V, d]` word embeddings, or codes in their place.
         labels: `[labels]` the token of every label.
         unknown: the token of what belongs to no fact.
     """

@@ -175,6 +175,8 @@ class MicroConfig:
             model's name, where the aids' heads start fresh; None = fresh weights.
         size: the model's shape.
         data: the pages.
+        owner_codes: what the aid `owners` compares projected tokens with: the embeddings of `words`, or codes of its
+            `own`, so that no loss but that of the answers aligns tokens with words.
         weight_decay: of both optimisers.
         clip: largest gradient norm.
         precision: of the matrix products; `auto` is bfloat16 where the CPU has instructions for it, elsewhere float32,
@@ -191,6 +193,7 @@ class MicroConfig:
     init: str | None = None
     size: SizeConfig = SizeConfig()
     data: DataConfig = DataConfig()
+    owner_codes: Literal["words", "own"] = "words"
     weight_decay: float = 0.01
     clip: float = 1.0
     precision: Precision = "auto"

@@ -52,7 +52,8 @@ def objective(
     if weights.values > 0:
         losses["values"] = aids.characters(projected, batch)
     if weights.owners > 0:
-        losses["owners"] = owner_loss(projected, batch.owners, model.backbone.wte.weight, labels, unknown)
+        codes = model.backbone.wte.weight if aids.codes is None else aids.codes
+        losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
         losses |= _answer_losses(model, batch, stage, features, selector, points=points, dice=dice)
     losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()

@@ -47,7 +47,8 @@ def start_run(config: MicroConfig) -> Run:
     slots = config.data.pages(config.size, "easy").slots
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "aids"))
-        aids = Aids(config.size.tower_width, config.size.width, slots)
+        codes = tokenizer.get_vocab_size() if config.owner_codes == "own" else 0
+        aids = Aids(config.size.tower_width, config.size.width, slots, codes)
     model = build_model(config.size, tokenizer, config.seed).train()
     if config.init is not None:
         load_start(config.init, model, aids)

@@ -15,7 +15,7 @@ from torch import nn
 from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.embedded import named
 from shirg_train.micro.config import MicroConfig
-from shirg_train.recipe import RecipeError, build, plain
+from shirg_train.recipe import RecipeError, as_read_today
 
 STATE_FILE, STAGES = "state.pt", "stages"
 FREE = ("save_every", "log_every")
@@ -116,7 +116,7 @@ def load_state(
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise RecipeError(f"{path} is damaged: {error}") from error
-    if differ := _changed(_with_defaults(state.get("recipe", {})), recipe, state["progress"]["stage"]):
+    if differ := _changed(as_read_today(MicroConfig, state.get("recipe", {})), recipe, state["progress"]["stage"]):
         raise RecipeError(
             f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
             f"one of its stages as init to start there"
@@ -124,15 +124,6 @@ def load_state(
     model.load_state_dict(state["model"])
     aids.load_state_dict(state["aids"])
     return Progress(**state["progress"]), state["optimizers"]
-
-
-def _with_defaults(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recorded recipe with what recipes have learnt to say since; nothing where it says what they no longer can."""
-    try:
-        filled: dict[str, Any] = plain(build(MicroConfig, recipe))
-    except RecipeError:
-        return {}
-    return filled
 
 
 def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from shirg_train.checkpointing import Checkpoint, latest_checkpoint, load_checkpoint
-from shirg_train.recipe import RecipeError, build, plain
+from shirg_train.recipe import RecipeError, as_read_today, plain
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 
@@ -28,7 +25,7 @@ def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
     checkpoint = load_checkpoint(folder)
     if checkpoint.progress.world_size != world.size:
         raise RecipeError(f"{folder} was written by {checkpoint.progress.world_size} ranks, this run has {world.size}")
-    old, new = _as_read_today(checkpoint.progress.recipe), plain(recipe)
+    old, new = as_read_today(AdapterRecipe, checkpoint.progress.recipe), plain(recipe)
     for key in sorted((old.keys() | new.keys()) - FREE_TO_CHANGE):
         if old.get(key) != new.get(key):
             raise RecipeError(
@@ -36,12 +33,3 @@ def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
                 "choose another output"
             )
     return checkpoint
-
-
-def _as_read_today(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recorded recipe with the defaults of keys that came after it."""
-    try:
-        read: Mapping[str, Any] = plain(build(AdapterRecipe, recorded))
-    except RecipeError:
-        return recorded
-    return read
