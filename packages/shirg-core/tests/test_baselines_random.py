@@ -28,6 +28,17 @@ def test_the_global_generator_is_neither_read_nor_moved():
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_the_default_dtype_decides_nothing():
+    layout = ViewLayout.single(48, 48)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        under = RandomTokens(300, seed=77)(torch.zeros(1, 2304, 2), layout).indices
+    finally:
+        torch.set_default_dtype(torch.float32)
+    ranks = torch.randperm(2304, generator=torch.Generator().manual_seed(77)).float() / 2304
+    assert torch.equal(under[0], ranks.topk(300).indices.sort().values)
+
+
 def test_every_token_has_its_chance():
     counts = torch.cat([draw(seed).flatten() for seed in range(400)]).bincount(minlength=64)
     # 400 draws of a quarter: mean 100, standard deviation 8.7.

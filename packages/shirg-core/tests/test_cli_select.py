@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -114,6 +115,15 @@ def test_compare(page, tmp_path, capsys):
     assert all(entry["n_kept"] == 20 and entry["select_ms"] > 0 for entry in report["methods"])
     assert picture_width(out) > 1000
     assert capsys.readouterr().out.count("20") >= 4
+
+
+def test_file_names_of_any_bytes_are_drawn(page, tmp_path, capfd):
+    for name in ("文書 $x_1$.png", os.fsdecode(b"bad\xff.png")):
+        shutil.copy(page, tmp_path / name)
+        out = tmp_path / "drawn.png"
+        assert shirg("compare", tmp_path / name, "--methods", "uniform", "--budget", 20, "-o", out) == 0
+        assert picture_width(out) > 900
+    assert capfd.readouterr().err == ""
 
 
 def test_compare_names_the_method_that_fails(page, capsys):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -109,3 +111,7 @@ def test_ink_recall_by_hand():
     edges = torch.tensor([[1.0, 2.0, 1.0, 50.0], [0.0, 0.0, 0.0, 9.0]])
     kept = torch.tensor([[True, True, False, False], [True, False, False, False]])
     torch.testing.assert_close(ink_recall(edges, kept, layout), torch.tensor([0.75, 1.0]))
+    edges[0, 3], edges[1, 0] = math.nan, math.nan
+    recall = ink_recall(edges, kept, layout)
+    assert recall[0] == 0.75, "padding counts on neither side, whatever it holds"
+    assert recall[1].isnan()

@@ -2,11 +2,17 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from shirg_core.images import load
 from shirg_core.images.errors import ImageError
 from shirg_core.images.load import load_image, to_rgb
+
+SHORT_GIF = (
+    "47494638376118001000810000ffffff0000000000000000002c00000000180010000008230001081c48b0a0c1660813"
+    "2a6f983000c38710234a9c48b1a2c58b18336adcc83163400021f90401000002002c"
+)
+"""Ends where a second frame would begin; Pillow's decoder reports that by `struct.error`."""
 
 
 def saved(tmp_path, image, name="image.png", **options):
@@ -46,6 +52,13 @@ def test_sixteen_bit_grey_keeps_its_full_range(tmp_path):
     assert np.asarray(load_image(path))[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_sixteen_bit_pgm_is_read_as_the_same_png(tmp_path):
+    values = np.array([[65000, 65535], [30000, 30000]], dtype=np.uint16)
+    (tmp_path / "grey.pgm").write_bytes(b"P5 2 2 65535\n" + values.astype(">u2").tobytes())
+    expected = load_image(saved(tmp_path, Image.fromarray(values)))
+    assert np.array_equal(np.asarray(load_image(tmp_path / "grey.pgm")), np.asarray(expected))
+
+
 def test_wide_greys_are_scaled_by_their_range():
     assert np.asarray(to_rgb(Image.fromarray(np.array([[-5, 0, 5]], dtype=np.int32))))[0, :, 0].tolist() == [
         0,
@@ -75,6 +88,36 @@ def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert load_image(saved(tmp_path, gradient(12, 8), "image.jpg", exif=exif)).size == (8, 12)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_pillows(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, gradient(12, 8), "image.png", exif=exif)
+    with Image.open(path) as image:
+        expected = ImageOps.exif_transpose(image).convert("RGB")
+    assert np.array_equal(np.asarray(load_image(path)), np.asarray(expected))
+
+
+def test_damaged_metadata_does_not_concern_the_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    path = saved(tmp_path, gradient(12, 8), "image.jpg", exif=exif)
+    # The resolution becomes a copyright notice, which Pillow reads but cannot write.
+    whole = path.read_bytes()
+    for before, after in ((b"\x01\x1a\x00\x05", b"\x82\x98\x00\x05"), (b"\x1a\x01\x05\x00", b"\x98\x82\x05\x00")):
+        whole = whole.replace(before, after)
+    path.write_bytes(whole)
+    with Image.open(path) as image, pytest.raises(AttributeError):
+        ImageOps.exif_transpose(image)
+    assert load_image(path).size == (8, 12)
+
+
+def test_a_picture_that_mentions_a_pdf_is_a_picture(tmp_path):
+    words = PngImagePlugin.PngInfo()
+    words.add_text("Source", "converted from %PDF-1.7")
+    assert load_image(saved(tmp_path, gradient(12, 8), pnginfo=words)).size == (12, 8)
 
 
 def test_pages_of_a_tiff(tmp_path):
@@ -129,6 +172,7 @@ def broken_files():
         "half.jpg": jpeg.getvalue()[:700],
         "half.tiff": tiff.getvalue()[:900],
         "half.pdf": b"%PDF-1.7\n1 0 obj <<",
+        "short.gif": bytes.fromhex(SHORT_GIF),
         "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
     }
 

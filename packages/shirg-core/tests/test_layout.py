@@ -147,6 +147,20 @@ def test_a_view_needs_a_box_with_area(box):
 def test_valid_needs_the_shape_of_the_grid():
     with pytest.raises(ValueError, match=r"\[2, 3\], got 3 rows of \[2\]"):
         View(2, 3, valid=torch.ones(3, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"\[2, 2\], got 4 rows of \[1\]"):
+        View(2, 2, valid=torch.ones(4, 1, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"\[2, 2\], got 0 rows"):
+        View(2, 2, valid=torch.tensor(True))
+
+
+def test_pinned_is_a_truth_value_of_any_kind():
+    expected = ViewLayout(views=[View(2, 2, pinned=True), View(3, 3)])
+    for pinned in (np.bool_(True), 1):
+        layout = ViewLayout(views=[View(2, 2, pinned=pinned), View(3, 3)])
+        assert layout is expected
+        assert shirg_v3(6)(torch.randn(1, 13, 4), layout).indices[0, :4].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="pinned must be True or False, got 'no'"):
+        View(2, 2, pinned="no")
 
 
 def test_a_layout_needs_a_view_and_a_valid_token():
@@ -154,6 +168,9 @@ def test_a_layout_needs_a_view_and_a_valid_token():
         ViewLayout(views=())
     with pytest.raises(ValueError, match="at least one View"):
         ViewLayout(views=((2, 3),))
+    with pytest.raises(ValueError, match="at least one View"):
+        ViewLayout(views=View(2, 2))
+    assert ViewLayout(views=(View(1, side) for side in (2, 3))).n_tokens == 5
     with pytest.raises(ValueError, match="padding"):
         ViewLayout(views=(View(1, 2, valid=[[False, False]]),))
     with pytest.raises(ValueError, match="rows=0"):

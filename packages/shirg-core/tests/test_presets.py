@@ -350,6 +350,18 @@ def test_non_contiguous_features_give_the_same_choice(method):
     assert torch.equal(method(9)(strided, layout, **inputs).indices, method(9)(x, layout, **inputs).indices)
 
 
+@pytest.mark.parametrize("coverage", ["cells", "clusters", "none"])
+def test_what_is_returned_is_the_callers(coverage):
+    layout, x = ViewLayout.single(4, 4), torch.randn(1, 16, 8, generator=generator(0))
+    first = shirg_v3(8, coverage=coverage)(x, layout)
+    before = first.regions.clone(), first.indices.clone()
+    for tensor in (first.regions, first.scores, first.indices):
+        tensor.fill_(0)
+    again = shirg_v3(8, coverage=coverage)(x, layout)
+    assert torch.equal(again.regions, before[0])
+    assert torch.equal(again.indices, before[1])
+
+
 def test_gather_applies_the_choice_to_any_tensor():
     layout = ViewLayout.single(3, 3)
     selection = shirg_v3(4)(make_features("normal", 2, 9, 4, 1), layout)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,9 +31,11 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
         with torch.device("cpu"):
             return build(*args, **kwargs)
 
-    # Inference-mode tensors cannot be saved for backward, and the cache outlives the mode it was first filled in.
-    def outside_inference_mode(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.inference_mode(False):
+    # The cache outlives the mode it was first filled in: inference-mode tensors cannot be saved for backward, and what
+    # is built while `torch.export` or a `FakeTensorMode` watches has no values.
+    def outside_modes(*args: P.args, **kwargs: P.kwargs) -> R:
+        watched = torch._C._len_torch_dispatch_stack() > 0
+        with torch.inference_mode(False), _disable_current_modes() if watched else nullcontext():
             result = cached(*args, **kwargs)  # type: ignore[arg-type]
         # Asked in this order: asking about a stream starts CUDA, which a forked data loader must not do.
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
@@ -40,5 +44,5 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
 
     # What `torch.compiler.assume_constant_result` does, without importing the compiler (seconds) for those who never
     # compile; the tests of compilation fail should the mark ever lose its meaning.
-    outside_inference_mode._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return outside_inference_mode
+    outside_modes._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return outside_modes

@@ -82,8 +82,16 @@ def _check_values(given: dict[str, Tensor | None], text_mask: Tensor | None, lay
         bad = int((~checked.isfinite()).sum())
         if bad:
             raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values of {checked.numel()}")
+        if name in ("features", "text"):
+            _check_norms(name, checked)
     attention = given["attention"]
     if attention is not None:
         lowest = float(attention[:, layout.valid_mask(attention.device)].min())
         if lowest < 0:
             raise ValueError(f"attention must be ≥ 0, got a minimum of {lowest}")
+
+
+def _check_norms(name: str, tokens: Tensor) -> None:
+    if not bool(torch.linalg.vector_norm(tokens.float(), dim=-1).isfinite().all()):
+        largest = float(tokens.abs().max())
+        raise ValueError(f"{name} must have norms that float32 can hold, got values up to {largest:g}")

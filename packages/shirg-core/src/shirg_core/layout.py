@@ -8,7 +8,7 @@ different views comparable and drawable.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -62,11 +62,11 @@ class ViewLayout:
 
     def __new__(cls, views: Sequence[View] = ()) -> ViewLayout:
         """The layout of these views, if there is one already."""
-        known = _INTERNED.get(tuple(views))
+        known = _INTERNED.get(tuple(views)) if isinstance(views, Sequence) else None
         return object.__new__(cls) if known is None else known
 
     def __post_init__(self) -> None:
-        views = tuple(self.views)
+        views = tuple(self.views) if isinstance(self.views, Iterable) else ()
         if not views or not all(isinstance(v, View) for v in views):
             raise ValueError(f"a layout needs at least one View, got {self.views!r}")
         derived = {

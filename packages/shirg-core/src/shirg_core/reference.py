@@ -95,9 +95,10 @@ def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, sh
     if coverage == "clusters":
         return cluster_regions(features.detach(), layout, k, share)
     if coverage == "cells":
-        return cell_regions(layout, k, share, features.device).expand(features.shape[:2])
+        # A copy: the cells are shared by all calls on this layout, and what is returned is the caller's.
+        return cell_regions(layout, k, share, features.device).repeat(features.shape[0], 1)
     if coverage == "none":
-        return (layout.valid_mask(features.device).long() - 1).expand(features.shape[:2])
+        return (layout.valid_mask(features.device).long() - 1).repeat(features.shape[0], 1)
     raise ValueError(f"coverage must be clusters, cells or none, got {coverage!r}")
 
 

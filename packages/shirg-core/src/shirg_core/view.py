@@ -48,17 +48,21 @@ class View:
         if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]) or not all(map(math.isfinite, box)):
             raise ValueError(f"box must be finite (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")
         object.__setattr__(self, "box", box)
+        if self.pinned not in (True, False):
+            raise ValueError(f"pinned must be True or False, got {self.pinned!r}")
+        object.__setattr__(self, "pinned", bool(self.pinned))
         if self.valid is not None:
             object.__setattr__(self, "valid", self._flat_valid(self.valid))
 
     def _flat_valid(self, valid: BoolGrid) -> tuple[bool, ...] | None:
         """`valid` as `h·w` booleans in raster order; None when nothing is padding."""
-        rows = [
-            list(row) if isinstance(row, Iterable) else [row]
-            for row in (valid.tolist() if isinstance(valid, Tensor) else valid)
-        ]
-        lengths = [len(row) for row in rows]
-        if lengths not in ([self.w] * self.h, [1] * (self.h * self.w)):
+        given = valid.tolist() if isinstance(valid, Tensor) else valid
+        rows = list(given) if isinstance(given, Iterable) else []
+        if rows and not any(isinstance(row, Iterable) for row in rows):
+            # Already flat, as views keep it.
+            rows = [rows[start : start + self.w] for start in range(0, len(rows), self.w)]
+        lengths = [len(list(row)) if isinstance(row, Iterable) else 1 for row in rows]
+        if lengths != [self.w] * self.h:
             raise ValueError(
                 f"valid must have shape [{self.h}, {self.w}], got {len(rows)} rows of {sorted(set(lengths))}"
             )

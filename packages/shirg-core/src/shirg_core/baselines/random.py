@@ -55,4 +55,4 @@ class RandomTokens:
 def random_scores(n: int, seed: int, device: torch.device) -> Tensor:
     """`[N]` float32, a permutation of 0, 1/N, …, (N − 1)/N."""
     # Drawn on the CPU, because generators differ between devices.
-    return (torch.randperm(n, generator=torch.Generator().manual_seed(seed)) / n).to(device)
+    return (torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(torch.float32) / n).to(device)

@@ -56,5 +56,5 @@ def scores_from_order(picks: list[Tensor], layout: ViewLayout) -> Tensor:
     keep = layout.valid_index(order.device)
     order = order if keep is None else keep[order]
     k = order.shape[1]
-    worth = (k - torch.arange(k, device=order.device)) / k
+    worth = (k - torch.arange(k, device=order.device)).to(torch.float32) / k
     return worth.new_zeros(len(picks), layout.n_tokens).scatter(1, order, worth.expand_as(order))

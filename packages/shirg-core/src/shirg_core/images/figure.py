@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    figure.savefig(path, format=path.suffix[1:].lower(), dpi=DPI)
+    with warnings.catch_warnings():
+        # A file name in a script that the font lacks is drawn as boxes, and is no news.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, format=path.suffix[1:].lower(), dpi=DPI)
 
 
 def _main_views(layout: ViewLayout) -> tuple[int, ...]:

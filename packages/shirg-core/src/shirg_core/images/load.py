@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from shirg_core.images.errors import ImageError
 from shirg_core.images.pdf import is_pdf, render_pdf_page
@@ -14,8 +15,23 @@ from shirg_core.images.pdf import is_pdf, render_pdf_page
 MAX_PIXELS = 150_000_000
 """Largest image that is decoded: 450 MB as RGB. A 20,000-pixel side fits up to 7,500 pixels across."""
 
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError)
+DECODE_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error,
+)  # fmt: skip
 """Pillow's decoders report broken files by any of these."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""The tag's value → what puts the image upright."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 
@@ -44,7 +60,13 @@ def load_image(path: Path | str, page: int = 1) -> Image.Image:
             raise ImageError(f"{path}: the file is empty")
         if page < 1:
             raise ImageError(f"{path}: pages count from 1, got {page}")
-        return render_pdf_page(path, page) if is_pdf(path) else _decode(path, page)
+        try:
+            return _decode(path, page)
+        except UnidentifiedImageError:
+            # Last: the signature of a PDF may also stand in an image's metadata.
+            if is_pdf(path):
+                return render_pdf_page(path, page)
+            raise
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -78,7 +100,9 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: floating pixels that are NaN or infinite.
     """
-    return to_rgb(ImageOps.exif_transpose(image))
+    # Not by `ImageOps.exif_transpose`, which also writes the metadata anew and fails where that is damaged.
+    turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    return to_rgb(image if turn is None else image.transpose(turn))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -102,7 +126,9 @@ def _scale_grey(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError("it has pixels that are NaN or infinite")
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(values.min()), float(values.max()))
+    # Pillow reads grey PGM of more than 8 bits as 32-bit integers that are scaled to 16 bits.
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+    low, high = (0.0, 65535.0) if sixteen else (float(values.min()), float(values.max()))
     # A constant image has no range to scale by: shown as it is, as far as 8 bits go.
     scaled = np.clip(values, 0, 255) if high <= low else (values - low) * (255.0 / (high - low))
     return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -34,6 +34,8 @@ class Sheet:
     def text(self, x: int, y: int, words: str, *, size: float = 10, weight: str = "normal") -> None:
         """One line of words whose top left is at `(x, y)`."""
         at = x / self.width, 1 - y / self.height
+        # File names may hold bytes that are no UTF-8, which nothing can draw.
+        words = words.encode("utf-8", "replace").decode("utf-8")
         self.figure.text(*at, words, fontsize=size, fontweight=weight, va="top", parse_math=False)
 
     def picture(self, corner: tuple[int, int], pixels: Floats, caption: str) -> None:

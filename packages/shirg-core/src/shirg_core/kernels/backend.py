@@ -139,11 +139,7 @@ def _select(
             components, geo, layout, k,
             parts=parts, cells=cells, clusters=clusters, weights=weights, batch=features.shape[0],
         )  # fmt: skip
-    regions = ranking.regions
-    if regions is None:
-        shared = cells if cells is not None else layout.valid_mask(features.device).long() - 1
-        regions = shared.expand(features.shape[:2])
     choice = Choice(ranking.indices, ranking.slot, ranking.dropped_weight, geo.tokens, layout.n_selectable - k)
     with on_device(features):
         kept, token = gather_and_summarise(features, choice, weights, summary=config.summary != "none")
-    return Selection(ranking.indices, ranking.scores, regions, kept, token)
+    return Selection(ranking.indices, ranking.scores, ranking.regions, kept, token)

@@ -25,7 +25,7 @@ from shirg_core.kernels.cosines import sum_parts
 from shirg_core.kernels.geometry import VALID, has
 from shirg_core.kernels.normalise import image_extent, scaled, view_extents
 from shirg_core.kernels.numerics import round_half_even
-from shirg_core.kernels.regions import NEVER, fitting_level, number_by_first_token, reserve
+from shirg_core.kernels.regions import NEVER, copy_regions, fitting_level, number_by_first_token, reserve
 from shirg_core.scores.combine import SCORE_GRID
 
 GRID = tl.constexpr(float(SCORE_GRID))
@@ -114,6 +114,7 @@ def rank_kernel(
         number_by_first_token(label, words, first + row, number + row, regions + row, n, BLOCK)
         reserved = reserve(keys, label, best, words, n, BLOCK)
     else:
+        copy_regions(cells, regions + row, words, n, BLOCK)
         reserved = reserve(keys, cells, best, words, n, BLOCK)
     need = k - reserved
     bar = threshold(keys, n, tl.maximum(need, 1), BITS, BLOCK)

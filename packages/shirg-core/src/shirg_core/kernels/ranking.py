@@ -35,13 +35,13 @@ class Components(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """`indices [B, K]` int64, `scores [B, N]`, `slot [B, N]` int32, `dropped_weight [B]`, `regions [B, N]` or None."""
+    """`indices [B, K]` int64, `scores [B, N]`, `slot [B, N]` int32, `dropped_weight [B]`, `regions [B, N]` int64."""
 
     indices: Tensor
     scores: Tensor
     slot: Tensor
     dropped_weight: Tensor
-    regions: Tensor | None
+    regions: Tensor
 
 
 class AttentionParts(NamedTuple):
@@ -84,7 +84,7 @@ def rank(
         torch.empty(batch, n, device=device),
         torch.empty(batch, n, dtype=torch.int32, device=device),
         torch.empty(batch, device=device),
-        None if clusters is None else torch.empty(batch, n, dtype=torch.int64, device=device),
+        torch.empty(batch, n, dtype=torch.int64, device=device),
     )
     n_views = len(layout.views)
     best = torch.empty(batch, n, dtype=torch.int64, device=device)

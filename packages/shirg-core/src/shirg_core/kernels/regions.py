@@ -32,6 +32,18 @@ def fitting_level(counts, views, n_levels, n_views, most, room, LEVEL_BLOCK: tl.
 
 
 @triton.jit
+def copy_regions(cells, regions, words, n, BLOCK: tl.constexpr):
+    """Write `regions`: the cells (without any one region, 0), −1 for padding."""
+    for start in range(0, n, BLOCK):
+        i = start + tl.arange(0, BLOCK)
+        region = tl.zeros([BLOCK], tl.int64)
+        if cells is not None:
+            region = tl.load(cells + i, mask=i < n, other=0)
+        valid = has(tl.load(words + i, mask=i < n, other=0), VALID)
+        tl.store(regions + i, tl.where(valid, region, -1), mask=i < n)
+
+
+@triton.jit
 def number_by_first_token(label, words, first, number, regions, n, BLOCK: tl.constexpr):
     """Write `regions`: clusters numbered from 0 in the order of their first token, −1 for padding."""
     for start in range(0, n, BLOCK):
