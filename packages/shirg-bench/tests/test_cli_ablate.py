@@ -84,12 +84,13 @@ def test_adapters_are_compared(micro, tmp_path):
     ("options", "message"),
     [
         (("--what", "colour"), "--what must name some of budget, kinds, coverage,"),
+        (("--what", ""), "--what must name some of budget, kinds, coverage,"),
         (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
         (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
         (("--adapter", "a=x", "--adapter", "a=y"), "--adapter must give each folder a name of its own"),
         (("--adapter", "a=nowhere", "--what", "adapter"), "nowhere"),
-        (("--model", "nowhere"), "no checkpoint folder at nowhere"),
+        (("--model", "nowhere"), "'nowhere' is neither a folder nor a hub id"),
         (("--pages", "0"), "--pages"),
     ],
 )

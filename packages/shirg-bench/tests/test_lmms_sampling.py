@@ -1,6 +1,6 @@
 import pytest
 
-from shirg_bench.lmms.sampling import parse_sampling
+from shirg_bench.lmms.sampling import check_override, parse_sampling
 
 
 def parse(**gen_kwargs):
@@ -73,6 +73,10 @@ def test_official_task_files_pass():
         ({"do_sample": True}, "contradict each other"),
         ({"num_beams": 4}, "num_beams=4"),
         ({"temperature": 0.5, "top_p": 0.9}, "top_p=0.9"),
+        ({"shift": 3}, "shift=3.0 belongs to schedule=shift"),
+        ({"shift": 3, "schedule__shift": 5, "schedule": "shift"}, "shift=3.0 and schedule__shift=5.0 contradict"),
+        ({"prefix_lm": True, "attention": "full"}, "prefix_lm=True and attention=full contradict each other"),
+        ({"prefix_lm": False, "attention": "prefix"}, "prefix_lm=False and attention=prefix contradict each other"),
         ({"until": 3}, "until must be a text or a list of texts, got 3"),
     ],
 )
@@ -80,6 +84,27 @@ def test_what_cannot_be_followed_is_one_clear_error(given, message):
     with pytest.raises(ValueError) as error:
         parse(**given)
     assert message in str(error.value)
+
+
+def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
+    for usable in (
+        {},
+        {"shift": "0.5"},
+        {"block_length": 12},
+        {"max_new_tokens": 200},
+        {"do_sample": True},
+        {"steps": 4, "max_new_tokens": 16, "block_length": 4},
+    ):
+        check_override(usable)
+    for wrong, message in (
+        ({"step_ratio": 0}, "step_ratio"),
+        ({"attention": "sideways"}, "sideways"),
+        ({"schedule": "foo"}, "foo"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": 7, "block_length": 4}, "whole blocks of block_length=4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_override(wrong)
 
 
 def test_an_answer_ends_before_the_first_stop():

@@ -99,7 +99,9 @@ def test_check_finite_names_the_input(method, name, value):
 @pytest.mark.parametrize("name", ["features", "text"])
 def test_check_finite_refuses_what_float32_cannot_measure(method, name):
     bad = good()[name] * 1e20
-    with pytest.raises(ValueError, match=rf"{name} must have norms that float32 can hold, got values up to [\d.]+e\+20"):
+    with pytest.raises(
+        ValueError, match=rf"{name} must have norms that float32 can hold, got values up to [\d.]+e\+20"
+    ):
         call(method, options={"check_finite": True}, **{name: bad})
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE, merge_adapter, trained_positions
-from shirg_lavida.fingerprint import CARD_FILE, fingerprint
+from shirg_lavida.fingerprint import CARD_FILE, fingerprint, linear_marks
 from shirg_lavida.testing import tiny_lavida
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -110,6 +110,21 @@ def test_an_adapter_knows_its_model(folder):
     # Other tools write no card; then shapes are all there is to go by.
     (folder / CARD_FILE).unlink()
     merge_adapter(model(seed=1), folder)
+
+
+def test_an_adapter_knows_the_other_linears_that_it_changes(folder):
+    linear = "model.transformer.blocks.1.q_proj"
+    card = json.loads((folder / CARD_FILE).read_text())
+    (folder / CARD_FILE).write_text(json.dumps({**card, "linears": linear_marks(model(), [linear])}))
+    merge_adapter(model().to(torch.bfloat16), folder)
+    other = model()
+    with torch.no_grad():
+        other.backbone.blocks[1].q_proj.weight.mul_(1.5)
+    with pytest.raises(ValueError, match=f"trained on a model with another {linear} than this one's"):
+        merge_adapter(other, folder)
+    (folder / CARD_FILE).write_text(json.dumps({**card, "linears": {linear: 3}}))
+    with pytest.raises(ValueError, match=r"linears must be \{name: \[norm, wave\]"):
+        merge_adapter(model(), folder)
 
 
 def test_fingerprint_survives_rounding_and_tells_projectors_apart(folder):

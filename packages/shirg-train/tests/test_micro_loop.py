@@ -68,6 +68,12 @@ def test_owners_with_codes_of_their_own_leave_word_embeddings_alone(tmp_path: Pa
     heads = [torch.load(folder / STATE_FILE, weights_only=True)["aids"] for folder in (words, own)]
     assert heads[0].keys() ^ heads[1].keys() == {"codes"}
     assert heads[1]["codes"].shape == fresh.shape
+    # A run of either kind may start where one of the other kind ended.
+    for start, codes in ((words, "own"), (own, "words")):
+        still = {**stage, "steps": 1, "lr": 1e-12, "final_lr": 0.0}
+        then = tmp_path / f"then_{codes}"
+        train_micro(recipe(still, init=str(start / "stages" / "read.pt"), owner_codes=codes), then)
+        assert torch.allclose(weights(then)["projector.0.weight"], weights(start)["projector.0.weight"], atol=1e-6)
     # The projector learns either way, and the checkpoint is a LaViDa like any other.
     assert not torch.equal(weights(own)["projector.0.weight"], weights(words)["projector.0.weight"])
     load_lavida(own / CHECKPOINT)
@@ -194,6 +200,15 @@ def test_a_run_is_not_continued_with_another_recipe(tmp_path: Path, change: dict
     (tmp_path / STATE_FILE).write_bytes(before[:-200])
     with pytest.raises(RecipeError, match=r"state\.pt is damaged"):
         train_micro(begun, tmp_path)
+
+
+def test_a_run_recorded_with_a_key_that_is_gone_is_refused(tmp_path: Path) -> None:
+    train_micro(recipe(READ), tmp_path)
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    state["recipe"]["gone"] = 7
+    torch.save(state, tmp_path / STATE_FILE)
+    with pytest.raises(RecipeError, match=r"another recipe \(gone"):
+        train_micro(recipe(READ, ANSWER), tmp_path)
 
 
 def test_a_run_recorded_before_recipes_could_say_more_goes_on(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_everything_is_read():
         ({"name": "x", "inner": 5}, "inner must be a mapping, got 5"),
         ({"name": "x", "inner": {"sizes": 5}}, "inner.sizes must be a list"),
         ({"name": "x", "which": "some"}, "which must be all, or a list, got 'some'"),
-        ({"name": "x", "which": 1}, "which must be a list, got 1"),
+        ({"name": "x", "which": 1}, "which must be all, or a list, got 1"),
     ],
 )
 def test_what_is_wrong_is_named(raw, message):
@@ -114,6 +114,15 @@ def test_the_shipped_recipe_wants_a_model():
         ("engine.offload=true", "zero_stage"),
         ("validation.every=0", "escalation needs"),
         ("optim.betas=[0.9]", "two numbers"),
+        ("optim.betas=[0.9, 1]", "two numbers in"),
+        ("optim.lr=.nan", "lr must be a finite number > 0, got nan"),
+        ("optim.max_grad_norm=0", "max_grad_norm must be a finite number > 0, got 0"),
+        ("optim.weight_decay=-1", "weight_decay and warmup_steps must be ≥ 0, got -1"),
+        ("optim.warmup_steps=-5", "weight_decay and warmup_steps must be ≥ 0, got 0.0 and -5"),
+        ("loss.epsilon=5", r"epsilon must be in \[0, 1\), got 5"),
+        ("validation.times=0", "times ≥ 1, got 1000 and 0"),
+        ("validation.every=-1", "every must be ≥ 0 and times ≥ 1, got -1"),
+        ("keep=[{method: v2, budget: 0.3, weight: .inf}]", "weight must be a finite number > 0, got inf"),
     ],
 )
 def test_contradictions_are_named(change, message):

@@ -15,6 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from shirg_lavida.adapter import trained_positions
+from shirg_lavida.fingerprint import linear_marks
 from shirg_lavida.testing import tiny_lavida
 from shirg_train import checkpointing
 from shirg_train.adapter import attach, released_names, trainable
@@ -196,6 +197,10 @@ def test_a_lora_on_the_language_model_trains_and_resumes(tmp_path, monkeypatch):
     run_interrupted(monkeypatch, tmp_path / "parts", 5, **changes)
     run(tiny_recipe(tmp_path / "parts", **changes), tiny_sources(), ALONE)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    card = json.loads((tmp_path / "whole" / "adapter" / "shirg.json").read_text())
+    marks = linear_marks(tiny_lavida(side=5), card["linears"])
+    assert len(marks) == 8
+    assert marks == card["linears"], "of the weights before training, whenever the run was resumed"
     saved = state(tmp_path / "whole")
     assert saved["parameter/backbone.blocks.1.attn_out.lora_B.default.weight"].any()
     assert saved["parameter/backbone.blocks.0.q_proj.lora_A.default.weight"].shape == (4, 64)
@@ -259,6 +264,13 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path):
         run(tiny_recipe(tmp_path, adapter={"target": ["mm_projector.7"]}), tiny_sources(), ALONE)
     with pytest.raises(RecipeError, match=r"batch.size=3.*1 ranks × batch.micro=2"):
         run(tiny_recipe(tmp_path, batch={"size": 3, "micro": 2}), tiny_sources(), ALONE)
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match=r"output: .*file"):
+        run(tiny_recipe(tmp_path / "file"), tiny_sources(), ALONE)
+    for every in (0, 1):
+        recipe = tiny_recipe(tmp_path / f"{every}", keep=[{"method": "v2", "budget": 500}], validation={"every": every})
+        with pytest.raises(RecipeError, match=r"step 1, policy v2-500: budget K=500 is larger than the \d+ selectable"):
+            run(recipe, tiny_sources(), ALONE)
     with pytest.raises(RecipeError, match="set steps"):
         count_steps(tiny_recipe(tmp_path, steps=None), None)
     assert count_steps(tiny_recipe(tmp_path, steps=None, epochs=3), 10) == 8

@@ -10,6 +10,10 @@ from shirg_core.layout import ViewLayout
 Budget: TypeAlias = int | float
 
 
+class BudgetError(ValueError):
+    """A budget that a layout cannot serve: above its selectable tokens, or below what must be kept."""
+
+
 def check_budget(budget: Budget) -> None:
     """Validate a budget before any layout is known.
 
@@ -32,12 +36,13 @@ def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
     """K: the count itself, or `max(1, round(budget · selectable))` for a fraction. The summary is not counted.
 
     Raises:
-        ValueError: a malformed budget, or K above the layout's selectable tokens or below its pinned ones.
+        ValueError: a malformed budget.
+        BudgetError: K above the layout's selectable tokens or below its pinned ones.
     """
     number = _number(budget)
     k = number if isinstance(number, int) else max(1, round(number * layout.n_selectable))
     if k > layout.n_selectable:
-        raise ValueError(f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout")
+        raise BudgetError(f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout")
     if k < layout.n_pinned:
-        raise ValueError(f"budget K={k} is smaller than the {layout.n_pinned} pinned tokens, which are always kept")
+        raise BudgetError(f"budget K={k} is smaller than the {layout.n_pinned} pinned tokens, which are always kept")
     return k

@@ -99,7 +99,8 @@ class LavidaPipeline:
         tokenizer = load_tokenizer(folder, model.config.llada.vocab_size)
         if adapter is not None:
             merge_adapter(model, Path(adapter))
-            options = {"positions": trained_positions(Path(adapter)), **options}
+            if options.get("positions") is None:
+                options["positions"] = trained_positions(Path(adapter))
         options = {"views": views or recommended.views or "anyres", "chat": recommended.chat, **options}
         return cls(model, tokenizer, selector, **options)
 

@@ -103,7 +103,7 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
             known = ", ".join(name.removeprefix("model.") for name in linears)
             raise ValueError(f"the projector has no linear {target!r}; it has {known or 'none'}")
     left_out = [name for name in linears if not _names_any(name, config.target)]
-    targets = [*config.target, *_tower_targets(model, config), *_language_targets(model, config)]
+    targets = [*config.target, *block_linears(model, config)]
     if config.train_projector and left_out:
         names = ", ".join(name.removeprefix("model.") for name in left_out)
         raise ValueError(f"train_projector trains all of the projector, so target must name {names}, too")
@@ -171,14 +171,18 @@ def _numel(parameter: nn.Parameter) -> int:
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _tower_targets(model: LavidaModel, config: AdapterConfig) -> list[str]:
-    blocks = _numbers("tower_blocks", config.tower_blocks, len(model.tower.siglip.encoder.layers))
-    return [f"{TOWER_PATH}.{block}.{linear}" for block in blocks for linear in TOWER_LINEARS]
+def block_linears(model: LavidaModel, config: AdapterConfig) -> list[str]:
+    """The released names of all linears that are adapted in tower and language model.
 
-
-def _language_targets(model: LavidaModel, config: AdapterConfig) -> list[str]:
-    blocks = _numbers("language_blocks", config.language_blocks, model.backbone.n_layers)
-    return [f"{LANGUAGE_PATH}.{block}.{linear}" for block in blocks for linear in config.language_linears]
+    Raises:
+        ValueError: blocks that the model does not have.
+    """
+    tower = _numbers("tower_blocks", config.tower_blocks, len(model.tower.siglip.encoder.layers))
+    language = _numbers("language_blocks", config.language_blocks, model.backbone.n_layers)
+    return [
+        *(f"{TOWER_PATH}.{block}.{linear}" for block in tower for linear in TOWER_LINEARS),
+        *(f"{LANGUAGE_PATH}.{block}.{linear}" for block in language for linear in config.language_linears),
+    ]
 
 
 def _numbers(name: str, blocks: Blocks, count: int) -> Sequence[int]:

@@ -7,6 +7,7 @@ number of kept tokens is the same for all of a step's images. (A fraction keeps 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -62,8 +63,8 @@ class PolicyConfig:
             raise ValueError(f"unknown method {self.method!r}; known: {', '.join(known)}")
         if self.views is not None and self.views not in get_args(Views):
             raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
-        if not self.weight > 0:
-            raise ValueError(f"weight must be > 0, got {self.weight}")
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"weight must be a finite number > 0, got {self.weight}")
         if self.budget is not None:
             check_budget(self.budget)
         if self.up_to is not None:

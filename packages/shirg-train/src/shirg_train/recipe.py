@@ -128,7 +128,7 @@ def _convert_union(members: Sequence[Any], value: Any, path: str) -> Any:
     if int in real and isinstance(value, int) and not isinstance(value, bool):
         return value
     words = [word for member in real if get_origin(member) is Literal for word in get_args(member)]
-    if len(real) > 1 and isinstance(value, str) and words:
+    if len(real) > 1 and words and not isinstance(value, list | tuple):
         return _expect(value in words, value, path, f"{' or '.join(words)}, or a list")
     return _convert(real[-1], value, path)
 

@@ -63,7 +63,7 @@ class Asked:
     @property
     def names(self) -> tuple[str, ...]:
         """What to measure, each once."""
-        return tuple(dict.fromkeys(self.what.split(","))) if self.what else TABLES
+        return TABLES if self.what is None else tuple(dict.fromkeys(self.what.split(",")))
 
     @property
     def chosen(self) -> tuple[str, ...] | None:

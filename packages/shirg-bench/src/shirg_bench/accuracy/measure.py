@@ -133,8 +133,9 @@ def open_bench(
         ValueError: no checkpoint or adapter that can be used, or not a micro model.
     """
     tokenizer = build_tokenizer()
-    digests: dict[str | None, str] = {None: folder_digest(checkpoint)}
+    # Loaded first: what is no checkpoint may be a folder of anything, which nobody wants to wait for.
     models: dict[str | None, LavidaModel] = {None: load_lavida(checkpoint, dtype=torch.float32)}
+    digests: dict[str | None, str] = {None: folder_digest(checkpoint)}
     check_model(models[None], tokenizer)
     for name, folder in (adapters or {}).items():
         models[name] = load_lavida(checkpoint, dtype=torch.float32)

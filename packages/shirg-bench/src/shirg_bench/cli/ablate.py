@@ -47,7 +47,7 @@ def ablate(
         model=model,
         adapters=tuple(adapter or ()),
         pages=pages,
-        tiers=tuple(tiers.split(",")),
+        tiers=tuple(dict.fromkeys(tiers.split(","))),
         regime=regime,
         methods=methods,
         seed=seed,

@@ -14,8 +14,7 @@ from shirg_bench.lmms.failures import EvaluationFailed, one_line, tried_once
 from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import OnProgress, ShirgLavida
 from shirg_bench.lmms.quiet import talk_into
-from shirg_bench.lmms.sampling import AUTOREGRESSIVE, SAMPLER
-from shirg_bench.lmms.values import typed
+from shirg_bench.lmms.sampling import check_override
 from shirg_core.cli.errors import BadInput, bad_input
 
 JOURNAL, LOG = "journal", "lmms_eval.log"
@@ -54,7 +53,7 @@ class Evaluation:
             raise BadInput(f"--gen-kwargs must be name=value,name=value,…, got {wrong[0]!r}")
         with bad_input(ValueError, prefix="--gen-kwargs: "):
             values = {name: value for name, _, value in pairs if name != "until"}
-            typed(values, {**SAMPLER, **AUTOREGRESSIVE}, "generation argument")
+            check_override(values)
 
 
 def is_main_process() -> bool:

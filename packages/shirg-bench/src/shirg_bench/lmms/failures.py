@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from shirg_core.budget import BudgetError
 from shirg_core.cli.errors import BadInput
 
 
@@ -37,6 +38,8 @@ def one_line(what: str) -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:  # upstream and task files may fail in any way; the log has the traceback
+        if isinstance(error, BudgetError) or isinstance(error.__cause__, BudgetError):
+            raise BadInput(f"--budget: {error}") from error
         cause: BaseException = error
         if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
             cause = last

@@ -76,13 +76,34 @@ def parse_sampling(
     _drop_autoregressive(values)
     length = values.pop("max_new_tokens", max_new_tokens)
     if "schedule__shift" in values:
-        values["shift"] = values.pop("schedule__shift")
-    prefix_lm = values.pop("prefix_lm", True)
-    if not prefix_lm:
-        values["attention"] = "full"
-    options = {**values, "cache": cache and prefix_lm and values.get("attention") != "full"}
+        shift = values.pop("schedule__shift")
+        if values.setdefault("shift", shift) != shift:
+            raise ValueError(f"shift={values['shift']} and schedule__shift={shift} contradict each other")
+    if "shift" in values and values.get("schedule") != "shift":
+        raise ValueError(f"shift={values['shift']} belongs to schedule=shift, got schedule={values.get('schedule')}")
+    prefix_lm = values.pop("prefix_lm", None)
+    if prefix_lm is not None:
+        attention = "prefix" if prefix_lm else "full"
+        if values.get("attention", attention) != attention:
+            raise ValueError(f"prefix_lm={prefix_lm} and attention={values['attention']} contradict each other")
+        values |= {} if prefix_lm else {"attention": attention}
+    options = {**values, "cache": cache and values.get("attention") != "full"}
     _check(length, options)
     return Sampling(length, _stops(stops), tuple(sorted(options.items())))
+
+
+def check_override(given: Mapping[str, object]) -> None:
+    """Whether any task could be asked with these `gen_kwargs` over its own, which may complete them.
+
+    Raises:
+        ValueError: as `parse_sampling`.
+    """
+    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, "generation argument")
+    completed = {"schedule": "shift"} if values.keys() & {"shift", "schedule__shift"} else {}
+    length = values.get("max_new_tokens", values.get("block_length"))
+    completed |= {} if length is None else {"max_new_tokens": length, "block_length": length}
+    own = {name: value for name, value in values.items() if name not in AUTOREGRESSIVE}
+    parse_sampling({**completed, **own}, {}, max_new_tokens=1)
 
 
 def _drop_autoregressive(values: dict[str, Any]) -> None:

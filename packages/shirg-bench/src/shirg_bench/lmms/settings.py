@@ -15,7 +15,7 @@ from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import parse_budget
 from shirg_lavida.cli.methods import check_method, takes_budget, with_method
-from shirg_lavida.cli.models import DTYPES, load_pipeline
+from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt import Positions
 from shirg_lavida.recommended import Recommended
@@ -73,6 +73,8 @@ class ModelSettings:
             raise BadInput(f"positions must be one of {', '.join(get_args(Positions))}, got {self.positions!r}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.device is not None:
+            parse_device(self.device)
         if self.batch_size < 1:
             raise BadInput(f"batch_size must be at least 1, got {self.batch_size}")
         if not 0 <= self.seed < 2**63:

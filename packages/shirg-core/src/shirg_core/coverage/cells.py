@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from shirg_core.budget import BudgetError
 from shirg_core.constants import constant
 from shirg_core.coverage.limits import region_limit
 from shirg_core.layout import ViewLayout
@@ -33,7 +34,7 @@ def cell_regions(layout: ViewLayout, budget: int, share: float, device: torch.de
         `[N]` int64, numbered from 0 in token order without gaps; −1 for padding.
 
     Raises:
-        ValueError: K is smaller than the number of regions.
+        BudgetError: K is smaller than the number of regions.
     """
     most = region_limit(layout, budget, share)
     largest = max(max(v.h, v.w) for v in layout.views)
@@ -44,7 +45,7 @@ def cell_regions(layout: ViewLayout, budget: int, share: float, device: torch.de
         labels = _label(layout, side)
         if needed_tokens(layout, labels) <= budget:
             return labels.to(device)
-    raise ValueError(
+    raise BudgetError(
         f"budget K={budget} is smaller than the {needed_tokens(layout, labels)} tokens that coverage needs: "
         f"{layout.n_pinned} pinned and one for each other region (one region per view at least)"
     )

@@ -23,6 +23,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shirg_core.budget import BudgetError
 from shirg_core.coverage.grid_graph import GridGraph, grid_graph, neighbour_cosine
 from shirg_core.coverage.limits import region_limit
 from shirg_core.layout import ViewLayout
@@ -41,7 +42,7 @@ def cluster_regions(features: Tensor, layout: ViewLayout, budget: int, share: fl
         `[B, N]` int64, numbered from 0 in the order of each cluster's first token; −1 for padding.
 
     Raises:
-        ValueError: K is smaller than the number of regions that the geometry forces (a connected area each).
+        BudgetError: K is smaller than the number of regions that the geometry forces (a connected area each).
     """
     graph = grid_graph(layout, features.device)
     return regions_from_similarity(neighbour_cosine(features, layout), graph, layout, budget, share)
@@ -53,7 +54,7 @@ def regions_from_similarity(
     """Borůvka levels from edge similarities `[B, E]`; see `cluster_regions`."""
     needed = layout.n_pinned + graph.loose_components
     if needed > budget:
-        raise ValueError(
+        raise BudgetError(
             f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
             f"and one for each of {graph.loose_components} other regions"
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shirg_core.budget import BudgetError
 from shirg_core.coverage.grid_graph import grid_graph
 from shirg_core.coverage.limits import region_limit
 from shirg_core.kernels.boruvka_kernel import boruvka_kernel
@@ -32,12 +33,12 @@ def cluster_levels(
     """Launch the kernel.
 
     Raises:
-        ValueError: K is smaller than the number of regions that the geometry forces (a connected area each).
+        BudgetError: K is smaller than the number of regions that the geometry forces (a connected area each).
     """
     graph = grid_graph(layout, right.device)
     needed = layout.n_pinned + graph.loose_components
     if needed > budget:
-        raise ValueError(
+        raise BudgetError(
             f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
             f"and one for each of {graph.loose_components} other regions"
         )

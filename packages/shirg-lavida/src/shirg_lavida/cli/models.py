@@ -35,7 +35,7 @@ def load_pipeline(
     if positions is not None and positions not in get_args(Positions):
         raise BadInput(f"--positions must be one of {', '.join(get_args(Positions))}, got {positions!r}")
     options: dict[str, Any] = {} if positions is None else {"positions": positions}
-    where = _device(device)
+    where = parse_device(device)
     location = _location(model)
     if adapter is not None:
         with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {adapter}: "):
@@ -55,10 +55,17 @@ def _location(model: str | None) -> Path | str:
     return folder
 
 
-def _device(name: str | None) -> torch.device:
+def parse_device(name: str | None) -> torch.device:
+    """A device that is there; None = a GPU if there is one.
+
+    Raises:
+        BadInput: unknown, not there, or `meta`, which holds no values.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with bad_input(RuntimeError, AssertionError, prefix=f"--device {name}: "):
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "meta":
+            raise RuntimeError("tensors there have no values")
     return device

@@ -22,7 +22,7 @@ from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
 from shirg_train.micro.run import Run, export, start_run
 from shirg_train.micro.state import Progress, load_state, save_stage, save_state
-from shirg_train.recipe import build, plain
+from shirg_train.recipe import RecipeError, build, plain
 from shirg_train.seeds import derive, generator
 
 Watch: TypeAlias = Callable[[str, int, int, float], None]
@@ -45,7 +45,10 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = N
         FloatingPointError: the loss or its gradient is not finite; the last saved state is intact.
     """
     config = build(MicroConfig, dict(recipe))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"output: {error}") from error
     run = start_run(config)
     progress, optimizer_states = load_state(out, run.model, run.aids, plain(config))
     forget_after(out / LOG_FILE, progress.total, key="total")

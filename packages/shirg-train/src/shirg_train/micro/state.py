@@ -90,7 +90,9 @@ def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
         else:
             stage = torch.load(source, map_location="cpu", weights_only=True)
             model.load_state_dict(stage["model"])
-            aids.load_state_dict(stage["aids"])
+            # Codes of owners, which a run of the other kind lacks or has too many of, start fresh or are dropped.
+            shared = {name: value for name, value in stage["aids"].items() if name in aids.state_dict()}
+            aids.load_state_dict(aids.state_dict() | shared)
     except FileNotFoundError as error:
         raise RecipeError(
             f"init must be an embedded model's name, a checkpoint's folder, or the file that a stage of another run "
@@ -128,7 +130,8 @@ def load_state(
 
 def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:
     """Keys that decide what was learnt so far and differ; stage number `stage` may have got more steps."""
-    changed = [key for key in recipe if key not in (*FREE, "stages") and begun.get(key) != recipe[key]]
+    keys = sorted((begun.keys() | recipe.keys()) - {*FREE, "stages"})
+    changed = [key for key in keys if begun.get(key) != recipe.get(key)]
     learnt = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(begun.get("stages", ()))]
     asked = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(recipe["stages"])]
     numbers = [number for number in range(stage + 1) if asked[number : number + 1] != learnt[number : number + 1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,10 @@ class LossConfig:
     epsilon: float = 1e-3
     extra_padding: int = 128
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon < 1:
+            raise ValueError(f"epsilon must be in [0, 1), got {self.epsilon}")
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -60,7 +65,10 @@ class OptimConfig:
         betas: Adam's.
         eps: Adam's.
         warmup_steps: steps of warm-up.
-        max_grad_norm: gradients are clipped to it.
+        max_grad_norm: gradients are clipped to it; a large one clips none.
+
+    Raises:
+        ValueError: a value out of range.
     """
 
     lr: float = 1e-4
@@ -72,10 +80,16 @@ class OptimConfig:
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.betas) != 2:
-            raise ValueError(f"betas must be two numbers, got {self.betas}")
-        if self.lr <= 0 or (self.lr_mm is not None and self.lr_mm <= 0):
-            raise ValueError(f"learning rates must be > 0, got lr={self.lr}, lr_mm={self.lr_mm}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
+        for name in ("lr", "lr_mm", "eps", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a finite number > 0, got {value}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or self.warmup_steps < 0:
+            raise ValueError(
+                f"weight_decay and warmup_steps must be ≥ 0, got {self.weight_decay} and {self.warmup_steps}"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,10 @@ class ValidationConfig:
     every: int = 500
     times: int = 8
     baseline: PolicyConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.times < 1:
+            raise ValueError(f"every must be ≥ 0 and times ≥ 1, got {self.every} and {self.times}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,10 +20,11 @@ from typing import Any
 
 import torch
 
+from shirg_core.budget import BudgetError
 from shirg_lavida.context import TooLongError
 from shirg_train.checkpointing import Checkpoint, Progress, save_checkpoint
 from shirg_train.escalation import next_rank
-from shirg_train.keep_ratio import draw_policy
+from shirg_train.keep_ratio import PolicyConfig, draw_policy
 from shirg_train.loss import normaliser
 from shirg_train.metrics import Metrics
 from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
@@ -69,7 +71,7 @@ def run_loop(loop: Loop, progress: Progress) -> Progress:
     Raises:
         CheckpointError: a checkpoint cannot be written.
         FloatingPointError: loss or gradient is not finite; the newest checkpoint is from before.
-        RecipeError: samples that the recipe lets in do not fit the model's context together.
+        RecipeError: a budget that an image cannot serve, or samples that do not fit the model's context together.
     """
     recipe = loop.recipe
     if progress.step == 0 and recipe.validation.every and progress.baseline_nll is None:
@@ -107,13 +109,8 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     # 3. Gradients add up to those of the step's loss.
     total = torch.zeros((), device=world.device)
     for batch in batches:
-        try:
+        with _fits(step, policy.name):
             nll = engine.forward(batch, policy)
-        except TooLongError as error:
-            raise RecipeError(
-                f"step {step + 1}, policy {policy.name}: {error}. Answers are padded to the longest of a step; lower "
-                f"data.max_tokens, or keep fewer visual tokens"
-            ) from error
         engine.backward(nll.total, denominator)
         total += nll.total.detach()
     mean = float(world.sum(total)) / denominator
@@ -133,20 +130,39 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     )
 
 
+@contextmanager
+def _fits(step: int, policy: str) -> Iterator[None]:
+    """Samples that the recipe lets in, and cannot be used, are the recipe's fault.
+
+    Raises:
+        RecipeError: a budget that an image cannot serve, or a prefix and answers longer than the model's context.
+    """
+    where = f"step {step + 1}, policy {policy}"
+    try:
+        yield
+    except BudgetError as error:
+        raise RecipeError(f"{where}: {error}. Change its budget in keep") from error
+    except TooLongError as error:
+        raise RecipeError(
+            f"{where}: {error}. Answers are padded to the longest of a step; lower data.max_tokens, or keep fewer "
+            f"visual tokens"
+        ) from error
+
+
+def _measure(loop: Loop, policy: PolicyConfig, step: int) -> float:
+    with _fits(step, policy.name):
+        return measure(loop.engine, loop.held_out, policy, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world)
+
+
 def _first_validation(loop: Loop, progress: Progress) -> Progress:
     baseline = loop.recipe.validation.baseline or loop.recipe.keep[0]
-    nll = measure(loop.engine, loop.held_out, baseline, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world)
+    nll = _measure(loop, baseline, 0)
     loop.metrics.write("validation", 0, baseline=nll, policy=baseline.name)
     return _validate(loop, replace(progress, baseline_nll=nll))
 
 
 def _validate(loop: Loop, progress: Progress) -> Progress:
-    nll = {
-        policy.name: measure(
-            loop.engine, loop.held_out, policy, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world
-        )
-        for policy in loop.recipe.keep
-    }
+    nll = {policy.name: _measure(loop, policy, progress.step) for policy in loop.recipe.keep}
     loop.metrics.write("validation", progress.step, nll=nll)
     return replace(progress, nll=nll)
 

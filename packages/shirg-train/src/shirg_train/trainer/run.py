@@ -13,9 +13,9 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from shirg_lavida.fingerprint import fingerprint
+from shirg_lavida.fingerprint import fingerprint, linear_marks
 from shirg_lavida.model import LavidaModel
-from shirg_train.adapter import attach, parameter_counts, trainable
+from shirg_train.adapter import attach, block_linears, parameter_counts, trainable
 from shirg_train.adapter_files import save_adapter
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
 from shirg_train.metrics import Metrics
@@ -58,7 +58,10 @@ def run(recipe: AdapterRecipe, sources: Sources, world: World) -> Path:
     total_steps = count_steps(recipe, sources.samples_per_epoch)
     if recipe.validation.every and not sources.held_out:
         raise RecipeError("validation.every is set, but there are no held-out samples")
-    recipe.output.mkdir(parents=True, exist_ok=True)
+    try:
+        recipe.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"output: {error}") from error
     checkpoint = find_checkpoint(recipe, world)
     while True:
         progress = _run_at_one_rank(recipe, sources, world, total_steps, checkpoint)
@@ -100,6 +103,7 @@ def _run_at_one_rank(
     mark = fingerprint(lavida)
     torch.manual_seed(derive(recipe.seed, "adapter"))
     try:
+        linears = linear_marks(lavida, block_linears(lavida, recipe.adapter))
         peft = attach(lavida, replace(recipe.adapter, r=progress.rank, alpha=progress.alpha))
     except ValueError as error:
         raise RecipeError(f"adapter: {error}") from error
@@ -119,7 +123,7 @@ def _run_at_one_rank(
 
     def write_adapter(folder: Path, parameters: Mapping[str, Tensor], card: dict[str, Any]) -> None:
         state = {names[name]: tensor for name, tensor in parameters.items()}
-        facts = {"parameters": counts, "positions": recipe.positions, **card}
+        facts = {"parameters": counts, "positions": recipe.positions, "linears": linears, **card}
         save_adapter(peft, folder, state=state, fingerprint=mark, card=facts)
 
     with Metrics(
