@@ -121,12 +121,20 @@ def test_the_budget_table_shows_each_row(rows):
 
 def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
     assert "training seeds" not in budget_table(rows)
-    again = [{**row, "regime": "untrained, seed 2", "exact_match": row["exact_match"] + 0.5} for row in rows[:-1]]
+    again = [
+        {
+            **row,
+            "regime": "untrained, seed 2",
+            "exact_match": row["exact_match"] + 0.5,
+            "visual_tokens": row["visual_tokens"] + 2,
+        }
+        for row in rows[:-1]
+    ]
     text = budget_table([*rows, *again])
     means = text.partition("## Over training seeds, untrained")[2]
     assert "of 2 models" in means
     score = rows[0]["exact_match"]
-    assert f"| full |  | all | 196 | 210 | 1.00 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
+    assert f"| full |  | all | 196 | 211 | 1.00 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
     # What one of the runs lacks has no mean.
     assert means.count("\n| ") == len(rows) - 1 + 1
 
