@@ -19,7 +19,7 @@ GROUPS = {
     "pooled-prefix": "A prefix no longer than pooling's",
 }
 AVERAGED = ("kept_tokens", "visual_tokens", "value_recall")
-"""What a mean over training seeds averages beside exact match."""
+"""What a mean over training seeds averages, beside exact match."""
 COUNTS = ("kept", "tokens", "value kept")
 """Columns between what was run and the tiers' scores."""
 
@@ -88,10 +88,10 @@ def _means(rows: Sequence[Row], runs: int) -> list[Row]:
         key = (row["tier"], row["group"], row["method"], _text(row["options"]), row["budget"])
         alike.setdefault(repr(key), []).append(row)
     found = [(mine, [row["exact_match"] for row in mine]) for mine in alike.values() if len(mine) == runs]
-    return [{**mine[0], **_mean_counts(mine), "low": min(scores), "high": max(scores)} for mine, scores in found]
+    return [{**mine[0], **_averages(mine), "low": min(scores), "high": max(scores)} for mine, scores in found]
 
 
-def _mean_counts(rows: Sequence[Row]) -> dict[str, float]:
+def _averages(rows: Sequence[Row]) -> dict[str, float]:
     names = [name for name in ("exact_match", *AVERAGED) if rows[0].get(name) is not None]
     return {name: sum(row[name] for row in rows) / len(rows) for name in names}
 
