@@ -72,9 +72,8 @@ class Figures:
 
 
 @contextlib.contextmanager
-def record(target="sm_90"):
-    """Collect the launches for a target instead of running them."""
-    launches = []
+def handing_over(launch_with, target="sm_90"):
+    """Hand every launch for a target to a function instead of running it."""
 
     def run(self, *args, grid, **kwargs):
         del kwargs["warmup"]
@@ -82,13 +81,21 @@ def record(target="sm_90"):
         options = tuple((name, kwargs.pop(name)) for name in set(kwargs) - set(names))
         arguments = dict(zip(names, args, strict=False)) | kwargs
         assert list(arguments) == names, f"{self.fn.__name__}: {set(names) ^ set(arguments)}"
-        launches.append(Launch(self, tuple(grid), tuple(arguments.items()), options))
+        launch_with(Launch(self, tuple(grid), tuple(arguments.items()), options))
 
     with (
         mock.patch.object(triton.JITFunction, "run", run),
         mock.patch("shirg_core.kernels.check_device", return_value=None),
         mock.patch("shirg_core.kernels.configs.is_hopper", return_value=target == "sm_90"),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def record(target="sm_90"):
+    """Collect the launches for a target instead of running them."""
+    launches = []
+    with handing_over(launches.append, target):
         yield launches
 
 
@@ -112,7 +119,7 @@ def specialisation(launch: Launch) -> tuple[dict[str, str], dict[tuple[int], obj
     return signature, constants, attributes
 
 
-def compile_for(launch: Launch, target: str) -> Figures:
+def compile_for(launch: Launch, target: str) -> triton.compiler.CompiledKernel:
     """Compile one launch ahead of time.
 
     Raises:
@@ -120,7 +127,12 @@ def compile_for(launch: Launch, target: str) -> Figures:
     """
     signature, constants, attributes = specialisation(launch)
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=attributes)
-    compiled = triton.compile(source, target=TARGETS[target], options=dict(launch.options))
+    return triton.compile(source, target=TARGETS[target], options=dict(launch.options))
+
+
+def figures(launch: Launch, target: str) -> Figures:
+    """What the compiler makes of a launch."""
+    compiled = compile_for(launch, target)
     shared = compiled.metadata.shared
     if target == "gfx942":
         code = compiled.asm["amdgcn"]

@@ -93,6 +93,16 @@ def test_another_layout_gets_its_own_graph(method):
         check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
 
 
+@pytest.mark.parametrize(("method", "budget"), [(shirg_v2, 13), (shirg_v3, 0.4)])
+def test_other_sizes_and_batches_compile_too(method, budget):
+    """From the second size on the compiler makes N and B symbols."""
+    selector, small, large = method(budget), ViewLayout.single(4, 6), ViewLayout.single(5, 7)
+    compiled = torch.compile(selector, fullgraph=True, backend=Counter())
+    for batch, layout in [(2, small), (3, small), (1, large), (4, padded_and_pinned())]:
+        x, inputs = example(layout, 5, batch)
+        check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_layout_as_a_closure(method):
     """As a model would hold it: the layout is no argument of the compiled function."""

@@ -9,7 +9,7 @@ from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 
-from .launches import SHARED_LIMIT, TARGETS, compile_for, record, specialisation
+from .launches import SHARED_LIMIT, TARGETS, figures, record, specialisation
 
 V3_LAYOUT, V2_LAYOUT = ViewLayout.single(48, 48), ViewLayout.anyres(2, 2, 27)
 ODD_LAYOUT = ViewLayout(
@@ -71,14 +71,14 @@ def test_another_budget_text_or_batch_compiles_nothing_anew():
 
 
 def compiled(launches, target, capsys):
-    figures = [compile_for(launch, target) for launch in launches]
+    found = [figures(launch, target) for launch in launches]
     with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(map(str, figures)) + "\n")
-    for one in figures:
+        sys.stdout.write("\n" + "\n".join(map(str, found)) + "\n")
+    for one in found:
         assert one.spilled_bytes == 0, one
         assert one.shared_bytes <= SHARED_LIMIT[target], one
         assert "C7511" not in one.remarks, f"wgmma serialised: {one.remarks}"
-    return figures
+    return found
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TypeAlias
 
+from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 
 Budget: TypeAlias = int | float
@@ -39,7 +40,11 @@ def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
         ValueError: a malformed budget.
         BudgetError: K above the layout's selectable tokens or below its pinned ones.
     """
-    number = _number(budget)
+    return _kept(_number(budget), layout)
+
+
+@constant  # of a compiled graph: K is a shape, also where N is a symbol because another layout came before
+def _kept(number: int | float, layout: ViewLayout) -> int:
     k = number if isinstance(number, int) else max(1, round(number * layout.n_selectable))
     if k > layout.n_selectable:
         raise BudgetError(f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout")

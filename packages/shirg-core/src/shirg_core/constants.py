@@ -1,4 +1,4 @@
-"""Tensors that depend on geometry alone: built once per device, constants of a compiled graph."""
+"""What depends on geometry alone: built once per device, constants of a compiled graph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     captured is kept for good: the graph holds addresses, and would read freed memory once the cache had dropped it.
     """
 
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=256, typed=True)
     def cached(*args: P.args, **kwargs: P.kwargs) -> R:
         # Built on the CPU whatever the default device, then moved by `build` itself: parts must not end up apart.
         with torch.device("cpu"):

@@ -60,11 +60,11 @@ def check_inputs(
 def _check_tensor(name: str, tensor: object, shape: tuple[int | str, ...]) -> None:
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-    wanted = "[" + ", ".join(map(str, shape)) + "]"
     fits = tensor.dim() == len(shape) and all(
         isinstance(s, str) or s == n for s, n in zip(shape, tensor.shape, strict=True)
     )
     if not fits:
+        wanted = "[" + ", ".join(map(str, shape)) + "]"
         raise ValueError(f"{name} must have shape {wanted}, got {list(tensor.shape)}")
     if not tensor.is_floating_point():
         raise ValueError(f"{name} must be floating point, got {tensor.dtype}")

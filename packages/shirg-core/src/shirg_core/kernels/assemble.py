@@ -73,7 +73,7 @@ class _Assemble(Function):
             n, k, choice.n_dropped, dense.stride(0), dense.stride(1), 0 if weights is None else weights.stride(0),
             gather_programs, D=width, ROWS=ROWS, BLOCK_D=power_of_two(width, 256),
             SUMMARY_D=SUMMARY_CHANNELS, SUMMARY_N=power_of_two(n, SUMMARY_TOKENS),
-            num_warps=4, num_stages=2, enable_fp_fusion=True,
+            num_warps=4, num_stages=2, enable_fp_fusion=False,
         )  # fmt: skip
         ctx.save_for_backward(choice.slot, choice.dropped_weight, choice.words, weights)
         ctx.n_dropped = choice.n_dropped
@@ -90,7 +90,7 @@ class _Assemble(Function):
             slot, words, weights, dropped_weight, grad,
             n, k, ctx.n_dropped, 0 if weights is None else weights.stride(0),
             D=width, ROWS=ROWS, BLOCK_D=power_of_two(width, 256),
-            num_warps=4, num_stages=1, enable_fp_fusion=True,
+            num_warps=4, num_stages=1, enable_fp_fusion=False,
         )  # fmt: skip
         return grad, None, None, None
 
@@ -120,7 +120,8 @@ def gather_kernel(
             for start in range(0, n, SUMMARY_N):
                 i = start + tl.arange(0, SUMMARY_N)
                 share = _shares(slot, words, weights, dropped_weight, b, i, n, n_dropped, weights_stride)
-                total += share[:, None] * load_rows(image, i, share != 0.0, stride_n, first, D, SUMMARY_D)
+                tile = load_rows(image, i, share != 0.0, stride_n, first, D, SUMMARY_D)
+                total = tl.fma(tl.broadcast_to(share[:, None], [SUMMARY_N, SUMMARY_D]), tile, total)
             d = first + tl.arange(0, SUMMARY_D)
             tl.store(token + b * D + d, tl.sum(total, 0).to(token.dtype.element_ty), mask=d < D)
 

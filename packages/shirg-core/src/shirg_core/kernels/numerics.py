@@ -25,9 +25,12 @@ def dot(a, b, acc, UPCAST: tl.constexpr):
 
     The interpreter computes bfloat16 on its raw bits, so there the operands go to float32 first.
     """
+    # One return: after an early one the compiler still types the rest, and float64 operands would not fit `acc`.
     if UPCAST or INTERPRET:
-        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
-    return tl.dot(a, b, acc)
+        acc = tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
+    else:
+        acc = tl.dot(a, b, acc)
+    return acc
 
 
 @triton.jit

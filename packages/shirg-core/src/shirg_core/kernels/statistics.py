@@ -12,6 +12,9 @@ loses at most a factor D/C of float32's precision, however large the mean is.
 Neighbouring rows come from cache: a program's tokens are consecutive, so only the rows above and below are new.
 Padding has all statistics 0. Programs after the tokens' compute the norms of the text, saving a launch.
 
+Fused multiply–adds are written out and the compiler adds none: it would fuse a lane's last product with the neighbour's
+sum, the lanes that share a row would round differently, and which of them writes would decide the last digit.
+
 | symbol | variable | shape       |
 |--------|----------|-------------|
 | v      | x        | `[B, N, D]` |
@@ -79,7 +82,7 @@ def token_statistics(
         n, features.stride(0), features.stride(1),
         m, 0 if text is None else text.stride(0), 0 if text is None else text.stride(1),
         token_programs, D=width, ROWS=ROWS, BLOCK_D=power_of_two(width, MOST_CHANNELS),
-        num_warps=4, num_stages=1, enable_fp_fusion=True,
+        num_warps=4, num_stages=1, enable_fp_fusion=False,
     )  # fmt: skip
     return out
 
@@ -106,7 +109,7 @@ def statistics_kernel(
             square = tl.zeros([ROWS, BLOCK_D], tl.float32)
             for start in range(0, D, BLOCK_D):
                 t = load_rows(text + b * text_stride_b, j, j < m, text_stride_m, start, D, BLOCK_D)
-                square += t * t
+                square = tl.fma(t, t, square)
             tl.store(text_norm + b * m + j, tl.sqrt_rn(tl.sum(square, 1)), mask=j < m)
 
 
@@ -129,24 +132,24 @@ def _token_rows(
     dot_right, dot_below, square_right, square_below = zero, zero, zero, zero
     for start in range(0, D, BLOCK_D):
         v = load_rows(x, i, valid, stride_n, start, D, BLOCK_D)
-        square += v * v
+        square = tl.fma(v, v, square)
         if variance is not None:
             d = start + tl.arange(0, BLOCK_D)
             centred = tl.where((d < D)[None, :], v - shift[:, None], 0.0)
             offset += centred
-            spread += centred * centred
+            spread = tl.fma(centred, centred, spread)
         if gradient is not None or right is not None:
             after_col = load_rows(x, next_col, valid, stride_n, start, D, BLOCK_D)
             after_row = load_rows(x, next_row, valid, stride_n, start, D, BLOCK_D)
             if gradient is not None:
                 across = after_col - load_rows(x, last_col, valid, stride_n, start, D, BLOCK_D)
                 down = after_row - load_rows(x, last_row, valid, stride_n, start, D, BLOCK_D)
-                slope += across * across * col_factor + down * down * row_factor
+                slope = tl.fma(across * across, col_factor, tl.fma(down * down, row_factor, slope))
             if right is not None:
-                dot_right += v * after_col
-                dot_below += v * after_row
-                square_right += after_col * after_col
-                square_below += after_row * after_row
+                dot_right = tl.fma(v, after_col, dot_right)
+                dot_below = tl.fma(v, after_row, dot_below)
+                square_right = tl.fma(after_col, after_col, square_right)
+                square_below = tl.fma(after_row, after_row, square_below)
     length = tl.sqrt_rn(tl.sum(square, 1))
     tl.store(norm + out, length, mask=inside)
     if variance is not None:

@@ -1,0 +1,35 @@
+"""`impl="triton"` on CPU tensors by way of the PTX machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+
+from ..launches import Launch, compile_for, handing_over, specialisation
+from .machine import run
+from .parse import Code, parse
+from .translate import Translator
+
+
+@functools.lru_cache(maxsize=64)
+def translated(ptx: str) -> tuple[Code, list[Callable]]:
+    """A module's kernel and its blocks as functions."""
+    code = parse(ptx)
+    return code, Translator(code).functions()
+
+
+def execute(launch: Launch, target: str, seed: int = 0, edit: Callable[[str], str] = str) -> None:
+    """Compile a launch for a target, `edit` the code, and run it on the launch's own tensors."""
+    compiled = compile_for(launch, target)
+    code, blocks = translated(edit(compiled.asm["ptx"]))
+    signature, _, _ = specialisation(launch)
+    arguments = [value for name, value in launch.arguments if signature[name] != "constexpr"]
+    run(code, blocks, launch.grid, arguments, compiled.metadata.shared, seed)
+
+
+@contextlib.contextmanager
+def on_ptx_machine(target: str, seed: int = 0) -> Iterator[None]:
+    """Run what is launched as the target's code; programs come in an order drawn from the seed."""
+    with handing_over(lambda launch: execute(launch, target, seed), target):
+        yield

@@ -1,0 +1,160 @@
+"""Runs a kernel's programs one after the other, in any order, all threads of one in lock step.
+
+Lock step is one of the orders a GPU may choose; what another order could change is a race, and those are caught where
+they happen (`memory`). A branch on which the threads of a program disagree is refused: Triton's code has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from .memory import Area, Log, Memory
+from .parse import Code
+from .translate import SHARED_BASE
+
+
+class Program:
+    """One program (thread block) and its state."""
+
+    def __init__(self, arguments: list[int], memory: Memory, shared_bytes: int, threads: int, special: dict[str, int]):
+        self.arguments, self.memory, self.log = arguments, memory, memory.log
+        self.threads = np.arange(threads)
+        area = Area("shared memory", SHARED_BASE, np.full(shared_bytes, 0xFF, np.uint8))
+        self.shared = Memory([area], memory.log)
+        self.special = {name: np.full(threads, value, np.uint32) for name, value in special.items()}
+        self.special["tid.x"] = self.threads.astype(np.uint32)
+        self.open_copies, self.committed = [], []
+
+    def at(self, instruction: int) -> None:
+        """Said before each instruction."""
+        self.log.instruction = instruction
+
+    def full(self, value) -> np.ndarray:
+        """A value of every thread."""
+        return value if np.ndim(value) else np.full(len(self.threads), value)
+
+    def bits(self, value, dtype) -> np.ndarray:
+        """A result as a register holds it."""
+        value = self.full(value)
+        if value.dtype == dtype:
+            return value
+        if value.itemsize == np.dtype(dtype).itemsize:
+            return value.view(dtype)
+        return value.astype(f"u{value.itemsize}" if value.dtype.kind == "f" else value.dtype).astype(dtype)
+
+    def parameter(self, place: int, dtype) -> np.ndarray:
+        raw = np.array([self.arguments[place] & (1 << 64) - 1], np.uint64).view(dtype)[0]
+        return np.full(len(self.threads), np.int64(raw) if dtype is np.int32 else raw)
+
+    def uniform(self, guard) -> bool:
+        guard = np.asarray(guard)
+        if guard.any() != guard.all():
+            raise NotImplementedError(f"{self.log.where}: threads of one program part ways")
+        return bool(guard.all())
+
+    def barrier(self) -> None:
+        self.log.epoch += 1
+
+    def shuffle(self, mode: str, value, amount, clamp: int) -> np.ndarray:
+        """`shfl.sync` over full warps."""
+        lane = self.threads % 32
+        amount = np.asarray(amount).astype(np.int64)
+        source = {"bfly": lane ^ amount, "up": lane - amount, "idx": amount % 32 + 0 * lane}[mode]
+        if clamp != (0 if mode == "up" else 31):
+            raise NotImplementedError(f"{self.log.where}: a shuffle within parts of a warp")
+        source = np.where((source < 0) | (source > 31), lane, source)
+        return value[self.threads - lane + source]
+
+    def load(self, space: str, address, dtype, old: list, guard) -> list[np.ndarray]:
+        memory = self.memory if space == "global" else self.shared
+        if guard is None:
+            return list(memory.load(address, self.threads, dtype, len(old)))
+        result = [np.array(x) for x in old]
+        if guard.any():
+            got = memory.load(address[guard], self.threads[guard], dtype, len(old))
+            for register, values in zip(result, got, strict=True):
+                register[guard] = values.astype(f"u{values.itemsize}") if values.itemsize < 4 else values
+        return result
+
+    def store(self, space: str, address, values: list, guard) -> None:
+        memory = self.memory if space == "global" else self.shared
+        if guard is None:
+            memory.store(address, self.threads, values)
+        elif guard.any():
+            memory.store(address[guard], self.threads[guard], [v[guard] for v in values])
+
+    def reduce(self, address, values, combine: np.ufunc, guard) -> None:
+        guard = np.ones(len(self.threads), bool) if guard is None else guard
+        if guard.any():
+            self.memory.reduce(address[guard], self.threads[guard], values[guard], combine)
+
+    def copy_later(self, to, source, size: int, present, guard) -> None:
+        """`cp.async`: arrives when its group is waited for."""
+        guard = np.ones(len(self.threads), bool) if guard is None else guard
+        self.open_copies.append((to[guard], source[guard], size, present[guard], self.threads[guard]))
+
+    def commit(self) -> None:
+        self.committed.append(self.open_copies)
+        self.open_copies = []
+
+    def wait(self, pending: int) -> None:
+        while len(self.committed) > pending:
+            for to, source, size, present, threads in self.committed.pop(0):
+                words = np.zeros((size // 4, len(to)), np.uint32)
+                for amount in np.unique(present[present > 0]):
+                    some = present == amount
+                    words[: amount // 4, some] = self.memory.load(source[some], threads[some], np.uint32, amount // 4)
+                if len(to):
+                    self.shared.store(to, threads, list(words))
+
+
+def run(
+    code: Code, blocks: list[Callable], grid: tuple[int, ...], arguments: list, shared_bytes: int, seed: int
+) -> None:
+    """Run every program of a grid, in an order drawn from the seed.
+
+    Args:
+        code: the kernel.
+        blocks: its blocks as functions (`translate`).
+        grid: programs per dimension.
+        arguments: CPU tensors and numbers for the kernel's parameters; the compiler's own come last and are 0.
+        shared_bytes: shared memory of a program.
+        seed: for the order of programs.
+
+    Raises:
+        DataRaceError: two accesses of a byte are not ordered.
+        IndexError: an access lies outside of the tensors, or is not aligned.
+    """
+    areas, raw = {}, []
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, torch.Tensor):
+            storage = argument.untyped_storage()
+            data = np.frombuffer(
+                (np.ctypeslib.ctypes.c_char * storage.nbytes()).from_address(storage.data_ptr()), np.uint8
+            )
+            areas[storage.data_ptr()] = Area(f"argument {place}", storage.data_ptr(), data, between_programs=True)
+            raw.append(argument.data_ptr())
+        elif isinstance(argument, float):
+            raw.append(int(np.float32(argument).view(np.uint32)))
+        else:
+            raw.append(int(argument))
+    raw += [0] * (len(code.parameters) - len(raw))
+    grid = (*grid, 1, 1)[:3]
+    log = Log(code)
+    memory = Memory(list(areas.values()), log)
+    zeros = {kind: np.zeros(code.threads, dtype) for kind, dtype in (
+        ("pred", np.bool_), ("b16", np.uint16), ("b32", np.uint32), ("b64", np.uint64))}  # fmt: skip
+    with np.errstate(all="ignore"):
+        for number in np.random.default_rng(seed).permutation(np.prod(grid)):
+            place = np.unravel_index(number, grid[::-1])[::-1]
+            special = {f"ctaid.{axis}": at for axis, at in zip("xyz", place, strict=True)}
+            special |= {f"nctaid.{axis}": size for axis, size in zip("xyz", grid, strict=True)}
+            log.program, log.epoch = int(number) + 1, log.epoch + 1
+            program = Program(raw, memory, shared_bytes, code.threads, special)
+            registers = [zeros[kind] for kind in code.registers.values()]
+            block = 0
+            while block >= 0:
+                block = blocks[block](registers, program)
