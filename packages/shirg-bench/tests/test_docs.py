@@ -9,7 +9,7 @@ import torch
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
-LLAVA, QWEN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+LLAVA, ONEVISION, QWEN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def run(block, budget="0.25"):
@@ -56,6 +56,46 @@ def test_qwen_positions_are_the_kept_tokens_own():
     assert (kept[1] - kept[0]).tolist() == (index // columns).tolist()
     assert (kept[2] - kept[0]).tolist() == (index % columns).tolist()
     assert rows * columns == 24
+
+
+def unpacked(names, image, prompt):
+    """The prompt as the model's own processor would write it, and the pixels."""
+    seen = names["prepare"](image, return_tensors="pt")
+    pixels = {name: seen[name] for name in ("pixel_values", "image_sizes")}
+    n = len(names["model"].get_image_features(**pixels).pooler_output[0])
+    return torch.cat([prompt[:2], torch.full((n,), 99), prompt[3:]])[None], pixels
+
+
+def test_onevision_with_every_token_is_the_model_itself():
+    names = run(ONEVISION, "1 - 1e-9, summary='none'")
+    for image, prompt, answer in zip(names["images"], names["prompts"], names["answers"], strict=True):
+        ids, pixels = unpacked(names, image, prompt)
+        mask = torch.ones_like(ids)
+        own = names["model"].generate(ids, **pixels, attention_mask=mask, max_new_tokens=4, pad_token_id=0)
+        assert answer.tolist() == own[0, ids.shape[1] :].tolist()
+
+
+def test_onevision_answers_a_batch_as_its_images_one_by_one():
+    names = run(ONEVISION)
+    given = names["images"], names["prompts"], names["questions"]
+    for b, answer in enumerate(names["answers"]):
+        one = [list_[b : b + 1] for list_ in given]
+        assert names["answer"](*one, names["selector"])[0].tolist() == answer.tolist()
+
+
+def test_onevision_rows_that_kept_a_token_keep_their_newline():
+    names = run(ONEVISION)
+    image, prompt, question = (names[list_][0] for list_ in ("images", "prompts", "questions"))
+    ids, pixels = unpacked(names, image, prompt)
+    packed = names["model"].get_image_features(**pixels).pooler_output[0].detach()
+    tokens, places = names["choose"](packed, image, names["words"](question), names["selector"])
+    newline = names["model"].model.image_newline
+    is_newline, ends = (tokens == newline).all(-1), (packed == newline).all(-1).nonzero().flatten()
+    kept = places[:-1][~is_newline[:-1]]  # the last one is the summary
+    assert len(kept) == round(0.25 * (len(packed) - len(ends)))
+    assert torch.equal(tokens[:-1], packed[places[:-1]])
+    rows = {int(torch.searchsorted(ends, place)) for place in kept if place >= 64}
+    assert places[is_newline].tolist() == ends[sorted(rows)].tolist()
 
 
 def anchors(page):

@@ -367,6 +367,7 @@ def test_gather_applies_the_choice_to_any_tensor():
     selection = shirg_v3(4)(make_features("normal", 2, 9, 4, 1), layout)
     boxes = layout.boxes().expand(2, -1, -1)
     assert torch.equal(selection.gather(boxes)[1], layout.boxes()[selection.indices[1]])
+    assert torch.equal(selection.gather(layout.boxes()[None]), selection.gather(boxes))
     ids = torch.arange(9).expand(2, -1)
     assert torch.equal(selection.gather(ids), selection.indices)
     with pytest.raises(ValueError, match=r"\[2, 9\].*\[2, 8, 3\]"):

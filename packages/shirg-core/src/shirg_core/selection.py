@@ -48,12 +48,15 @@ class Selection:
     def gather(self, x: Tensor) -> Tensor:
         """Apply the same choice to any `[B, N, …]` tensor (position ids, boxes): `[B, K, …]`.
 
+        `[1, N, …]`, what all images share, is gathered for each of them.
+
         Raises:
-            ValueError: the first two dimensions are not `[B, N]`.
+            ValueError: the first two dimensions are not `[B, N]` or `[1, N]`.
         """
-        if x.shape[:2] != self.scores.shape:
-            raise ValueError(f"gather needs a tensor [B, N, …] = {list(self.scores.shape)}, got {list(x.shape)}")
-        return gather_tokens(x, self.indices)
+        batch, n = self.scores.shape
+        if x.shape[:2] not in ((batch, n), (1, n)):
+            raise ValueError(f"gather needs a tensor [B, N, …] = {[batch, n]} or {[1, n]}, got {list(x.shape)}")
+        return gather_tokens(x.expand(batch, *x.shape[1:]), self.indices)
 
 
 def gather_tokens(x: Tensor, indices: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from ..launches import Launch, compile_for, handing_over, specialisation
+from .clock import Clock
 from .machine import run
 from .parse import Code, parse
 from .translate import Translator
@@ -19,13 +20,19 @@ def translated(ptx: str) -> tuple[Code, list[Callable]]:
     return code, Translator(code).functions()
 
 
-def execute(launch: Launch, target: str, seed: int = 0, edit: Callable[[str], str] = str) -> None:
-    """Compile a launch for a target, `edit` the code, and run it on the launch's own tensors."""
+def execute(
+    launch: Launch,
+    target: str,
+    seed: int = 0,
+    edit: Callable[[str], str] = str,
+    clocks: list[Clock] | None = None,
+) -> None:
+    """Compile a launch for a target, `edit` the code, and run it on the launch's own tensors (see `machine.run`)."""
     compiled = compile_for(launch, target)
     code, blocks = translated(edit(compiled.asm["ptx"]))
     signature, _, _ = specialisation(launch)
     arguments = [value for name, value in launch.arguments if signature[name] != "constexpr"]
-    run(code, blocks, launch.grid, arguments, compiled.metadata.shared, seed)
+    run(code, blocks, launch.grid, arguments, compiled.metadata.shared, seed, clocks)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,14 @@ they happen (`memory`). A branch on which the threads of a program disagree is r
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from .arithmetic import TYPES
+from .clock import Clock
 from .memory import Area, Log, Memory
 from .parse import Code
 from .translate import SHARED_BASE
@@ -27,10 +30,13 @@ class Program:
         self.special = {name: np.full(threads, value, np.uint32) for name, value in special.items()}
         self.special["tid.x"] = self.threads.astype(np.uint32)
         self.open_copies, self.committed = [], []
+        self.clock: Clock | None = None
 
     def at(self, instruction: int) -> None:
         """Said before each instruction."""
         self.log.instruction = instruction
+        if self.clock is not None:
+            self.clock.at(instruction)
 
     def full(self, value) -> np.ndarray:
         """A value of every thread."""
@@ -70,6 +76,7 @@ class Program:
 
     def load(self, space: str, address, dtype, old: list, guard) -> list[np.ndarray]:
         memory = self.memory if space == "global" else self.shared
+        self._touch(space, address, guard)
         if guard is None:
             return list(memory.load(address, self.threads, dtype, len(old)))
         result = [np.array(x) for x in old]
@@ -86,10 +93,16 @@ class Program:
         elif guard.any():
             memory.store(address[guard], self.threads[guard], [v[guard] for v in values])
 
-    def reduce(self, address, values, combine: np.ufunc, guard) -> None:
+    def reduce(self, space: str, address, values, combine: np.ufunc, guard) -> None:
+        memory = self.memory if space == "global" else self.shared
+        self._touch(space, address, guard, atomic=True)
         guard = np.ones(len(self.threads), bool) if guard is None else guard
         if guard.any():
-            self.memory.reduce(address[guard], self.threads[guard], values[guard], combine)
+            memory.reduce(address[guard], self.threads[guard], values[guard], combine)
+
+    def _touch(self, space: str, address, guard, *, atomic: bool = False) -> None:
+        if self.clock is not None and space == "global":
+            self.clock.touch(address if guard is None else address[guard], atomic=atomic)
 
     def copy_later(self, to, source, size: int, present, guard) -> None:
         """`cp.async`: arrives when its group is waited for."""
@@ -112,7 +125,13 @@ class Program:
 
 
 def run(
-    code: Code, blocks: list[Callable], grid: tuple[int, ...], arguments: list, shared_bytes: int, seed: int
+    code: Code,
+    blocks: list[Callable],
+    grid: tuple[int, ...],
+    arguments: list[object],
+    shared_bytes: int,
+    seed: int = 0,
+    clocks: list[Clock] | None = None,
 ) -> None:
     """Run every program of a grid, in an order drawn from the seed.
 
@@ -123,30 +142,17 @@ def run(
         arguments: CPU tensors and numbers for the kernel's parameters; the compiler's own come last and are 0.
         shared_bytes: shared memory of a program.
         seed: for the order of programs.
+        clocks: gets a clock per program, in that order.
 
     Raises:
         DataRaceError: two accesses of a byte are not ordered.
         IndexError: an access lies outside of the tensors, or is not aligned.
     """
-    areas, raw = {}, []
-    for place, argument in enumerate(arguments):
-        if isinstance(argument, torch.Tensor):
-            storage = argument.untyped_storage()
-            data = np.frombuffer(
-                (np.ctypeslib.ctypes.c_char * storage.nbytes()).from_address(storage.data_ptr()), np.uint8
-            )
-            areas[storage.data_ptr()] = Area(f"argument {place}", storage.data_ptr(), data, between_programs=True)
-            raw.append(argument.data_ptr())
-        elif isinstance(argument, float):
-            raw.append(int(np.float32(argument).view(np.uint32)))
-        else:
-            raw.append(int(argument))
-    raw += [0] * (len(code.parameters) - len(raw))
     grid = (*grid, 1, 1)[:3]
+    raw = [_raw(argument) for argument in arguments] + [0] * (len(code.parameters) - len(arguments))
     log = Log(code)
-    memory = Memory(list(areas.values()), log)
-    zeros = {kind: np.zeros(code.threads, dtype) for kind, dtype in (
-        ("pred", np.bool_), ("b16", np.uint16), ("b32", np.uint32), ("b64", np.uint64))}  # fmt: skip
+    memory = Memory(_areas(arguments), log)
+    zeros = {kind: np.zeros(code.threads, TYPES[kind]) for kind in set(code.registers.values())}
     with np.errstate(all="ignore"):
         for number in np.random.default_rng(seed).permutation(np.prod(grid)):
             place = np.unravel_index(number, grid[::-1])[::-1]
@@ -154,7 +160,29 @@ def run(
             special |= {f"nctaid.{axis}": size for axis, size in zip("xyz", grid, strict=True)}
             log.program, log.epoch = int(number) + 1, log.epoch + 1
             program = Program(raw, memory, shared_bytes, code.threads, special)
+            if clocks is not None:
+                program.clock = Clock(code)
+                clocks.append(program.clock)
             registers = [zeros[kind] for kind in code.registers.values()]
             block = 0
             while block >= 0:
                 block = blocks[block](registers, program)
+
+
+def _raw(argument: object) -> int:
+    """A parameter's bits: an address, a number, or those of a float32."""
+    if isinstance(argument, torch.Tensor):
+        return argument.data_ptr()
+    return int(np.float32(argument).view(np.uint32)) if isinstance(argument, float) else int(argument)
+
+
+def _areas(arguments: list[object]) -> list[Area]:
+    """The memory of all tensors; views of one tensor share it."""
+    areas = {}
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, torch.Tensor):
+            storage = argument.untyped_storage()
+            start, size = storage.data_ptr(), storage.nbytes()
+            data = np.frombuffer((ctypes.c_char * size).from_address(start), np.uint8)
+            areas[start] = Area(f"argument {place}", start, data, between_programs=True)
+    return list(areas.values())

@@ -82,7 +82,7 @@ class Memory:
             raise DataRaceError(f"{self.log.where}: threads write different values to one place of {area.name}")
 
     def reduce(self, address, threads, values, combine: np.ufunc) -> None:
-        """An atomic without a result."""
+        """An atomic; what it returns on a GPU depends on the order of arrival, so nothing is returned here."""
         area, at = self._places(address, values.itemsize, 1)
         self._note_write(area, at, threads, np.ones(at.shape, bool), atomic=True)
         combine.at(area.data.view(values.dtype), at[:, 0] // values.itemsize, values)

@@ -165,7 +165,12 @@ class Translator:
         *_, operation, kind = opcode.split(".")
         combine = {"min": "np.minimum", "max": "np.maximum", "add": "np.add"}[operation]
         value = self.value(operands[1], kind)
-        return [f"P.reduce({self._address(operands[0], opcode)}, P.full({value}), {combine}, {guard})"]
+        at = f"{_space(opcode)!r}, {self._address(operands[0], opcode)}"
+        return [f"P.reduce({at}, P.full({value}), {combine}, {guard})"]
+
+    def _atom(self, i):
+        """Only where the result is not used, which is 0xFFFFFFFF here."""
+        return [*self._red(i._replace(operands=i.operands[1:])), self.put(i.operands[0], self.value("-1", "b32"))]
 
     def _redux(self, i):
         opcode, operands, guard = i.opcode, i.operands, self.guard(i)

@@ -134,7 +134,9 @@ def _select(
         if config.coverage == "cells":
             cells = cell_regions(layout, k, config.coverage_share, features.device)
         elif config.coverage == "clusters" and stats.right is not None and stats.below is not None:
-            clusters = cluster_levels(stats.right, stats.below, geo, layout, k, config.coverage_share)
+            per_view = components.view_a, components.view_b
+            measured = [None if c is None else c.values for c in per_view]
+            clusters = cluster_levels(stats.right, stats.below, geo, layout, k, config.coverage_share, *measured)
         ranking = rank(
             components, geo, layout, k,
             parts=parts, cells=cells, clusters=clusters, weights=weights, batch=features.shape[0],

@@ -19,6 +19,7 @@ where the counts are read (`ranking`).
 | –      | right, below | `[B, N]` cosine with the right and lower neighbour |
 | –      | levels      | `[B, rounds + 1, N]` int32, root of each token     |
 | –      | counts      | `[B, rounds + 1, V]` int32, clusters               |
+| –      | extents     | `[B, 2, V, 2]` minimum and maximum of components   |
 """
 
 # Device code has no Python types.
@@ -31,6 +32,7 @@ import triton
 import triton.language as tl
 
 from shirg_core.kernels.geometry import ABOVE, BELOW, LEFT, RIGHT, VALID, has
+from shirg_core.kernels.normalise import store_extent
 
 NO_EDGE = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 
@@ -38,37 +40,40 @@ NO_EDGE = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 # A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
 @triton.jit(do_not_specialize=("rounds",))
 def boruvka_kernel(
-    right, below, words, views, levels, counts, best, parent, spare, n, rounds, BLOCK: tl.constexpr
+    right, below, words, views, levels, counts, best, parent, spare, view_a, view_b, extents, n, rounds,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Program (view, image)."""
+    """Program (view, image). As the only launch with a program per view it measures per-view components as well."""
     view, b = tl.program_id(0), tl.program_id(1).to(tl.int64)
     first, length, width = tl.load(views + 4 * view), tl.load(views + 4 * view + 1), tl.load(views + 4 * view + 2)
     stop = first + length
+    at = 2 * (2 * b * tl.num_programs(0) + view)
+    if view_a is not None:
+        store_extent(view_a + b * n, extents + at, words, first, stop, BLOCK)
+    if view_b is not None:
+        store_extent(view_b + b * n, extents + at + 2 * tl.num_programs(0), words, first, stop, BLOCK)
     right, below, best, parent, spare = right + b * n, below + b * n, best + b * n, parent + b * n, spare + b * n
     label, count = levels + b * (rounds + 1) * n, counts + b * (rounds + 1) * tl.num_programs(0) + view
-    for start in range(first, stop, BLOCK):
-        i = start + tl.arange(0, BLOCK)
-        tl.store(label + i, i, mask=i < stop)
-    _count_roots(label, words, count, first, stop, BLOCK)
+    _next_level(None, None, label, words, count, first, stop, BLOCK)
     for _ in range(rounds):
         _best_edges(label, best, right, below, words, first, stop, width, BLOCK)
         _hook(label, best, parent, first, stop, width, BLOCK)
         _flatten(parent, spare, first, stop, BLOCK)
-        for start in range(first, stop, BLOCK):
-            i = start + tl.arange(0, BLOCK)
-            old = tl.load(label + i, mask=i < stop, other=0)
-            tl.store(label + n + i, tl.load(parent + old, mask=i < stop, other=0), mask=i < stop)
-        label, count = label + n, count + tl.num_programs(0)
-        _count_roots(label, words, count, first, stop, BLOCK)
+        before, label, count = label, label + n, count + tl.num_programs(0)
+        _next_level(parent, before, label, words, count, first, stop, BLOCK)
 
 
 @triton.jit
-def _count_roots(label, words, count, first, stop, BLOCK: tl.constexpr):
-    tl.debug_barrier()
+def _next_level(parent, before, label, words, count, first, stop, BLOCK: tl.constexpr):
+    """Write a level (the tokens themselves, or the clusters of the level before, merged) and its number of clusters."""
     roots = 0
     for start in range(first, stop, BLOCK):
         i = start + tl.arange(0, BLOCK)
-        is_root = has(tl.load(words + i, mask=i < stop, other=0), VALID) & (tl.load(label + i, mask=i < stop) == i)
+        root = i
+        if parent is not None:
+            root = tl.load(parent + tl.load(before + i, mask=i < stop, other=0), mask=i < stop, other=0)
+        tl.store(label + i, root, mask=i < stop)
+        is_root = has(tl.load(words + i, mask=i < stop, other=0), VALID) & (root == i)
         roots += tl.sum(is_root.to(tl.int32), 0)
     tl.store(count, roots)
 

@@ -54,8 +54,25 @@ def relevance_config(upcast: bool, aligned: bool) -> TileConfig:
     """
     if upcast or not aligned:
         return TileConfig(block=32, block_d=32, warps=4, stages=2)
-    registers = 200 if torch.version.hip is None else None
-    return TileConfig(block=64, block_d=64, warps=4, stages=_stages(4), registers=registers)
+    return TileConfig(block=64, block_d=64, warps=4, stages=_stages(4), registers=_on_nvidia(200))
+
+
+def rank_options(block: int) -> dict[str, int | bool]:
+    """Launch options of the ranking of `block` tokens at a time, 8 or more to a thread.
+
+    The cap is no smaller than what 512 threads can have; without one the assembler for Ampere stops at half, and spills.
+    """
+    options: dict[str, int | bool] = {
+        "num_warps": min(16, max(4, block // 256)),
+        "num_stages": 1,
+        "enable_fp_fusion": False,
+    }
+    registers = _on_nvidia(128)
+    return options if registers is None else options | {"maxnreg": registers}
+
+
+def _on_nvidia(registers: int) -> int | None:
+    return registers if torch.version.hip is None else None
 
 
 def _stages(on_cuda: int) -> int:

@@ -16,36 +16,25 @@ CONSTANT = tl.constexpr(CONSTANT_RANGE)
 
 
 @triton.jit
-def image_extent(values, words, n, BLOCK: tl.constexpr):
-    """(minimum, maximum) of a component over the image's valid tokens."""
+def extent(values, words, first, stop, BLOCK: tl.constexpr):
+    """(minimum, maximum) of a component over the valid tokens of `first … stop − 1`, by one reduction for both."""
     low, high = float("inf"), float("-inf")
-    for start in range(0, n, BLOCK):
+    for start in range(first, stop, BLOCK):
         i = start + tl.arange(0, BLOCK)
-        valid = has(tl.load(words + i, mask=i < n, other=0), VALID)
+        valid = has(tl.load(words + i, mask=i < stop, other=0), VALID)
         x = tl.load(values + i, mask=valid, other=0.0).to(tl.float32)
-        low = tl.minimum(low, tl.min(tl.where(valid, x, float("inf")), 0))
-        high = tl.maximum(high, tl.max(tl.where(valid, x, float("-inf")), 0))
+        ends = tl.where(valid[:, None], tl.join(x, -x), float("inf"))
+        lowest, negated = tl.split(tl.min(ends, 0))
+        low, high = tl.minimum(low, lowest), tl.maximum(high, -negated)
     return low, high
 
 
 @triton.jit
-def view_extents(values, extents, words, views, n_views, longest, VIEW_BLOCK: tl.constexpr, TOKEN_BLOCK: tl.constexpr):
-    """Write (minimum, maximum) of a component over each view's valid tokens to `extents [V, 2]`, views side by side."""
-    for first in range(0, n_views, VIEW_BLOCK):
-        view = first + tl.arange(0, VIEW_BLOCK)
-        origin = tl.load(views + 4 * view, mask=view < n_views, other=0)
-        length = tl.load(views + 4 * view + 1, mask=view < n_views, other=0)
-        low = tl.full([VIEW_BLOCK], float("inf"), tl.float32)
-        high = tl.full([VIEW_BLOCK], float("-inf"), tl.float32)
-        for start in range(0, longest, TOKEN_BLOCK):
-            offset = start + tl.arange(0, TOKEN_BLOCK)[None, :]
-            i = origin[:, None] + offset
-            valid = has(tl.load(words + i, mask=offset < length[:, None], other=0), VALID)
-            x = tl.load(values + i, mask=valid, other=0.0)
-            low = tl.minimum(low, tl.min(tl.where(valid, x, float("inf")), 1))
-            high = tl.maximum(high, tl.max(tl.where(valid, x, float("-inf")), 1))
-        tl.store(extents + 2 * view, low, mask=view < n_views)
-        tl.store(extents + 2 * view + 1, high, mask=view < n_views)
+def store_extent(values, out, words, first, stop, BLOCK: tl.constexpr):
+    """Write the extent of a view to `out [2]`."""
+    low, high = extent(values, words, first, stop, BLOCK)
+    tl.store(out, low)
+    tl.store(out + 1, high)
 
 
 @triton.jit

@@ -23,14 +23,14 @@ import triton.language as tl
 from shirg_core.kernels.choose import compact, threshold
 from shirg_core.kernels.cosines import sum_parts
 from shirg_core.kernels.geometry import VALID, has
-from shirg_core.kernels.normalise import image_extent, scaled, view_extents
+from shirg_core.kernels.normalise import extent, scaled, store_extent
 from shirg_core.kernels.numerics import round_half_even
 from shirg_core.kernels.regions import NEVER, copy_regions, fitting_level, number_by_first_token, reserve
 from shirg_core.scores.combine import SCORE_GRID
 
 GRID = tl.constexpr(float(SCORE_GRID))
 # Each of these would double the variants to compile, and none of them would make a faster kernel.
-PLAIN = ("n_parts", "n_asking", "n_keys", "n_views", "longest", "n_levels", "most", "room", "k")
+PLAIN = ("n_parts", "n_asking", "n_keys", "n_views", "n_levels", "most", "room", "k")
 
 
 @triton.jit(do_not_specialize=PLAIN)
@@ -39,12 +39,13 @@ def rank_kernel(
     weight_attention, weight_view_a, weight_view_b, weight_image_a, weight_image_b,
     attention_stride, image_a_stride, image_b_stride, attention_offset,
     parts, deviation, received, position, n_parts, n_asking, n_keys,
-    words, views, view_ids, extents, n_views, longest,
+    words, views, view_ids, extents, n_views,
     cells, levels, counts, n_levels, most, room,
     weights, weights_stride,
     scores, regions, slot, indices, dropped_weight, keys, best, first, number,
     n, k,
-    HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, BITS: tl.constexpr,
+    ONE_CHUNK: tl.constexpr, BLOCK: tl.constexpr,
     VIEW_BLOCK: tl.constexpr, TOKEN_BLOCK: tl.constexpr, LEVEL_BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Program (image)."""
@@ -59,20 +60,26 @@ def rank_kernel(
     attention_low, attention_high, image_a_low, image_a_high, image_b_low, image_b_high = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if attention is not None:
         attention += b * attention_stride
-        attention_low, attention_high = image_extent(attention, words, n, BLOCK)
+        attention_low, attention_high = extent(attention, words, 0, n, BLOCK)
     if image_a is not None:
         image_a += b * image_a_stride
-        image_a_low, image_a_high = image_extent(image_a, words, n, BLOCK)
+        image_a_low, image_a_high = extent(image_a, words, 0, n, BLOCK)
     if image_b is not None:
         image_b += b * image_b_stride
-        image_b_low, image_b_high = image_extent(image_b, words, n, BLOCK)
+        image_b_low, image_b_high = extent(image_b, words, 0, n, BLOCK)
     extents_a, extents_b = extents + b * 4 * n_views, extents + b * 4 * n_views + 2 * n_views
     if view_a is not None:
         view_a += row
-        view_extents(view_a, extents_a, words, views, n_views, longest, VIEW_BLOCK, TOKEN_BLOCK)
     if view_b is not None:
         view_b += row
-        view_extents(view_b, extents_b, words, views, n_views, longest, VIEW_BLOCK, TOKEN_BLOCK)
+    if levels is None:  # else the clustering has measured them
+        for view in range(n_views):
+            start = tl.load(views + 4 * view)
+            stop = start + tl.load(views + 4 * view + 1)
+            if view_a is not None:
+                store_extent(view_a, extents_a + 2 * view, words, start, stop, TOKEN_BLOCK)
+            if view_b is not None:
+                store_extent(view_b, extents_b + 2 * view, words, start, stop, TOKEN_BLOCK)
     tl.debug_barrier()
 
     lowest = float("inf")
@@ -117,10 +124,10 @@ def rank_kernel(
         copy_regions(cells, regions + row, words, n, BLOCK)
         reserved = reserve(keys, cells, best, words, n, BLOCK)
     need = k - reserved
-    bar = threshold(keys, n, tl.maximum(need, 1), BITS, BLOCK)
+    bar, larger = threshold(keys, n, tl.maximum(need, 1), BITS, BLOCK)
     if weights is not None:
         weights += b * weights_stride
-    tl.store(dropped_weight + b, compact(keys, weights, words, indices, slot, n, need, bar, VALID, BLOCK))
+    tl.store(dropped_weight + b, compact(keys, weights, words, indices, slot, n, bar, need - larger, ONE_CHUNK, BLOCK))
 
 
 @triton.jit

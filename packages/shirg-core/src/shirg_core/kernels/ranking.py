@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.kernels.boruvka import Levels
+from shirg_core.kernels.configs import rank_options
 from shirg_core.kernels.geometry import Geometry
 from shirg_core.kernels.numerics import power_of_two, unit_stride
 from shirg_core.kernels.rank_kernel import rank_kernel
@@ -74,7 +75,7 @@ def rank(
         k: K.
         parts: attention to finish first.
         cells: `[N]` region of every token, or
-        clusters: levels to choose from, or neither: one region.
+        clusters: levels to choose from, with the extents of `view_*`, or neither: one region.
         weights: `[B, N]` whose sum over the dropped tokens the summary needs.
         batch: B.
     """
@@ -90,9 +91,8 @@ def rank(
     best = torch.empty(batch, n, dtype=torch.int64, device=device)
     # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
     keys, first, number = (torch.empty(batch, n, dtype=torch.int32, device=device) for _ in range(3))
-    extents = torch.empty(batch, 2, n_views, 2, device=device)
+    extents = torch.empty(batch, 2, n_views, 2, device=device) if clusters is None else clusters.extents
     block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
-    view_block = power_of_two(n_views, 8)
     longest = max(v.n_tokens for v in layout.views)
     bits, integer_keys = _key_bits(components)
     slots = [c if c is None else unit_stride(c.values) for c in components]
@@ -105,15 +105,14 @@ def rank(
         *slots, *amounts, strides[0], strides[3], strides[4], offset,
         *((None, None, None) if parts is None else (parts.parts, parts.deviation, parts.attention)), geo.position,
         0 if parts is None else parts.parts.shape[1], 1 if parts is None else parts.n_asking,
-        layout.n_selectable, geo.tokens, geo.views, geo.view_ids, extents, n_views, longest,
+        layout.n_selectable, geo.tokens, geo.views, geo.view_ids, extents, n_views,
         cells, *((None, None, 0, 0, 0) if clusters is None else
                  (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.room)),
         dense_weights, 0 if dense_weights is None else dense_weights.stride(0),
         out.scores, out.regions, out.slot, out.indices, out.dropped_weight, keys, best, first, number,
-        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, BITS=bits, BLOCK=block,
-        VIEW_BLOCK=view_block, TOKEN_BLOCK=max(FEWEST_TOKENS, power_of_two(longest, MOST_TOKENS // view_block)),
-        LEVEL_BLOCK=32,
-        num_warps=min(16, max(4, block // 256)), num_stages=1, enable_fp_fusion=False,
+        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, BITS=bits, ONE_CHUNK=n <= block, BLOCK=block,
+        VIEW_BLOCK=power_of_two(n_views, 8), TOKEN_BLOCK=max(FEWEST_TOKENS, power_of_two(longest, MOST_TOKENS)),
+        LEVEL_BLOCK=32, **rank_options(block),
     )  # fmt: skip
     return out
 
