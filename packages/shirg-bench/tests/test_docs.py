@@ -86,7 +86,7 @@ def test_onevision_answers_a_batch_as_its_images_one_by_one():
 def test_onevision_rows_that_kept_a_token_keep_their_newline():
     names = run(ONEVISION)
     image, prompt, question = (names[list_][0] for list_ in ("images", "prompts", "questions"))
-    ids, pixels = unpacked(names, image, prompt)
+    _, pixels = unpacked(names, image, prompt)
     packed = names["model"].get_image_features(**pixels).pooler_output[0].detach()
     tokens, places = names["choose"](packed, image, names["words"](question), names["selector"])
     newline = names["model"].model.image_newline

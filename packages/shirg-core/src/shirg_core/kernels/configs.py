@@ -60,7 +60,7 @@ def relevance_config(upcast: bool, aligned: bool) -> TileConfig:
 def rank_options(block: int) -> dict[str, int | bool]:
     """Launch options of the ranking of `block` tokens at a time, 8 or more to a thread.
 
-    The cap is no smaller than what 512 threads can have; without one the assembler for Ampere stops at half, and spills.
+    The cap is what 512 threads can have; without one the assembler for Ampere stops at half of it, and spills.
     """
     options: dict[str, int | bool] = {
         "num_warps": min(16, max(4, block // 256)),
