@@ -66,6 +66,12 @@ def field(x, start, length):
     return (x << x.dtype.type(up)) >> x.dtype.type(down)
 
 
+def ballot(x):
+    """`vote.sync.ballot`: a bit per lane of a warp, the same for all its lanes."""
+    bits = x.reshape(-1, 32).astype(np.uint32) << np.arange(32, dtype=np.uint32)
+    return np.repeat(bits.sum(axis=1, dtype=np.uint32), 32)
+
+
 def truncated(x):
     """`cvt.rzi.s32.f32`, saturating; NaN is 0."""
     whole = np.trunc(np.nan_to_num(x.astype(np.float64), nan=0.0, posinf=2.0**31, neginf=-(2.0**31)))

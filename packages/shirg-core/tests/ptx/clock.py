@@ -50,7 +50,7 @@ class Clock:
             cycles, latency = self.warps * words, L1
         elif stem in ("red", "atom"):
             cycles, latency = self.warps * 4, L1
-        elif stem in ("shfl", "redux"):
+        elif stem in ("shfl", "redux", "vote"):
             cycles, latency = self.warps / 2, SHUFFLE
         elif stem == "bar":
             cycles = 20 + self.warps / 2

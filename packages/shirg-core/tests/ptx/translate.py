@@ -187,6 +187,12 @@ class Translator:
         value, amount = self.value(operands[1], "b32"), self.value(operands[2], "u32")
         return [self.put(operands[0], f"P.shuffle({mode!r}, {value}, {amount}, {operands[3]})", guard)]
 
+    def _vote(self, i):
+        if not i.opcode.startswith("vote.sync.ballot"):
+            raise NotImplementedError(i.opcode)
+        value = self.value(i.operands[1], "pred")
+        return [self.put(i.operands[0], f"ballot(P.full({value}))", self.guard(i))]
+
     def _bra(self, i):
         operands, guard = i.operands, self.guard(i)
         target = self.code.labels[operands[0]]
