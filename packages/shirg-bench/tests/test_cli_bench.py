@@ -46,6 +46,7 @@ def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
     ]
     for row in rows:
         assert row["model"] == str(checkpoint)
+        assert row["dtype"] == "float32"
         assert row["seed"] == 0
         assert row["rounds"] == 2
         assert row["versions"]["torch"] == torch.__version__
@@ -63,6 +64,27 @@ def test_the_embedded_model_on_a_page_of_its_own(tmp_path):
     assert rows["pooled"]["visual_tokens"] == 49 + 7
     assert 65 + 1 < rows["v2-0.3333"]["visual_tokens"] <= 65 + 1 + 14
     assert rows["pooled"]["ratio_to_pooled"] == 1
+
+
+def test_another_dtype_or_length_does_not_fill_a_line(checkpoint, tmp_path):
+    out = tmp_path / "out.jsonl"
+    asked = ["--model", str(checkpoint), "--methods", "pooled", "--cache", "on", "--device", "cpu", "--json", str(out)]
+    short = ["--max-new-tokens", "3", "--step-ratio", "1"]
+    assert main(["bench", "--what", "memory", *asked, *short]) == 0
+    assert main(["bench", "--what", "latency", *asked, *short, "--dtype", "bfloat16", "--rounds", "1"]) == 0
+    long = ["--max-new-tokens", "6", "--step-ratio", "0.5"]
+    assert main(["bench", "--what", "latency", *asked, *long, "--rounds", "1"]) == 0
+    found = [(row["dtype"], row["answer_tokens"], row["nfe"], row["rounds"]) for row in lines(out)]
+    assert found == [("float32", 3, 3, 0), ("bfloat16", 3, 3, 1), ("float32", 6, 3, 1)]
+    assert [(row["peak_bytes"] is None, row["step_ms"] is None) for row in lines(out)] == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+    assert main(["bench", "--what", "memory", *asked, *long]) == 0
+    filled = lines(out)[-1]
+    assert (filled["answer_tokens"], filled["rounds"]) == (6, 1)
+    assert None not in (filled["peak_bytes"], filled["step_ms"])
 
 
 def test_selection_needs_no_model(monkeypatch, tmp_path):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +7,8 @@ import torch
 from shirg_bench.latency.results import hardware, provenance, read_results, replace_results, rounded
 from shirg_bench.latency.table import LATENCY, print_table
 from shirg_core.cli.errors import BadInput
+
+SHIPPED = Path(__file__).parents[1] / "results" / "latency_cpu.jsonl"
 
 
 def line(variant="v3", cache=True, **values):
@@ -32,6 +35,71 @@ def test_columns_that_were_not_measured_keep_their_values(tmp_path):
         replace_results(path, [{**memory, "hardware": "gpu"}])
     replace_results(path, [line(hardware="gpu", peak_bytes=1)])
     assert read_results(path) == [line(hardware="gpu", peak_bytes=1)]
+
+
+def test_other_settings_are_other_lines(tmp_path):
+    path = tmp_path / "out.jsonl"
+    first = line(dtype="float32", answer_tokens=6, nfe=6)
+    replace_results(path, [first])
+    memory = {"step_ms": None, "peak_bytes": 7, "rounds": 0}
+    others = [{**first, **memory, **other} for other in ({"dtype": "bfloat16"}, {"answer_tokens": 60}, {"nfe": 3})]
+    for other in others:
+        replace_results(path, [other])
+    assert read_results(path) == [first, *others]
+
+
+def test_a_line_from_before_dtypes_has_that_of_its_command_or_the_models_own(tmp_path):
+    path = tmp_path / "out.jsonl"
+    asked, mixed = line("full", command="one --dtype bfloat16"), line("v2", command="one --dtype bfloat16; two")
+    replace_results(
+        path, [line(), line("pooled"), asked, mixed, line(model="b"), {"kind": "selection", "method": "v3"}]
+    )
+    new = {"step_ms": None, "peak_bytes": 7, "dtype": "float32", "command": "two"}
+    replace_results(path, [line(variant, **new) for variant in ("v3", "full", "v2")])
+    assert read_results(path) == [
+        line("pooled", dtype="float32"),
+        {**asked, "dtype": "bfloat16"},
+        mixed,
+        line(model="b"),
+        {"kind": "selection", "method": "v3"},
+        line(peak_bytes=7, dtype="float32", command="one; two"),
+        line("full", **new),
+        line("v2", **new),
+    ]
+    # What the model's own dtype is cannot be told from a command that asks for one.
+    path.unlink()
+    replace_results(path, [line()])
+    replace_results(path, [line(**{**new, "command": "two --dtype float32"})])
+    assert [row.get("dtype") for row in read_results(path)] == [None, "float32"]
+
+
+def test_shipped_lines_are_measured_again_in_their_place(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(SHIPPED.read_bytes())
+    old = read_results(path)
+    replace_results(path, [{**row, "dtype": "float32"} for row in old if row.get("model") == "micro"])
+    new = read_results(path)
+    assert len(new) == len(old)
+    assert {row["dtype"] for row in new if row.get("model") == "micro"} == {"float32"}
+    assert [row for row in new if "dtype" not in row] == [row for row in old if row.get("model") != "micro"]
+
+
+def test_times_stay_together_with_their_rounds(tmp_path):
+    path = tmp_path / "out.jsonl"
+    replace_results(path, [line(ratio_to_pooled=1.2)])
+    replace_results(path, [line(step_ms=None, ratio_to_pooled=None, peak_bytes=7, rounds=0)])
+    assert read_results(path) == [line(ratio_to_pooled=1.2, peak_bytes=7)]
+    replace_results(path, [line(step_ms=9.0, ratio_to_pooled=None, rounds=1)], finished=False)
+    assert read_results(path) == [line(ratio_to_pooled=1.2, peak_bytes=7)]
+    replace_results(path, [line(step_ms=2.0, ratio_to_pooled=None)])
+    assert read_results(path) == [line(step_ms=2.0, ratio_to_pooled=None, peak_bytes=7)]
+
+
+def test_values_of_another_seed_are_not_kept(tmp_path):
+    path = tmp_path / "out.jsonl"
+    replace_results(path, [line(seed=1)])
+    with pytest.raises(BadInput, match=r"has step_ms of v3 from seed 1, this is seed 0: write to another file"):
+        replace_results(path, [line(step_ms=None, peak_bytes=7, seed=0)])
 
 
 def test_finished_rounds_stay_until_a_run_is_finished(tmp_path):

@@ -93,6 +93,12 @@ def test_times_of_other_options_or_views_are_no_pair():
     assert len(matched([score], [{**time, "views": "single384"}])) == 1
 
 
+def test_times_of_several_settings_are_not_mixed():
+    scores, times = accuracy_rows(), latency_rows()
+    half = [{**row, "dtype": "bfloat16", "end_to_end_ms": 1.0} for row in times]
+    assert matched(scores, [*times, *half]) == matched(scores, times) != []
+
+
 def test_answers_are_marked_right_or_wrong():
     layout, features = ViewLayout.single(4, 4), torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(0))
     selection = shirg_v3(6)(features, layout)
@@ -128,6 +134,7 @@ def test_token_clouds_count_what_was_kept():
         (lambda: ablation_forest([*ablation_rows(), {**ablation_rows()[1], "regime": "joint"}]), "one regime"),
         (lambda: cache_cost([]), "got 0"),
         (lambda: cache_cost([*latency_rows(), latency_row("full", "full", None, model="other")]), "one model"),
+        (lambda: cache_cost([*latency_rows(), {**latency_rows()[0], "dtype": "bfloat16"}]), "one model, dtype"),
         (lambda: speed_accuracy(accuracy_rows(), [], "frozen tower"), "both an accuracy row and a latency row"),
         (lambda: speed_accuracy(accuracy_rows(), latency_rows(), "joint"), "'joint'"),
         (lambda: answer_sheet([]), "at least one example"),

@@ -120,6 +120,18 @@ def test_models_named_by_paths_have_pictures_of_their_own(tmp_path):
     assert drawn == ["cost-runs-a-checkpoint--2.png", "cost-runs-a-checkpoint.png"]
 
 
+def test_settings_have_tables_and_pictures_of_their_own(tmp_path):
+    settings = {"dtype": "float32", "answer_tokens": 6, "nfe": 3}, {"dtype": "float32", "answer_tokens": 60, "nfe": 3}
+    write(tmp_path / "latency_cpu.jsonl", [{**row, **each} for each in settings for row in latency_rows()])
+    (page,) = build_report(tmp_path, tmp_path / "out", ["md"], examples=False)
+    text = page.read_text("utf-8")
+    for length in (6, 60):
+        assert f"micro, float32, {length} tokens in 3 steps, on no machine" in text
+        assert f"what the cache saves: micro, float32, {length} tokens in 3 steps." in text
+    drawn = sorted(path.name for path in (tmp_path / "out" / "figures").glob("cost*"))
+    assert drawn == ["cost-micro--2.png", "cost-micro.png"]
+
+
 def test_a_row_that_does_not_say_what_it_is(tmp_path):
     write(tmp_path / "ablations.jsonl", [*ablation_rows(), {"regime": "r"}])
     with pytest.raises(ValueError, match=r"ablations\.jsonl, line 9: the row has no kind, command, seed"):

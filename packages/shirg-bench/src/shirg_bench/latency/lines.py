@@ -11,7 +11,7 @@ from shirg_bench.latency.stages import Answered, Embedded
 from shirg_bench.latency.variant import POOLED, Variant
 from shirg_lavida.pipeline import LavidaPipeline
 
-MEASURED = (
+TIMED = (
     "select_ms",
     "tower_ms",
     "embed_ms",
@@ -20,8 +20,9 @@ MEASURED = (
     "end_to_end_ms",
     "ratio_to_pooled",
     "steps_timed",
-    "peak_bytes",
 )
+"""Columns that rounds give."""
+MEASURED = (*TIMED, "peak_bytes")
 """Columns that are None where they were not asked for."""
 
 

@@ -14,12 +14,11 @@ import transformers
 
 from shirg_bench import __version__
 from shirg_bench.json_lines import read_rows
+from shirg_bench.latency.merge import merged
 from shirg_bench.records import machine
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.output import write_file
 
-LINE = ("kind", "model", "variant", "cache", "method", "tokens", "kept", "nfe")
-"""Rows that agree in these are the same line of the same table."""
 CPU_FACTS = Path("/proc/cpuinfo")
 
 
@@ -59,39 +58,17 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def replace_results(path: Path, rows: Sequence[Mapping[str, Any]], *, finished: bool = True) -> None:
     """Put `rows` in the place of the file's same lines, whole or not at all; all other lines stay.
 
-    A column that was not measured this time keeps its value. Unless the run is `finished`, a line of more rounds stays.
+    Lines of another dtype, answer length or number of steps are other lines. Times that were not measured this time
+    stay together, with their rounds, and so does the peak; of times measured anew no old one stays. Unless the run is
+    `finished`, a line of more rounds stays.
 
     Raises:
-        BadInput: the file cannot be read or written, or a value to keep was measured on other hardware.
+        BadInput: the file cannot be read or written, or a value to keep was measured on other hardware or with another
+            seed.
     """
-    fresh = {_line(row): dict(row) for row in rows}
-    there = read_results(path)
-    for old in there:
-        new = fresh.get(_line(old))
-        if new is not None:
-            early = not finished and (old.get("rounds") or 0) > (new.get("rounds") or 0)
-            fresh[_line(old)] = old if early else _filled(path, new, old)
-    kept = [row for row in there if _line(row) not in fresh]
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in (*kept, *fresh.values()))
+    lines = merged(path, read_results(path), rows, finished=finished)
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
     write_file(path, lambda temporary: _write_text(temporary, text))
-
-
-def _line(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in LINE)
-
-
-def _filled(path: Path, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in old.items() if value is not None and name in new and new[name] is None}
-    if not kept:
-        return dict(new)
-    if old["hardware"] != new["hardware"]:
-        name = old.get("variant") or old.get("method")
-        raise BadInput(
-            f"{path} has {', '.join(kept)} of {name} from {old['hardware']!r}, this is {new['hardware']!r}: write to "
-            f"another file"
-        )
-    commands = [*old["command"].split("; "), new["command"]]
-    return {**new, **kept, "command": "; ".join(dict.fromkeys(commands))}
 
 
 def rounded(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,12 +37,14 @@ class Section:
 
     Attributes:
         kind: of its lines in the results.
+        model: its name and dtype, for every line; empty where there is none.
         columns: of its table.
         visits: how often it tells.
         tables: runs it; the table as it stands, again and again.
     """
 
     kind: str
+    model: Mapping[str, str]
     columns: table.Columns
     visits: int
     tables: Callable[[Tell], Iterator[list[dict[str, Any]]]]
@@ -67,13 +69,13 @@ def run(request: Request) -> None:
             sections += _model_sections(request, what, subject)
         if SELECTION in what:
             grid = partial(selections, device, request.rounds, request.seed)
-            sections.append(Section("selection", table.SELECTION, CELLS, grid))
+            sections.append(Section("selection", {}, table.SELECTION, CELLS, grid))
         # 3. Measurements, written as they come: a run that is killed leaves the rounds that it finished.
         facts = provenance(request.command, request.seed, device)
         for section in sections:
             rows = _measured(request, section, facts, console)
             # 4. Report.
-            name = "" if section.kind == "selection" else f" of {request.model}"
+            name = f" of {request.model}" if section.model else ""
             table.print_table(f"{section.kind}{name} on {facts['hardware']}", section.columns, rows)
 
 
@@ -89,22 +91,23 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
         step_ratio=request.step_ratio,
         seed=request.seed,
     )
+    model = {"model": request.model, "dtype": subject.dtype}
     sections = []
     if plan.latency or plan.memory:
         lines = variants(request.methods, subject.pipe)
         sections.append(
-            Section("latency", table.LATENCY, plan.visits(len(lines)), partial(measure, subject, lines, plan))
+            Section("latency", model, table.LATENCY, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
         lines = variants(request.methods or POOLED, subject.pipe)
         visits = len(lines) * (1 + plan.rounds)
-        sections.append(Section("autoregressive", table.AUTOREGRESSIVE, visits, partial(versus, subject, lines, plan)))
+        twins = partial(versus, subject, lines, plan)
+        sections.append(Section("autoregressive", model, table.AUTOREGRESSIVE, visits, twins))
     return sections
 
 
 def _measured(request: Request, section: Section, facts: dict[str, Any], console: Console) -> list[dict[str, Any]]:
     """The section's finished lines."""
-    model = {} if section.kind == "selection" else {"model": request.model}
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     rows: list[dict[str, Any]] = []
     with Progress(*columns, console=console, transient=True) as bar, bad_input(ValueError):
@@ -116,7 +119,7 @@ def _measured(request: Request, section: Section, facts: dict[str, Any], console
 
         try:
             for measured in section.tables(tell):
-                rows = [rounded({"kind": section.kind, **model, **row, **facts}) for row in measured]
+                rows = [rounded({"kind": section.kind, **section.model, **row, **facts}) for row in measured]
                 if request.json is not None:
                     replace_results(request.json, rows, finished=False)
             if request.json is not None:

@@ -48,6 +48,11 @@ class Subject:
         """Where it runs."""
         return self.pipe.device
 
+    @property
+    def dtype(self) -> str:
+        """Of the weights, and of what they compute: a key of `DTYPES`."""
+        return str(self.pipe.model.backbone.wte.weight.dtype).removeprefix("torch.")
+
 
 def load_subject(name: str, *, device: str | None = None, dtype: str | None = None, seed: int = 0) -> Subject:
     """Build or load what the user named; see the table above.

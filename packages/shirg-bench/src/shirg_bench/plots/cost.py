@@ -19,6 +19,7 @@ from shirg_bench.plots.style import (
     Row,
     new_figure,
     plain,
+    setting_words,
     spread,
 )
 
@@ -29,17 +30,18 @@ def cache_cost(rows: Sequence[Row]) -> Figure:
     """KV bytes against ms per step, and both ways of a step side by side.
 
     Args:
-        rows: of kind `latency` and one model: model, variant, cache, kv_bytes, step_ms.
+        rows: of kind `latency`, one model, dtype and length of the answer: model, variant, cache, kv_bytes, step_ms.
 
     Raises:
-        ValueError: no cached rows with times, or several models.
+        ValueError: no cached rows with times, or several models or settings.
     """
     timed = [row for row in rows if row["step_ms"] is not None]
     cached = [row for row in timed if row["cache"]]
-    models = {row["model"] for row in timed}
-    if not cached or len(models) > 1:
-        raise ValueError(f"needs cached rows of one model, got {len(cached)} of {', '.join(sorted(models)) or 'none'}")
-    figure = new_figure(12.6, 4.8, f"Cost of a denoising step, {models.pop()} ({timed[0]['hardware']})")
+    settings = {setting_words(row) for row in timed}
+    if not cached or len(settings) > 1:
+        of = "; ".join(sorted(settings)) or "none"
+        raise ValueError(f"needs cached rows of one model, dtype and length of the answer, got {len(cached)} of {of}")
+    figure = new_figure(12.6, 4.8, f"Cost of a denoising step, {timed[0]['model']} ({timed[0]['hardware']})")
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
     _against_bytes(left, cached)
     _both_ways(right, cached, [row for row in timed if not row["cache"]])

@@ -20,6 +20,7 @@ from shirg_bench.plots.style import (
     new_figure,
     ordered,
     plain,
+    setting_words,
 )
 
 EMBEDDED = "micro"
@@ -46,10 +47,11 @@ def matched(accuracy: Sequence[Row], latency: Sequence[Row]) -> list[Point]:
     """Pairs of rows of the embedded model with the same method and budget; cached times only.
 
     Times are of methods without options on the views that were scored, so scores of options, and times of other views,
-    have no pair.
+    have no pair. Times of several dtypes or lengths of the answer are never mixed: those of the first row count.
     """
     timed = [row for row in latency if row["model"] == EMBEDDED and row["cache"] and row["end_to_end_ms"] is not None]
-    return [Point(score, time) for score in accuracy for time in timed if _same(score, time)]
+    alike = [row for row in timed if setting_words(row) == setting_words(timed[0])]
+    return [Point(score, time) for score in accuracy for time in alike if _same(score, time)]
 
 
 def speed_accuracy(accuracy: Sequence[Row], latency: Sequence[Row], regime: str) -> Figure:

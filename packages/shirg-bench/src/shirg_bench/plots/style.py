@@ -123,6 +123,18 @@ def budget_words(budget: float | int | None) -> str:
     return str(Fraction(budget).limit_denominator(100)) if budget < 1 else str(budget)
 
 
+def model_words(row: Row) -> str:
+    """Words for what was timed: a model and its dtype, which rows of earlier versions do not say."""
+    return ", ".join(str(row[name]) for name in ("model", "dtype") if row.get(name) is not None)
+
+
+def setting_words(row: Row) -> str:
+    """Words for what a row of kind `latency` is true for: model, dtype, and the answer's length and steps."""
+    if row.get("answer_tokens") is None:
+        return model_words(row)
+    return f"{model_words(row)}, {row['answer_tokens']} tokens in {row['nfe']} steps"
+
+
 def ordered(rows: Sequence[Row], key: str) -> list[Any]:
     """Values of `key`, each once, in the rows' order."""
     return list(dict.fromkeys(row[key] for row in rows))

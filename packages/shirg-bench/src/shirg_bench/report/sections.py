@@ -12,7 +12,7 @@ from shirg_bench.json_lines import read_rows
 from shirg_bench.ledger import Settled, count_verdicts, settle, shipped_claims
 from shirg_bench.plots import ablation_forest, budget_curves, cache_cost, speed_accuracy
 from shirg_bench.plots.speed import EMBEDDED, matched
-from shirg_bench.plots.style import Row, ordered
+from shirg_bench.plots.style import Row, ordered, setting_words
 from shirg_bench.report.page import Picture, Section, Table
 from shirg_bench.report.tables import (
     MARKS,
@@ -113,14 +113,15 @@ def ablation_section(results: Results) -> Section:
 
 
 def latency_section(results: Results) -> Section:
-    """A plot per model, and the tables."""
+    """A plot per model, dtype and length of the answer, and the tables."""
     rows = results.of(LATENCY, "latency")
     pictures: list[Picture] = []
-    for model in ordered(rows, "model"):
-        mine = [row for row in rows if row["model"] == model]
+    for setting in dict.fromkeys(setting_words(row) for row in rows):
+        mine = [row for row in rows if setting_words(row) == setting]
         if any(row["cache"] and row["step_ms"] is not None for row in mine):
-            caption = f"Bytes of the prefix cache against time of a step, and what the cache saves: {model}."
-            pictures.append(Picture(_file_name(f"cost-{model}", pictures), caption, cache_cost(mine)))
+            caption = f"Bytes of the prefix cache against time of a step, and what the cache saves: {setting}."
+            name = _file_name(f"cost-{mine[0]['model']}", pictures)
+            pictures.append(Picture(name, caption, cache_cost(mine)))
     text = ["Times hold for the hardware named; ratios are of rounds that ran in turn."]
     tables = [
         *latency_tables(rows),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from shirg_bench.ledger import CONTRADICTED, NO_NUMBERS, NOT_TESTABLE, Settled
-from shirg_bench.plots.style import Row, budget_words, ordered
+from shirg_bench.plots.style import Row, budget_words, model_words, ordered, setting_words
 from shirg_bench.report.page import Table
 
 Columns: TypeAlias = Mapping[str, Callable[[Row], str]]
@@ -55,7 +55,7 @@ def ablation_tables(rows: Sequence[Row]) -> list[Table]:
 
 
 def latency_tables(rows: Sequence[Row]) -> list[Table]:
-    """One per model and hardware: a line per variant, with and without cache."""
+    """One per model, dtype, length of the answer and hardware: a line per variant, with and without cache."""
     columns: Columns = {
         "variant": lambda row: str(row["variant"]),
         "cache": lambda row: "on" if row["cache"] else "off",
@@ -71,11 +71,11 @@ def latency_tables(rows: Sequence[Row]) -> list[Table]:
         "× pooled": lambda row: _number(row.get("ratio_to_pooled"), ".2f"),
         "peak, MiB": lambda row: _number(row["peak_bytes"], ".0f", MIB),
     }
-    return _by_origin(rows, columns, lambda row: f"{row['model']}, on {row['hardware']}")
+    return _by_origin(rows, columns, lambda row: f"{setting_words(row)}, on {row['hardware']}")
 
 
 def autoregressive_tables(rows: Sequence[Row]) -> list[Table]:
-    """One per model and hardware: the same-size autoregressive model against fewer and fewer denoising steps."""
+    """One per model, dtype and hardware: the same-size autoregressive model against fewer and fewer denoising steps."""
     columns: Columns = {
         "steps": lambda row: _number(row["nfe"], "g"),
         "answer tokens": lambda row: _number(row["answer_tokens"], "g"),
@@ -86,7 +86,7 @@ def autoregressive_tables(rows: Sequence[Row]) -> list[Table]:
         "end to end": lambda row: _number(row["speedup_end_to_end"], ".2f"),
     }
     caption = "Diffusion against the same-size autoregressive model"
-    return _by_origin(rows, columns, lambda row: f"{caption}, {row['model']}, on {row['hardware']}")
+    return _by_origin(rows, columns, lambda row: f"{caption}, {model_words(row)}, on {row['hardware']}")
 
 
 def selection_tables(rows: Sequence[Row]) -> list[Table]:
