@@ -88,15 +88,30 @@ def test_another_dtype_or_length_does_not_fill_a_line(checkpoint, tmp_path):
 
 
 def test_selection_needs_no_model(monkeypatch, tmp_path):
-    from shirg_bench.latency import selections
+    from shirg_bench.latency import run, selections
     from shirg_core.layout import ViewLayout
 
     monkeypatch.setattr(selections, "LAYOUTS", (ViewLayout.single(6, 6),))
     monkeypatch.setattr(selections, "BUDGETS", (8,))
     out = tmp_path / "out.jsonl"
-    asked = ["--model", "/none", "--rounds", "1", "--device", "cpu", "--json", str(out)]
+    monkeypatch.setattr(run, "load_subject", None)
+    asked = ["--rounds", "1", "--device", "cpu", "--json", str(out)]
     assert main(["bench", "--what", "selection", *asked]) == 0
     assert {row["kind"] for row in lines(out)} == {"selection"}
+    assert {row["command"] for row in lines(out)} == {"shirg bench --what selection --rounds 1 --device cpu --seed 0"}
+
+
+def test_one_token_has_no_time_of_later_ones(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
+    out = tmp_path / "out.jsonl"
+    asked = ["--model", "random-tiny", "--max-new-tokens", "1", "--rounds", "1", "--device", "cpu", "--json", str(out)]
+    assert main(["bench", "--what", "ar", *asked]) == 0
+    assert "AR ms/token" not in capsys.readouterr().out
+    (row,) = lines(out)
+    assert row["autoregressive_token_ms"] is None
+    assert row["command"] == (
+        "shirg bench --what ar --model random-tiny --rounds 1 --max-new-tokens 1 --device cpu --seed 0"
+    )
 
 
 def test_a_random_models_weights_depend_on_the_seed_alone():
@@ -117,6 +132,18 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
     [
         (["--what", "speed"], "--what takes latency, memory, ar, selection, got 'speed'"),
         (["--what", "selection", "--methods", "v3-9"], "--methods is for measuring a model; selection times every one"),
+        (
+            ["--what", "selection", "--model", "/none"],
+            "--model is for latency, memory, ar, got '/none' with --what sel",
+        ),
+        (["--what", "selection", "--dtype", "float32"], "--dtype is for latency, memory, ar, got 'float32' with"),
+        (["--what", "selection", "--max-new-tokens", "4"], "--max-new-tokens is for latency, memory, ar, got 4 with"),
+        (
+            ["--what", "ar,selection", "--cache", "both"],
+            "--cache is for latency, memory, got 'both' with --what ar,sel",
+        ),
+        (["--what", "ar", "--step-ratio", "0.25"], "--step-ratio is for latency, memory, got 0.25 with --what ar"),
+        (["--what", "memory", "--rounds", "1"], "--rounds is for latency, ar, selection, got 1 with --what memory"),
         (["--cache", "maybe"], "--cache must be one of on, off, both, got 'maybe'"),
         (["--rounds", "0"], "--rounds must be ≥ 1, got 0"),
         (["--step-ratio", "2"], "--step-ratio must be in (0, 1], got 2"),

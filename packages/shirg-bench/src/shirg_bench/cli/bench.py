@@ -14,14 +14,14 @@ _METHODS = "pooled, baseline, v3-768, full@single, divprune-512, …: a method, 
 
 def bench(
     what: Annotated[str, typer.Option(help=_WHAT)] = "latency,memory",
-    model: Annotated[str, typer.Option(help=_MODEL)] = "random-small",
+    model: Annotated[str | None, typer.Option(help=_MODEL, show_default="random-small")] = None,
     methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
-    cache: Annotated[str, typer.Option(help="The prefix cache: on, off or both.")] = "both",
-    rounds: Annotated[int, typer.Option(help="Of all variants in turn.")] = 3,
+    cache: Annotated[str | None, typer.Option(help="The prefix cache: on, off or both.", show_default="both")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Of all variants in turn.", show_default="3")] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(help="Length of the answer.", show_default="the model's own")
     ] = None,
-    step_ratio: Annotated[float, typer.Option(help="Steps a token of the answer.")] = 0.5,
+    step_ratio: Annotated[float | None, typer.Option(help="Steps a token of the answer.", show_default="0.5")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")
@@ -29,23 +29,25 @@ def bench(
     seed: Annotated[int, typer.Option(help="Of random weights and of methods that draw lots.")] = 0,
     json: Annotated[Path | None, typer.Option(help="JSON lines; what is measured again is replaced.")] = None,
 ) -> None:
-    """Measure what answers cost, stage by stage: variants in turn, medians, on one CPU thread or a GPU."""
+    """Measure what answers cost, stage by stage: variants in turn, medians, on one CPU thread or a GPU.
+
+    Options that nothing of --what uses are refused: of ar, --cache and --step-ratio; of memory alone, --rounds; of
+    selection, all but --rounds, --device, --seed and --json.
+    """
     # Imported here so that `shirg --help` does not wait for torch.
     from shirg_bench.latency.request import Request
     from shirg_bench.latency.run import run
 
-    run(
-        Request(
-            what=what,
-            model=model,
-            methods=methods,
-            cache=cache,
-            rounds=rounds,
-            max_new_tokens=max_new_tokens,
-            step_ratio=step_ratio,
-            device=device,
-            dtype=dtype,
-            seed=seed,
-            json=json,
-        )
-    )
+    options = {
+        "model": model,
+        "methods": methods,
+        "cache": cache,
+        "rounds": rounds,
+        "max_new_tokens": max_new_tokens,
+        "step_ratio": step_ratio,
+        "device": device,
+        "dtype": dtype,
+        "seed": seed,
+        "json": json,
+    }
+    run(Request.typed(what, options))

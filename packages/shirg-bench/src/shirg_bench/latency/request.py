@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from shirg_bench.latency.results import read_results
 from shirg_bench.latency.variant import split_names
@@ -13,11 +15,23 @@ from shirg_lavida.cli.run import SEEDS
 
 LATENCY, MEMORY, AUTOREGRESSIVE, SELECTION = WHAT = ("latency", "memory", "ar", "selection")
 CACHES = {"on": (True,), "off": (False,), "both": (True, False)}
+OF_MODELS = (LATENCY, MEMORY, AUTOREGRESSIVE)
+USED_BY = {
+    "model": OF_MODELS,
+    "methods": OF_MODELS,
+    "cache": (LATENCY, MEMORY),
+    "rounds": (LATENCY, AUTOREGRESSIVE, SELECTION),
+    "max_new_tokens": OF_MODELS,
+    "step_ratio": (LATENCY, MEMORY),
+    "dtype": OF_MODELS,
+}
+"""Options that only some measurements use. Memory is that of one step, and of a line with as many as were asked for."""
+DEFAULTS: Mapping[str, Any] = {"model": "random-small", "cache": "both", "rounds": 3, "step_ratio": 0.5}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user typed; see `shirg bench --help`."""
+    """What the user asked for, defaults included; see `shirg bench --help`."""
 
     what: str
     model: str
@@ -31,15 +45,31 @@ class Request:
     seed: int
     json: Path | None
 
+    @classmethod
+    def typed(cls, what: str, options: Mapping[str, Any]) -> Request:
+        """From the command's other options; None = not given.
+
+        Raises:
+            BadInput: an option that nothing of `what` uses, or an unknown `what`.
+        """
+        kinds = _kinds(what)
+        if kinds == (SELECTION,) and (methods := options.get("methods")) is not None:
+            raise BadInput(f"--methods is for measuring a model; selection times every one, got {methods!r}")
+        for name, value in options.items():
+            if value is not None and not _uses(kinds, name):
+                raise BadInput(f"{_option(name)} is for {', '.join(USED_BY[name])}, got {value!r} with --what {what}")
+        given = {name: value for name, value in options.items() if value is not None}
+        return cls(what=what, **{**dict.fromkeys(options), **DEFAULTS, **given})
+
     @property
     def command(self) -> str:
         """What to type to get this again."""
-        named = {"what": self.what, "model": self.model, "methods": self.methods, "cache": self.cache}
-        numbers = {"rounds": self.rounds, "max-new-tokens": self.max_new_tokens, "step-ratio": self.step_ratio}
-        where = {"device": self.device, "dtype": self.dtype, "seed": self.seed}
+        kinds = _kinds(self.what)
         words = ["shirg", "bench"]
-        for name, value in {**named, **numbers, **where}.items():
-            words += [] if value is None else [f"--{name}", str(value)]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and field.name != "json" and _uses(kinds, field.name):
+                words += [_option(field.name), str(value)]
         return shlex.join(words)
 
     def check(self) -> tuple[str, ...]:
@@ -48,11 +78,7 @@ class Request:
         Raises:
             BadInput: a value out of range, or a results file that cannot be used.
         """
-        what = split_names("--what", self.what)
-        if unknown := [name for name in what if name not in WHAT]:
-            raise BadInput(f"--what takes {', '.join(WHAT)}, got {unknown[0]!r}")
-        if what == (SELECTION,) and self.methods is not None:
-            raise BadInput(f"--methods is for measuring a model; selection times every one, got {self.methods!r}")
+        what = _kinds(self.what)
         if self.cache not in CACHES:
             raise BadInput(f"--cache must be one of {', '.join(CACHES)}, got {self.cache!r}")
         if self.rounds < 1:
@@ -66,3 +92,18 @@ class Request:
         if self.json is not None:
             read_results(self.json)
         return what
+
+
+def _kinds(what: str) -> tuple[str, ...]:
+    kinds = split_names("--what", what)
+    if unknown := [name for name in kinds if name not in WHAT]:
+        raise BadInput(f"--what takes {', '.join(WHAT)}, got {unknown[0]!r}")
+    return kinds
+
+
+def _uses(kinds: tuple[str, ...], name: str) -> bool:
+    return any(kind in USED_BY.get(name, WHAT) for kind in kinds)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -24,8 +24,8 @@ def versus(
     """Measure in turn the autoregressive answer and the diffusion ones; the table as it stands, after every round.
 
     Lines have `variant`, `prefix_tokens`, `answer_tokens`, `nfe`, `embed_ms` (both pay it), `autoregressive_ms`,
-    `autoregressive_token_ms`, `diffusion_ms`, `step_ms`, `speedup` (of the language model: autoregressive over
-    diffusion) and `speedup_end_to_end` (from image to answer), medians over rounds.
+    `autoregressive_token_ms` (None where the prefill gave the only token), `diffusion_ms`, `step_ms`, `speedup` (of the
+    language model: autoregressive over diffusion) and `speedup_end_to_end` (from image to answer), medians over rounds.
 
     Args:
         subject: the model.
@@ -56,6 +56,7 @@ def versus(
 
 def _row(name: str, taken: Sequence[tuple[Embedded, Greedy, list[Answered]]], i: int, plan: Plan) -> dict[str, Any]:
     ours = [many[i] for _, _, many in taken]
+    token_ms = [ms for _, one, _ in taken for ms in one.token_ms]
     pairs = [(embedded.embed_ms, one.answer_ms, many[i].answer_ms) for embedded, one, many in taken]
     return {
         "variant": name,
@@ -64,7 +65,7 @@ def _row(name: str, taken: Sequence[tuple[Embedded, Greedy, list[Answered]]], i:
         "nfe": ours[0].result.nfe,
         "embed_ms": statistics.median(embedded_ms for embedded_ms, _, _ in pairs),
         "autoregressive_ms": statistics.median(theirs for _, theirs, _ in pairs),
-        "autoregressive_token_ms": statistics.median(ms for _, one, _ in taken for ms in one.token_ms or (0.0,)),
+        "autoregressive_token_ms": statistics.median(token_ms) if token_ms else None,
         "diffusion_ms": statistics.median(mine for _, _, mine in pairs),
         "step_ms": statistics.median(ms for each in ours for ms in each.step_ms),
         "speedup": statistics.median(theirs / mine for _, theirs, mine in pairs),
