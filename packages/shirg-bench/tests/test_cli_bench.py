@@ -156,6 +156,7 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
             "--dtype must be one of float32, bfloat16, float16, got 'int8'",
         ),
         (["--device", "abacus"], "--device abacus: "),
+        (["--what", "selection", "--device", "meta"], "--device meta: tensors there have no values"),
         (["--model", "random-tiny", "--methods", "v3"], "variant 'v3': v3 needs a budget"),
         (["--model", "random-tiny", "--methods", "v3-999@single384"], "budget K=999 is larger than the 25"),
     ],

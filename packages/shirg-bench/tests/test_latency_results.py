@@ -77,10 +77,10 @@ def test_shipped_lines_are_measured_again_in_their_place(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(SHIPPED.read_bytes())
     old = read_results(path)
-    replace_results(path, [{**row, "dtype": "float32"} for row in old if row.get("model") == "micro"])
+    replace_results(path, [{**row, "dtype": "bfloat16"} for row in old if row.get("model") == "micro"])
     new = read_results(path)
     assert len(new) == len(old)
-    assert {row["dtype"] for row in new if row.get("model") == "micro"} == {"float32"}
+    assert {row["dtype"] for row in new if row.get("model") == "micro"} == {"bfloat16"}
     assert [row for row in new if "dtype" not in row] == [row for row in old if row.get("model") != "micro"]
 
 

@@ -211,6 +211,21 @@ def test_bad_calls(page, model, capsys, options, words):
     assert [path.name for path in page.parent.iterdir()] == ["page.png"]
 
 
+@pytest.mark.parametrize("error", [NotImplementedError, AssertionError, ModuleNotFoundError])
+def test_a_device_that_is_not_there_is_one_short_line(page, model, capsys, monkeypatch, error):
+    def fails(*_, **__):
+        raise error("Could not run 'aten::empty' there. It is only for these backends:\n\nCPU: registered at A.cpp:1")
+
+    monkeypatch.setattr("shirg_lavida.cli.models.torch.empty", fails)
+    line = refused(capsys, page, "What?", "--model", model, "--device", "cpu")
+    assert line == "shirg: error: --device cpu: Could not run 'aten::empty' there\n"
+
+
+def test_a_device_without_values_is_refused(page, model, capsys):
+    line = refused(capsys, page, "What?", "--model", model, "--device", "meta")
+    assert line == "shirg: error: --device meta: tensors there have no values\n"
+
+
 def test_bad_questions_and_images(page, model, capsys):
     assert "question is empty" in refused(capsys, page, " ", "--model", model)
     assert "2 image token" in refused(capsys, page, "<image> or <image>", "--model", model)

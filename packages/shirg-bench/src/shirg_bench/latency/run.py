@@ -18,10 +18,11 @@ from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY, SELECTION, Request
 from shirg_bench.latency.results import provenance, replace_results, rounded
 from shirg_bench.latency.selections import CELLS, selections
-from shirg_bench.latency.subject import Subject, load_subject, pick_device
+from shirg_bench.latency.subject import Subject, load_subject
 from shirg_bench.latency.variant import POOLED, variants
 from shirg_bench.latency.versus import versus
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_lavida.cli.models import parse_device
 from shirg_lavida.recommended import Recommended
 
 
@@ -59,7 +60,7 @@ def run(request: Request) -> None:
     """
     # 1. Refuse what can be refused before a model is made.
     what = request.check()
-    device = pick_device(request.device)
+    device = parse_device(request.device)
     console = Console(stderr=True)
     with one_thread():
         # 2. The model; selection alone needs none.

@@ -15,8 +15,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from shirg_bench.latency.random_models import RANDOM, random_pipeline
-from shirg_core.cli.errors import BadInput, bad_input
-from shirg_lavida.cli.models import DTYPES, load_pipeline
+from shirg_core.cli.errors import BadInput
+from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.micro.config import DataConfig, SizeConfig
 from shirg_train.micro.samples import listed_samples
@@ -72,23 +72,11 @@ def load_subject(name: str, *, device: str | None = None, dtype: str | None = No
     shape = RANDOM[name]
     if dtype is not None and dtype not in DTYPES:
         raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    where = pick_device(device)
+    where = parse_device(device)
     if shape.gpu and where.type != "cuda":
         raise BadInput(f"--model {name} needs a CUDA device, got {where}; random-small runs on a CPU")
     pipe = random_pipeline(shape, device=where, dtype=shape.dtype if dtype is None else DTYPES[dtype], seed=seed)
     return Subject(name, pipe, text_page(), QUESTION)
-
-
-def pick_device(name: str | None) -> torch.device:
-    """As torch spells it; None = a GPU if there is one.
-
-    Raises:
-        BadInput: no such device.
-    """
-    with bad_input(RuntimeError, AssertionError, prefix=f"--device {name}: "):
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    return device
 
 
 def text_page(side_px: int = 1000) -> Image.Image:

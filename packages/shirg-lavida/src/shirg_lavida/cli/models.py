@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -63,9 +64,13 @@ def parse_device(name: str | None) -> torch.device:
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with bad_input(RuntimeError, AssertionError, prefix=f"--device {name}: "):
+    try:
         device = torch.device(name)
         torch.empty(0, device=device)
-        if device.type == "meta":
-            raise RuntimeError("tensors there have no values")
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # What torch goes on to say may be a list of all its backends.
+        sentence = re.split(r"\.?\s*\n|\. ", str(error), maxsplit=1)[0]
+        raise BadInput(f"--device {name}: {sentence}") from error
+    if device.type == "meta":
+        raise BadInput("--device meta: tensors there have no values")
     return device
