@@ -7,15 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablation_table, budget_table, curve, merge_rows
-from shirg_bench.accuracy.budgets import EXACT, entries
-from shirg_bench.accuracy.compare import comparisons_of
-from shirg_bench.accuracy.rows import paired
+from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablate, ablation_table, budget_table, curve, merge_rows
+from shirg_bench.accuracy.budgets import EXACT, curve_plan, curve_rows, entries
+from shirg_bench.accuracy.compare import ablation_plan, comparisons_of
+from shirg_bench.accuracy.rows import Run, paired
 from shirg_bench.accuracy.store import Answers
 from shirg_bench.json_lines import read_rows
 from shirg_core.baselines import BASELINES
 
-from .accuracy_setup import DATA, write_micro
+from .accuracy_setup import DATA, tiny_bench, write_micro
 
 ADAPTERS = {"r16": "packed", "r32": "packed", "spread": "original"}
 
@@ -108,6 +108,13 @@ def test_rows_say_what_was_run_where(rows):
     drawn = [row["value_recall"] for row in rows if row["method"] == "random" and row["group"] == "budget"]
     assert 0 <= min(drawn) < max(drawn) <= 1
     assert json.loads(json.dumps(rows)) == rows
+
+
+def test_rows_say_what_was_planned(tmp_path):
+    run = Run(tiny_bench(write_micro(tmp_path / "micro"), tmp_path / "store"), 1, "untrained", "it")
+    planned = curve_plan(run, ["easy"], ["full", "pooling"]) + ablation_plan(run, "beta", ["easy"])
+    measured = curve_rows(run, ["easy"], methods=["full", "pooling"]) + ablate(run, "beta", ["easy"])
+    assert all(plan.items() <= row.items() for plan, row in zip(planned, measured, strict=True))
 
 
 def test_the_budget_table_shows_each_row(rows):

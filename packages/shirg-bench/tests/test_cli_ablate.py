@@ -80,6 +80,60 @@ def test_adapters_are_compared(micro, tmp_path):
     assert str(tmp_path) not in (tmp_path / "out" / "ablations.jsonl").read_text(encoding="utf-8")
 
 
+def test_adapters_tables_have_one_reference_each(micro, tmp_path, capsys, monkeypatch):
+    for number, name in enumerate("abc", start=1):
+        write_adapter(micro, tmp_path / name, number)
+    monkeypatch.setattr("shirg_bench.accuracy.model_ablations.BUDGETS", (1 / 3,))
+
+    def run(*adapters, what="adapter", tier="easy"):
+        given = [part for name, folder in adapters for part in ("--adapter", f"{name}={tmp_path / folder}")]
+        return ablate(micro, tmp_path / "out", "--what", what, "--tiers", tier, *given)
+
+    assert run(("a", "a"), ("b", "b")) == 0
+    assert run(("c", "c"), ("a", "a")) == 0
+    path = tmp_path / "out" / "ablations.jsonl"
+    rows = read_rows(path)
+    assert {row["reference"].partition(", ")[2] for row in rows} == {"c"}
+    assert len({(row["variant"], row["budget"]) for row in rows}) == len(rows)
+    before = path.read_bytes()
+    monkeypatch.setattr("shirg_bench.accuracy.measure.draw", None)
+    capsys.readouterr()
+    assert run(("a", "a"), ("c", "c"), tier="hard") == 2
+    error = capsys.readouterr().err
+    assert "(adapter, untrained, easy), measured with another reference (full, c, now full, a)" in error
+    assert run(("c", "b"), ("a", "a"), tier="hard") == 2
+    assert "measured with another adapter_weights (" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_adapted_tables_grow_line_by_line_and_a_name_is_one_adapter(micro, tmp_path, capsys, monkeypatch):
+    for number, name in enumerate("ab", start=1):
+        write_adapter(micro, tmp_path / name, number)
+    monkeypatch.setattr("shirg_bench.accuracy.model_ablations.BUDGETS", (1 / 3,))
+    options = ("--what", "adapted", "--adapter")
+    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'a'}", "--tiers", "easy") == 0
+    assert ablate(micro, tmp_path / "out", *options, f"b={tmp_path / 'b'}", "--tiers", "easy") == 0
+    rows = read_rows(tmp_path / "out" / "ablations.jsonl")
+    assert {row["adapter"] for row in rows} == {None, "a", "b"}
+    assert len({row["adapter_weights"] for row in rows if row["adapter"]}) == 2
+    capsys.readouterr()
+    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'b'}", "--tiers", "hard") == 2
+    assert "(adapted, untrained, easy), measured with another adapter_weights" in capsys.readouterr().err
+
+
+def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(micro, tmp_path, capsys, monkeypatch):
+    options = ("--what", "budget", "--tiers", "easy", "--methods")
+    assert ablate(micro, tmp_path, *options, "full,pooling") == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr("shirg_bench.accuracy.measure.draw", None)
+        assert ablate(micro, tmp_path, *options, "pooling", "--pages", 2) == 2
+        error = capsys.readouterr().err
+        assert "other lines of this table (untrained, easy), measured with another pages (1, now 2): " in error
+        assert error.count("\n") == 1
+    assert ablate(micro, tmp_path, *options, "full,pooling", "--pages", 2) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shirg_bench.accuracy.budgets import TABLE_METHODS
-from shirg_bench.accuracy.compare import ABLATIONS, NEEDS_ADAPTERS
+from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_core.cli.errors import BadInput
 from shirg_train.pages.config import TIERS
 
@@ -80,7 +80,7 @@ class Asked:
 
     def is_whole(self, what: str) -> bool:
         """Whether all of a table is measured, not only some methods' or adapters' lines."""
-        return what not in NEEDS_ADAPTERS and (what != BUDGET or self.methods is None)
+        return what not in BY_LINE and (what != BUDGET or self.methods is None)
 
     def command(self, what: str) -> str:
         """How to measure one table again, in the folder where it was measured."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shirg_bench.accuracy.measure import Bench, open_bench
-from shirg_bench.accuracy.rows import Run, change, score_row
+from shirg_bench.accuracy.rows import Run, change, identity, score_row
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.baselines import FIXED_COUNT
 from shirg_train.keep_ratio import METHODS, PolicyConfig
@@ -97,6 +97,15 @@ def curve(
     return curve_rows(
         Run(open_bench(checkpoint, store, data=data, seed=seed), pages, regime, command), tiers, methods=methods
     )
+
+
+def curve_plan(run: Run, tiers: Sequence[str], methods: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """What the rows of `curve_rows` will say before anything is measured."""
+    return [
+        {"kind": "accuracy", "group": entry.group, **identity(run, tier, entry.variant), "method": entry.method}
+        for tier in tiers
+        for entry in entries_of(run.bench, methods)
+    ]
 
 
 def curve_rows(

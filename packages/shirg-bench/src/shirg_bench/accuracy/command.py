@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shirg_bench.accuracy.asked import BUDGET, EMBEDDED_REGIME, KINDS, Asked
-from shirg_bench.accuracy.budgets import curve_rows, entries_of
-from shirg_bench.accuracy.compare import ABLATIONS, ablate, comparisons_of, variants_of
-from shirg_bench.accuracy.files import merge_rows, write_text
+from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
+from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of, variants_of
+from shirg_bench.accuracy.files import kept_rows, merge_rows, write_text
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.rows import Run
@@ -37,13 +37,15 @@ def run_ablations(asked: Asked) -> str:
     """Measure, write, and return what was written as text.
 
     Raises:
-        BadInput: a model or adapter that cannot be used, or a folder that cannot be written.
+        BadInput: a model or adapter that cannot be used, or a folder that cannot be written, or whose results were
+            measured otherwise than the lines that shall stand beside them.
         RunFailed: a damaged file of answers or results.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in asked.adapter_folders.items()}
         bench = open_bench(Path(named(asked.model)), asked.chunks, adapters=adapters, seed=asked.seed)
         asked.output.mkdir(parents=True, exist_ok=True)
+        _check_results(asked, bench)
     try:
         return _measure_all(asked, bench)
     except (OSError, ValueError) as error:
@@ -63,7 +65,7 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
 
         for name in asked.names:
             progress.update(task, description=name)
-            run = Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
+            run = _run(asked, bench, name)
             if name == BUDGET:
                 rows = curve_rows(run, asked.tiers, advance, asked.chosen)
             elif name == KINDS:
@@ -79,6 +81,22 @@ def _measure_all(asked: Asked, bench: Bench) -> str:
     return "\n".join(written)
 
 
+def _check_results(asked: Asked, bench: Bench) -> None:
+    """Whether every table can go into its file, before hours are spent on it."""
+    for name in asked.names:
+        run = _run(asked, bench, name)
+        if name == BUDGET:
+            rows = curve_plan(run, asked.tiers, asked.chosen)
+        else:
+            rows = [] if name == KINDS else ablation_plan(run, name, asked.tiers)
+        if rows:
+            kept_rows(_results(asked.output, rows), rows, whole=asked.is_whole(name))
+
+
+def _run(asked: Asked, bench: Bench, name: str) -> Run:
+    return Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
+
+
 def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
     """How many variants each table measures."""
     comparisons = comparisons_of(list(ABLATIONS), bench.adapters)
@@ -88,7 +106,10 @@ def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
 
 def _write(folder: Path, rows: Sequence[Row], *, whole: bool) -> str:
     """Put a table's rows into its files, and return it as Markdown."""
-    stem, markdown = FILES[rows[0]["kind"]]
-    path = folder / f"{stem}.jsonl"
+    path, markdown = _results(folder, rows), FILES[rows[0]["kind"]][1]
     write_text(path.with_suffix(".md"), markdown(merge_rows(path, rows, whole=whole)))
     return f"{markdown(rows)}\n{len(rows)} rows in {path}\n"
+
+
+def _results(folder: Path, rows: Sequence[Row]) -> Path:
+    return folder / f"{FILES[rows[0]['kind']][0]}.jsonl"

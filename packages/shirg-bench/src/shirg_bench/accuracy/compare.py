@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shirg_bench.accuracy import gate_ablations, model_ablations
-from shirg_bench.accuracy.case import Adapters, Comparison
-from shirg_bench.accuracy.rows import Run, paired, score_row
+from shirg_bench.accuracy.case import Adapters, Case, Comparison
+from shirg_bench.accuracy.rows import Run, identity, paired, score_row
 from shirg_bench.accuracy.variant import Variant
 
 ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
@@ -27,6 +27,8 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
 }
 """Name → its comparisons, given the adapters at hand."""
 NEEDS_ADAPTERS = ("adapter", "adapted")
+BY_LINE = ("adapted",)
+"""Tables whose lines may be measured run by run, because their reference is none of the adapters that a run names."""
 
 
 def comparisons_of(names: Sequence[str], adapters: Adapters) -> dict[str, list[Comparison]]:
@@ -45,6 +47,16 @@ def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
     """All variants, each once."""
     cases = [case for comparison in comparisons for case in (comparison.reference, *comparison.others)]
     return list({case.variant.key: case.variant for case in cases}.values())
+
+
+def ablation_plan(run: Run, ablation: str, tiers: Sequence[str]) -> list[dict[str, Any]]:
+    """What the rows of `ablate` will say before anything is measured."""
+    return [
+        _told(run, ablation, tier, reference, case)
+        for tier in tiers
+        for reference, others in comparisons_of([ablation], run.bench.adapters)[ablation]
+        for case in (reference, *others)
+    ]
 
 
 def ablate(
@@ -72,13 +84,15 @@ def ablate(
                 mine = answers[case.variant.key]
                 rows.append(
                     {
-                        "kind": "ablation",
-                        "ablation": ablation,
-                        "variant": case.name,
-                        "reference": reference.name,
+                        **_told(run, ablation, tier, reference, case),
                         **score_row(run, tier, case.variant, mine),
                         **paired(mine, answers[reference.variant.key]),
                         "note": case.note,
                     }
                 )
     return rows
+
+
+def _told(run: Run, ablation: str, tier: str, reference: Case, case: Case) -> dict[str, Any]:
+    names = {"kind": "ablation", "ablation": ablation, "variant": case.name, "reference": reference.name}
+    return {**names, **identity(run, tier, case.variant)}

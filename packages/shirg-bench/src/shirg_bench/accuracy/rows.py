@@ -31,6 +31,27 @@ class Run(NamedTuple):
     command: str
 
 
+def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
+    """What a row says before it is measured: what is run, on which pages, with which weights.
+
+    Args:
+        run: what all rows share.
+        tier: of the pages.
+        variant: what is run.
+    """
+    adapter = {} if variant.adapter is None else {"adapter_weights": run.bench.digests[variant.adapter]}
+    return {
+        "regime": run.regime,
+        "tier": tier,
+        **variant.facts(),
+        **adapter,
+        "pages": run.pages,
+        "checkpoint": run.bench.digests[None],
+        "split": SPLIT,
+        "seed": run.bench.seed,
+    }
+
+
 def score_row(
     run: Run, tier: str, variant: Variant, answers: Answers, asked: NDArray[np.bool_] | None = None
 ) -> dict[str, Any]:
@@ -52,22 +73,16 @@ def score_row(
     low, high = bootstrap(answers.correct, asked)
     recall = float(answers.shown[asked].mean())
     return {
-        "regime": run.regime,
-        "tier": tier,
-        **variant.facts(),
+        **identity(run, tier, variant),
         "kept_tokens": round(float(answers.kept[asked].mean()), 1),
         "visual_tokens": round(float(answers.visual[asked].mean()), 1),
         "value_recall": None if np.isnan(recall) else round(recall, 4),
-        "pages": run.pages,
         "questions": int(asked.sum()),
         **_nll(answers),
         "exact_match": round(float(answers.correct[asked].mean()), 4),
         "low": round(low, 4),
         "high": round(high, 4),
         "parameters": sum(p.numel() for p in run.bench.models[None].parameters()),
-        "checkpoint": run.bench.digests[None],
-        "split": SPLIT,
-        "seed": run.bench.seed,
         "hardware": hardware(),
         "versions": versions(),
         "command": run.command,
