@@ -146,6 +146,16 @@ def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
     assert means.count("\n| ") == len(rows) - 1 + 1
 
 
+@pytest.mark.parametrize("other", [{"pages": 3, "questions": 6}, {"seed": 1}])
+def test_runs_over_other_pages_have_no_mean(rows, other):
+    again = [{**row, "regime": "untrained, seed 2"} for row in rows]
+    text = budget_table([*rows, again[0], *({**row, **other} for row in again[1:])])
+    assert text.partition("## Over training seeds, untrained")[2].count("\n| ") == 1 + 1
+    text = budget_table([*rows, *({**row, **other} for row in again)])
+    assert "## Over training seeds" not in text
+    assert "No means over training seeds, untrained: 2 models share no line on the same pages." in text
+
+
 def test_some_methods_only(tmp_path):
     micro = write_micro(tmp_path / "micro")
     asked = ("pooling", "full", "v2")

@@ -20,6 +20,8 @@ GROUPS = {
 }
 AVERAGED = ("kept_tokens", "visual_tokens", "value_recall")
 """What a mean over training seeds averages, beside exact match."""
+SAME_PAGES = ("pages", "questions", "split", "seed")
+"""Only rows that agree in these are averaged."""
 COUNTS = ("kept", "tokens", "value kept")
 """Columns between what was run and the tiers' scores."""
 
@@ -65,15 +67,17 @@ def kinds_table(rows: Sequence[Row]) -> str:
 
 
 def _over_runs(rows: Sequence[Row]) -> list[str]:
-    """A table for every regime that was trained from several seeds."""
+    """A table for every regime that was trained from several seeds; only of lines that all its runs measured alike."""
     parts = []
     for regime in dict.fromkeys(_trained(row) for row in rows):
         mine = [row for row in rows if _trained(row) == regime]
         runs = len({row["regime"] for row in mine})
-        if runs > 1:
-            table = _table(_means(mine, runs), ("method", "options", "budget"), _score)
+        if means := _means(mine, runs) if runs > 1 else ():
+            table = _table(means, ("method", "options", "budget"), _score)
             about = f"Mean exact match [lowest, highest] of {runs} models trained from different seeds, same pages."
             parts.append(f"## Over training seeds, {regime}\n\n{about}\n\n{table}")
+        elif runs > 1:
+            parts.append(f"No means over training seeds, {regime}: {runs} models share no line on the same pages.\n")
     return parts
 
 
@@ -82,10 +86,11 @@ def _trained(row: Row) -> str:
 
 
 def _means(rows: Sequence[Row], runs: int) -> list[Row]:
-    """One row for each tier and variant that every run has."""
+    """One row for each tier and variant that every run has, on the same pages."""
     alike: dict[str, list[Row]] = {}
     for row in rows:
-        key = (row["tier"], row["group"], row["method"], _text(row["options"]), row["budget"])
+        line = (row["tier"], row["group"], row["method"], _text(row["options"]), row["budget"])
+        key = (*line, *(row[name] for name in SAME_PAGES))
         alike.setdefault(repr(key), []).append(row)
     found = [(mine, [row["exact_match"] for row in mine]) for mine in alike.values() if len(mine) == runs]
     return [{**mine[0], **_averages(mine), "low": min(scores), "high": max(scores)} for mine, scores in found]
