@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from shirg_bench.accuracy.provenance import folder_digest
 from shirg_bench.json_lines import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
@@ -13,6 +14,7 @@ from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.fingerprint import fingerprint
 from shirg_train.adapter import AdapterConfig, attach, trainable
 from shirg_train.adapter_files import save_adapter
+from shirg_train.micro.samples import checkpoint_folder
 
 from .accuracy_setup import write_micro
 
@@ -166,6 +168,23 @@ def test_the_budget_table_of_some_methods(micro, tmp_path):
 def test_a_folder_must_say_its_regime(micro, tmp_path, capsys):
     assert shirg("ablate", "--model", micro, "--output", tmp_path) == 2
     assert "--regime must say how the model in" in capsys.readouterr().err
+
+
+def test_a_folder_of_the_embedded_models_name_never_has_its_regime(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_micro(tmp_path / "micro")
+    options = ("--what", "budget", "--methods", "full", "--pages", 1, "--tiers", "easy", "--output", "out")
+    assert shirg("ablate", *options) == 0
+    (row,) = read_rows(tmp_path / "out" / "accuracy_budget.jsonl")
+    assert (row["regime"], row["checkpoint"]) == ("frozen tower", folder_digest(checkpoint_folder()))
+    assert "--model" not in row["command"]
+    capsys.readouterr()
+    assert shirg("ablate", *options, "--model", "micro") == 2
+    assert "--regime must say how the model in micro was trained" in capsys.readouterr().err
+    assert shirg("ablate", *options, "--model", "micro", "--regime", "untrained") == 0
+    rows = read_rows(tmp_path / "out" / "accuracy_budget.jsonl")
+    assert rows[1]["checkpoint"] == folder_digest(tmp_path / "micro")
+    assert shirg("ablate", *options, "--model", checkpoint_folder()) == 0
 
 
 def test_a_damaged_answer_file_is_exit_code_1(micro, tmp_path, capsys):

@@ -54,7 +54,9 @@ def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
         assert row["command"].startswith(f"shirg bench --what latency,memory,ar --model {checkpoint} --methods")
 
 
-def test_the_embedded_model_on_a_page_of_its_own(tmp_path):
+def test_the_embedded_model_on_a_page_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "micro").mkdir()
     out = tmp_path / "out.jsonl"
     asked = ["--model", "micro", "--methods", "pooled,v2-0.3333,full", "--cache", "on", "--rounds", "1"]
     assert main(["bench", "--what", "latency", *asked, "--device", "cpu", "--json", str(out)]) == 0

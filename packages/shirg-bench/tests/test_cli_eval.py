@@ -53,6 +53,15 @@ def read(folder, task="tiny_a"):
     return results, [json.loads(line) for line in lines]
 
 
+def test_no_model_named_is_the_embedded_one_whatever_folders_there_are(tasks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "micro").mkdir()
+    given = {"--tasks": "tiny_a", "--include-path": tasks, "--output": "out", "--limit": 1, "--device": "cpu"}
+    assert shirg("eval", *(part for pair in given.items() for part in pair)) == 0
+    results, _ = read(tmp_path / "out")
+    assert "--model" not in results["command"]
+
+
 def refused(capsys, code, *argv):
     assert shirg(*argv) == code
     error = capsys.readouterr().err

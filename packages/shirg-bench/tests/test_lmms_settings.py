@@ -3,11 +3,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from shirg_bench.lmms.digest import model_digest
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_core.baselines import Pooling
 from shirg_core.cli.errors import BadInput
 from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import set_config
+from shirg_train.micro.samples import checkpoint_folder
 
 from .lmms_setup import tiny_model
 
@@ -93,6 +96,15 @@ def test_the_checkpoint_recommends_what_is_not_given(tmp_path):
     pipe = ModelSettings.from_arguments({"pretrained": str(folder)}).open(CPU)
     assert pipe.selector == ShirgV2(budget=0.5)
     assert pipe.views == "single"
+
+
+def test_the_embedded_model_is_the_default_whatever_folders_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "micro").mkdir()
+    own = LavidaPipeline.from_pretrained(checkpoint_folder())
+    assert model_digest(ModelSettings.from_arguments({}).open(CPU)) == model_digest(own)
+    with pytest.raises(BadInput, match=r"config\.json"):
+        ModelSettings.from_arguments({"pretrained": "micro"}).open(CPU)
 
 
 def test_a_missing_model_is_bad_input(tmp_path):

@@ -173,7 +173,9 @@ def test_text_is_escaped_and_code_is_code():
         Table("t", ("x",), [("1", "2")])
 
 
-def test_examples_come_from_the_embedded_model():
+def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "micro-joint").mkdir()
     pipe = embedded_pipeline()
     (example,) = ask_samples(pipe, pages=1)
     assert [answered.method for answered in example.answers][:2] == ["all", "pooled"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_core.cli.errors import BadInput
+from shirg_lavida.cli.models import model_location
 from shirg_train.pages.config import TIERS
 
 BUDGET, KINDS = "budget", "kinds"
@@ -24,11 +25,11 @@ class Asked:
 
     Args:
         what: names with commas between them; None = everything.
-        model: a folder, or an embedded model's name.
+        model: a folder, or an embedded model's name; a folder wins. None = `EMBEDDED`, whatever folders there are.
         adapters: `name=folder` each.
         pages: per tier.
         tiers: names.
-        regime: None = the embedded model's.
+        regime: None = the embedded model's, and only for this one.
         methods: of the budget table, names with commas between them; None = every one.
         seed: of random selections.
         output: folder for results.
@@ -39,7 +40,7 @@ class Asked:
     """
 
     what: str | None
-    model: str
+    model: str | None
     adapters: tuple[str, ...]
     pages: int
     tiers: tuple[str, ...]
@@ -55,10 +56,19 @@ class Asked:
                 raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
             raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
-        if self.regime is None and self.model != EMBEDDED:
+        if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
         if len(self.adapter_folders) < len(self.adapters):
             raise BadInput(f"--adapter must give each folder a name of its own, got {' '.join(self.adapters)}")
+
+    @property
+    def location(self) -> Path:
+        """The model's folder.
+
+        Raises:
+            BadInput: an embedded model that cannot be had.
+        """
+        return Path(model_location(self.model, EMBEDDED))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,9 +94,10 @@ class Asked:
 
     def command(self, what: str) -> str:
         """How to measure one table again, in the folder where it was measured."""
-        model = shown(Path(self.model))
-        parts = ["shirg", "ablate", "--what", what, "--model", model, "--pages", str(self.pages)]
-        parts += ["--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
+        parts = ["shirg", "ablate", "--what", what]
+        if self.model is not None:
+            parts += ["--model", shown(Path(self.model))]
+        parts += ["--pages", str(self.pages), "--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
         if self.regime is not None:
             parts += ["--regime", self.regime]
         if what == BUDGET and self.methods is not None:

@@ -43,7 +43,7 @@ def run_ablations(asked: Asked) -> str:
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in asked.adapter_folders.items()}
-        bench = open_bench(Path(named(asked.model)), asked.chunks, adapters=adapters, seed=asked.seed)
+        bench = open_bench(asked.location, asked.chunks, adapters=adapters, seed=asked.seed)
         asked.output.mkdir(parents=True, exist_ok=True)
         _check_results(asked, bench)
     try:

@@ -15,14 +15,18 @@ _WHAT = (
 
 def ablate(
     what: Annotated[str | None, typer.Option(help=f"Some of: {_WHAT}", show_default="all of them")] = None,
-    model: Annotated[str, typer.Option(help="Folder of a micro model, or micro, micro-joint, micro-full.")] = "micro",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Folder of a micro model, or micro, micro-joint, micro-full.", show_default="micro"),
+    ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A LoRA to compare; may be given again.")
     ] = None,
     pages: Annotated[int, typer.Option(min=1, help="Unseen pages per tier, four questions each.")] = 256,
     tiers: Annotated[str, typer.Option(help="easy, hard, or both.")] = "easy,hard",
     regime: Annotated[
-        str | None, typer.Option(help="How the model was trained, for the record.", show_default="frozen tower")
+        str | None,
+        typer.Option(help="How the model was trained, for the record.", show_default="frozen tower, of micro"),
     ] = None,
     methods: Annotated[
         str | None, typer.Option(help="Of the budget table, e.g. full,pooling,v2.", show_default="all of them")

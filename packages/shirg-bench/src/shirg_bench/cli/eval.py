@@ -17,9 +17,12 @@ _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, sche
 def evaluate(
     tasks: Annotated[str, typer.Option(help=_TASKS)] = "shirg_docs",
     model: Annotated[
-        str,
-        typer.Option(help="Folder or hub id of a checkpoint, or an embedded model: micro, micro-joint, micro-full."),
-    ] = "micro",
+        str | None,
+        typer.Option(
+            help="Folder or hub id of a checkpoint, or an embedded model: micro, micro-joint, micro-full.",
+            show_default="micro",
+        ),
+    ] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)

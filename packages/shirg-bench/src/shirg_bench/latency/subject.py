@@ -1,8 +1,9 @@
 """What is measured: a model, real or random, with a page and a question about it.
 
-`micro` is the embedded model on a page of its own kind. `random-small` has so400m's grid (27 × 27 tokens a view of
-384 px), a tower of 8 layers and width 384 and a language model of 8 layers and width 512. `random-8b` is SigLIP so400m
-and LLaDA-8B in every dimension, in bfloat16, and needs a GPU. Anything else is a folder or a hub id.
+`micro` is the embedded model on a page of its own kind, whatever folders there are. `random-small` has so400m's grid
+(27 × 27 tokens a view of 384 px), a tower of 8 layers and width 384 and a language model of 8 layers and width 512.
+`random-8b` is SigLIP so400m and LLaDA-8B in every dimension, in bfloat16, and needs a GPU. Anything else is a folder or
+a hub id.
 
 Prompts of random models take a token a character and have no system turn.
 """
@@ -67,7 +68,7 @@ def load_subject(name: str, *, device: str | None = None, dtype: str | None = No
         BadInput: a model, device or dtype that cannot be used.
     """
     if name not in RANDOM:
-        pipe = load_pipeline(name, None, device, dtype)
+        pipe = load_pipeline(None if name == EMBEDDED else name, None, device, dtype, default=EMBEDDED)
         return Subject(name, pipe, *((text_page(), QUESTION) if name != EMBEDDED else micro_page()))
     shape = RANDOM[name]
     if dtype is not None and dtype not in DTYPES:

@@ -21,6 +21,8 @@ from shirg_lavida.prompt import Positions
 from shirg_lavida.recommended import Recommended
 from shirg_lavida.views import Views
 
+EMBEDDED = "micro"
+"""The model that is evaluated when none is named."""
 BASELINE = "baseline"
 """One view of 27 × 27 tokens, all of them: a method of the trainer's recipes that `shirg ask` has no name for."""
 
@@ -30,7 +32,8 @@ class ModelSettings:
     """Which model, how it sees images, and how it samples where a task leaves that open.
 
     Args:
-        pretrained: a folder, an embedded model's name, or a hub id; `micro` is embedded.
+        pretrained: a folder, an embedded model's name, or a hub id; a folder wins. None = `EMBEDDED`, whatever
+            folders there are.
         method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
         views: see `shirg_lavida.views`; None = the checkpoint's own, or else the method's.
@@ -48,7 +51,7 @@ class ModelSettings:
         ValueError, BadInput: a value that cannot be used.
     """
 
-    pretrained: str = "micro"
+    pretrained: str | None = None
     method: str | None = None
     budget: Budget | None = None
     views: str | None = None
@@ -100,7 +103,7 @@ class ModelSettings:
         Raises:
             BadInput: whatever of these cannot be used.
         """
-        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype, self.positions)
+        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype, self.positions, default=EMBEDDED)
         recommended = Recommended.from_checkpoint(pipe.model.config.raw)
         method = self.method or recommended.method
         if method == BASELINE:

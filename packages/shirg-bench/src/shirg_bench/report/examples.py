@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shirg_bench.plots.answers import Answered, Example
 from shirg_bench.plots.tokens import TokenCloud
-from shirg_lavida.embedded import DEFAULT, named
+from shirg_lavida.cli.models import model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.micro.batches import ANSWER_LENGTH
@@ -52,7 +52,7 @@ class Cloud(NamedTuple):
 
 def embedded_pipeline() -> LavidaPipeline:
     """The embedded model that `shirg ask` asks, in float32."""
-    return LavidaPipeline.from_pretrained(named(DEFAULT), dtype=torch.float32)
+    return LavidaPipeline.from_pretrained(model_location(None), dtype=torch.float32)
 
 
 def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:

@@ -17,16 +17,23 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def load_pipeline(
-    model: str | None, adapter: Path | None, device: str | None, dtype: str | None, positions: str | None = None
+    model: str | None,
+    adapter: Path | None,
+    device: str | None,
+    dtype: str | None,
+    positions: str | None = None,
+    *,
+    default: str = DEFAULT,
 ) -> LavidaPipeline:
     """Load what the user named.
 
     Args:
-        model: a folder, an embedded model's name, or a hub id; a folder wins.
+        model: see `model_location`.
         adapter: folder of a LoRA or an embedded one's name, merged into the weights.
         device: as torch spells it; None = a GPU if there is one.
         dtype: a key of `DTYPES`; None = the checkpoint's.
         positions: see `shirg_lavida.reading_order`; None = those the adapter was trained on, else `packed`.
+        default: see `model_location`.
 
     Raises:
         BadInput: whatever of these cannot be used.
@@ -37,7 +44,7 @@ def load_pipeline(
         raise BadInput(f"--positions must be one of {', '.join(get_args(Positions))}, got {positions!r}")
     options: dict[str, Any] = {} if positions is None else {"positions": positions}
     where = parse_device(device)
-    location = _location(model)
+    location = model_location(model, default)
     if adapter is not None:
         with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {adapter}: "):
             adapter = Path(named(adapter, ADAPTERS))
@@ -47,10 +54,19 @@ def load_pipeline(
         )
 
 
-def _location(model: str | None) -> Path | str:
-    name = DEFAULT if model is None else model
+def model_location(model: str | None, default: str = DEFAULT) -> Path | str:
+    """Where a model is: its folder, or its hub id.
+
+    Args:
+        model: a folder, an embedded model's name, or a hub id; a folder wins. None = `default`.
+        default: an embedded model's name, whatever folders there are.
+
+    Raises:
+        BadInput: an embedded model that cannot be had.
+    """
+    name = default if model is None else model
     with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded model {name!r}: "):
-        folder = embedded(DEFAULT) if model is None else named(model)
+        folder = embedded(default) if model is None else named(model)
     if folder is None:
         raise BadInput("no --model given: the embedded model comes with the training package, shirg-train")
     return folder
