@@ -11,7 +11,7 @@ from shirg_bench.accuracy.kinds import EVEN, VARIANTS, kind_rows
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.accuracy.tables import kinds_table
-from shirg_train.micro.evaluate import bootstrap
+from shirg_train.micro.interval import bootstrap, score_interval
 from shirg_train.pages.config import FACT_KINDS, KINDS
 
 from .accuracy_setup import tiny_bench, write_micro
@@ -59,7 +59,9 @@ def test_the_table_has_a_line_for_each_kind_and_method(rows):
     assert "### untrained" in text
     first = rows[0]["stands_in"]
     questions = rows[0]["questions"]
-    assert f"| {first} | full | all | 196 | 210 | 1.00 | 0.000 [0.000, 0.000] of {questions} |" in text
+    high = rows[0]["high"]
+    assert 0 < high < 1
+    assert f"| {first} | full | all | 196 | 210 | 1.00 | 0.000 [0.000, {high:.3f}] of {questions} |" in text
     assert text.count("| v2 | 1/3 |") == len({row["stands_in"] for row in rows})
 
 
@@ -75,3 +77,11 @@ def test_an_interval_over_some_questions_resamples_their_pages():
     # One question a page answered alike three times is one question.
     alike = np.repeat(correct[:, :1], 3, axis=1)
     assert bootstrap(alike) == pytest.approx(bootstrap(alike, np.array([True, False, False]) & every))
+
+
+def test_an_interval_where_all_pages_agree_counts_those_that_were_asked():
+    correct = np.zeros((40, 3), dtype=bool)
+    asked = np.zeros_like(correct)
+    asked[:10, 1] = True
+    assert score_interval(correct, asked) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
+    assert score_interval(correct | asked, asked) == pytest.approx((0.025 ** (1 / 10), 1))

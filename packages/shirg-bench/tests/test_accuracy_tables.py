@@ -123,7 +123,7 @@ def test_the_budget_table_shows_each_row(rows):
     assert "| v3 | 1/12 | 16 |" in text
     assert "easy: 2 questions on 1 pages" in text
     assert text.count("] = |") == len(BUDGETS) + 2
-    assert "| pooling |  | 49 | 56 | – | 0.000 [0.000, 0.000] |" in text
+    assert "| pooling |  | 49 | 56 | – | 0.000 [0.000, 0.975] |" in text
 
 
 def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):

@@ -8,7 +8,8 @@ import pytest
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.build import build_model
 from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.evaluate import bootstrap, evaluate
+from shirg_train.micro.evaluate import evaluate
+from shirg_train.micro.interval import bootstrap, score_interval
 from shirg_train.pages.tokenizer import build_tokenizer
 
 SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
@@ -25,6 +26,22 @@ def test_bootstrap_resamples_pages() -> None:
     low, high = bootstrap(twins)
     assert high - low == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.15)
     assert bootstrap(np.ones((5, 2), bool)) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("pages", [1, 5, 128])
+def test_scores_that_all_pages_share_have_the_exact_interval_of_pages(pages: int) -> None:
+    right = np.ones((pages, 4), bool)
+    low, high = score_interval(~right)
+    # Two-sided at 95 %: were the share as high as `high`, all pages would fail once in forty times.
+    assert low == 0
+    assert (1 - high) ** pages == pytest.approx(0.025)
+    assert score_interval(right) == pytest.approx((1 - high, 1.0))
+
+
+def test_other_scores_have_the_bootstraps_interval_and_differences_of_none_have_no_width() -> None:
+    mixed = np.random.default_rng(0).random((20, 4)) < 0.5
+    assert score_interval(mixed) == bootstrap(mixed)
+    assert bootstrap(np.zeros((20, 4))) == (0.0, 0.0)
 
 
 def test_scores_are_per_page_and_question_and_repeat() -> None:

@@ -12,7 +12,7 @@ from shirg_bench.accuracy.pages import SPLIT
 from shirg_bench.accuracy.provenance import hardware, versions
 from shirg_bench.accuracy.store import Answers
 from shirg_bench.accuracy.variant import Variant
-from shirg_train.micro.evaluate import bootstrap
+from shirg_train.micro.interval import bootstrap, score_interval
 
 
 class Run(NamedTuple):
@@ -55,7 +55,7 @@ def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
 def score_row(
     run: Run, tier: str, variant: Variant, answers: Answers, asked: NDArray[np.bool_] | None = None
 ) -> dict[str, Any]:
-    """Exact match with its 95 % interval (a bootstrap over pages), what was run, and where it comes from.
+    """Exact match with its 95 % interval (see `score_interval`), what was run, and where it comes from.
 
     Args:
         run: what all rows share.
@@ -70,7 +70,7 @@ def score_row(
     """
     if asked is None:
         asked = np.ones(answers.correct.shape, dtype=bool)
-    low, high = bootstrap(answers.correct, asked)
+    low, high = score_interval(answers.correct, asked)
     recall = float(answers.shown[asked].mean())
     return {
         **identity(run, tier, variant),
@@ -99,7 +99,8 @@ def change(name: str, answers: Answers, reference: Answers) -> dict[str, float]:
     """Difference of exact match on the same questions, positive = better than the reference.
 
     Returns:
-        `name`, and `name_low` and `name_high`, its 95 % interval; pages are resampled, as pairs.
+        `name`, and `name_low` and `name_high`, its 95 % interval; pages are resampled, as pairs. It has no width where
+        no page's score differs.
     """
     gain = answers.correct.astype(np.float64) - reference.correct
     low, high = bootstrap(gain)

@@ -1,16 +1,14 @@
 """Exact match and validation NLL of a micro model per tier and policy.
 
 Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
-together); the tower runs once per page for all policies. Intervals are percentiles of a bootstrap over pages, because a
-page's questions fail together. Selectors that draw lots draw one set for 32 pages: their intervals leave out how much
-sets differ.
+together); the tower runs once per page for all policies. Intervals: see `shirg_train.micro.interval`. Selectors that
+draw lots draw one set for 32 pages: their intervals leave out how much sets differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +30,6 @@ from shirg_train.seeds import derive, generator
 from shirg_train.validation import validation_nll
 
 CHUNK = 32
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -143,17 +140,3 @@ def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
     ones = valid.new_ones(len(x), 1)
     mask = torch.cat([ones.expand(-1, head.shape[1]), valid, ones.expand(-1, tail.shape[1])], dim=1)
     return Prefix.of(x, positions=(mask.cumsum(1) - 1).clamp_min(0), mask=mask)
-
-
-def bootstrap(
-    correct: NDArray[Any], asked: NDArray[np.bool_] | None = None, *, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of the mean of `[pages, questions]`, pages resampled; None: every question was `asked`."""
-    if asked is None:
-        asked = np.ones(correct.shape, dtype=bool)
-    counting = asked.any(axis=1)
-    correct, asked = correct[counting], asked[counting]
-    drawn = np.random.default_rng(seed).integers(0, len(asked), (RESAMPLES, len(asked)))
-    means = (correct * asked).sum(axis=1)[drawn].sum(axis=1) / asked.sum(axis=1)[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
