@@ -10,6 +10,7 @@ from lmms_eval.tasks import TaskManager
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_core.cli.errors import BadInput
+from shirg_lavida.testing import set_config
 
 from .lmms_setup import shirg, tiny_model, tiny_tasks
 
@@ -85,6 +86,7 @@ def test_results_carry_what_it_takes_to_trust_them(command, tmp_path, capsys):
     assert results["command"].startswith("shirg eval --tasks tiny_b,tiny_a --model ")
     assert {"shirg-bench", "shirg-core", "lmms-eval", "torch"} <= set(results["versions"])
     assert results["generation_kwargs"]["tiny_a"]["block_length"] == 4
+    assert results["resolved"] == {"method": "v3", "budget": 0.5, "views": "single", "max_new_tokens": 32}
     assert results["costs"]["tiny_a"]["visual_tokens"] > 0
     assert results["throughput"]["avg_step_ms"] > 0
     (counts,) = samples[0]["token_counts"]
@@ -193,6 +195,16 @@ def test_failures_are_one_line(command, capsys, tmp_path, monkeypatch):
     assert "block_length=3" in refused(capsys, 1, *command("out", "--gen-kwargs", "block_length=3"))
     monkeypatch.setattr(module, "answer", lambda *_, **__: 1 / 0)
     assert "ZeroDivisionError" in refused(capsys, 1, *command("out"))
+
+
+def test_a_budget_for_a_checkpoints_own_method_that_takes_none_is_refused_before_tasks(command, tmp_path, capsys):
+    own = tiny_model(tmp_path)
+    set_config(own, shirg={"method": "full", "views": "single"})
+    argv = command("out", "--model", own, "--budget", 0.1, "--tasks", "tiny_lost")
+    at = argv.index("--method")
+    assert "method 'full', the checkpoint's own, takes no budget, got 0.1" in refused(
+        capsys, 2, *argv[:at], *argv[at + 2 :]
+    )
 
 
 def test_list_shows_our_tasks(capsys):

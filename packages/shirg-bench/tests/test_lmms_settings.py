@@ -107,6 +107,32 @@ def test_the_embedded_model_is_the_default_whatever_folders_there_are(tmp_path, 
         ModelSettings.from_arguments({"pretrained": "micro"}).open(CPU)
 
 
+def test_a_budget_is_refused_by_a_checkpoints_own_method_that_takes_none(tmp_path):
+    folder = tiny_model(tmp_path)
+    set_config(folder, shirg={"method": "full", "views": "single"})
+    given = ModelSettings.from_arguments({"pretrained": str(folder), "budget": "0.1"})
+    for use in (given.resolved, lambda: given.open(CPU)):
+        with pytest.raises(BadInput, match=r"method 'full', the checkpoint's own, takes no budget, got 0\.1"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({}, ("v2", 0.25, "anyres")),
+        ({"method": "v3", "budget": 9}, ("v3", 9, "single")),
+        ({"method": "full"}, ("full", None, "anyres_full")),
+        ({"method": "baseline"}, ("baseline", None, "single384")),
+        ({"method": "pooled", "views": "single"}, ("pooled", None, "single")),
+    ],
+)
+def test_what_is_recorded_is_what_is_used(folder, given, used):
+    settings = ModelSettings.from_arguments({"pretrained": str(folder), **given})
+    resolved = settings.resolved()
+    assert (resolved.method, resolved.budget, resolved.views) == used
+    assert settings.open(CPU).views == resolved.views
+
+
 def test_a_missing_model_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="neither a folder nor a hub id"):
         ModelSettings(pretrained=str(tmp_path / "nowhere")).open(CPU)

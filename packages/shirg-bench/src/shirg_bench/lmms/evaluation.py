@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None
     """Evaluate; a run that was killed goes on where its journal ends.
 
     Returns:
-        lmms-eval's results, samples included; None in the processes that help the main one.
+        lmms-eval's results, samples included, and under `resolved` a `Resolved`'s fields; None in the processes that
+        help the main one.
 
     Raises:
         BadInput: tasks or arguments that cannot be used.
@@ -78,6 +79,7 @@ def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None
     with bad_input(ValueError):
         journal = evaluation.output / JOURNAL
         model = ShirgLavida(**evaluation.model, journal=journal, on_progress=on_progress or _ignore)
+    resolved = model.settings.resolved()
     with talk_into(log):
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
         tasks = [_load(manager, name) for name in names]
@@ -85,7 +87,7 @@ def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
         return None
-    return _complete(results)
+    return {**_complete(results), "resolved": asdict(resolved)}
 
 
 def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, tasks: Sequence[Any]) -> Any:

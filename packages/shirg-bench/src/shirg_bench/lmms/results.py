@@ -18,7 +18,17 @@ from shirg_bench.records import machine
 from shirg_core.files import atomic_path
 
 RESULTS = "results.json"
-_KEPT = ("results", "groups", "group_subtasks", "n-samples", "n-shot", "versions", "higher_is_better", "throughput")
+_KEPT = (
+    "resolved",
+    "results",
+    "groups",
+    "group_subtasks",
+    "n-samples",
+    "n-shot",
+    "versions",
+    "higher_is_better",
+    "throughput",
+)
 
 
 def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from typing import Any, get_args
 
 import torch
 
+from shirg_bench.lmms.resolved import BASELINE, Resolved, check_eval_method, resolve
 from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
 from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import parse_budget
-from shirg_lavida.cli.methods import check_method, takes_budget, with_method
-from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device
+from shirg_lavida.cli.methods import with_method
+from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device, read_recommended
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt import Positions
 from shirg_lavida.recommended import Recommended
@@ -23,8 +24,6 @@ from shirg_lavida.views import Views
 
 EMBEDDED = "micro"
 """The model that is evaluated when none is named."""
-BASELINE = "baseline"
-"""One view of 27 × 27 tokens, all of them: a method of the trainer's recipes that `shirg ask` has no name for."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,8 @@ class ModelSettings:
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in (None, BASELINE):
-            check_method(str(self.method))
-        if self.budget is not None and self.method is not None and not self._budgeted(self.method):
-            raise BadInput(f"method {self.method!r} takes no budget, got {self.budget}")
+        if self.method is not None:
+            check_eval_method(self.method, self.budget)
         if self.views is not None and self.views not in get_args(Views):
             raise BadInput(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
         if self.positions is not None and self.positions not in get_args(Positions):
@@ -97,6 +94,14 @@ class ModelSettings:
         sampling = {name: values.pop(name) for name in SAMPLER if name in values}
         return cls(**values, sampling=sampling)
 
+    def resolved(self) -> Resolved:
+        """How images are seen; of the checkpoint only its `config.json` is read.
+
+        Raises:
+            BadInput: a checkpoint that cannot be had, or a budget for its own method, which takes none.
+        """
+        return self._resolve(read_recommended(self.pretrained, EMBEDDED))
+
     def open(self, device: torch.device) -> LavidaPipeline:
         """Load the model and let it see images by the method.
 
@@ -105,16 +110,13 @@ class ModelSettings:
         """
         pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype, self.positions, default=EMBEDDED)
         recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-        method = self.method or recommended.method
-        if method == BASELINE:
-            return replace(pipe, selector=None, views=self.views or "single384")  # type: ignore[arg-type]  # checked above
-        check_method(method)
-        budget = recommended.budget if self.budget is None else self.budget
-        return with_method(pipe, method, budget, self.views, self.seed)
+        used = self._resolve(recommended)
+        if used.method == BASELINE:
+            return replace(pipe, selector=None, views=used.views)
+        return with_method(pipe, used.method, used.budget or recommended.budget, used.views, self.seed)
 
-    @staticmethod
-    def _budgeted(method: str) -> bool:
-        return takes_budget(method)
+    def _resolve(self, recommended: Recommended) -> Resolved:
+        return resolve(self.method, self.budget, self.views, recommended)
 
 
 _KINDS: Mapping[str, Kind] = {

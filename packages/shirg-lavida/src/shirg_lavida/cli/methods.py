@@ -51,13 +51,22 @@ def with_method(
     Raises:
         BadInput: unknown views, or a budget that the method refuses.
     """
-    recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-    chosen = _known(views) or recommended.views or OWN_VIEWS.get(method, "anyres")
+    chosen = method_views(method, views, Recommended.from_checkpoint(pipe.model.config.raw))
     if method == FULL:
-        return replace(pipe, selector=None, views="anyres_full" if chosen == "anyres" else chosen)
+        return replace(pipe, selector=None, views=chosen)
     if method == POOLED:
         return replace(pipe, selector=None if chosen == "anyres" else Pooling(), views=chosen)
     return replace(pipe, selector=_selector(method, budget, seed), views=chosen)
+
+
+def method_views(method: str, views: str | None, recommended: Recommended) -> Views:
+    """The views on which a method chooses: the user's, or else the checkpoint's, or else the method's own.
+
+    Raises:
+        BadInput: unknown views.
+    """
+    chosen = _known(views) or recommended.views or OWN_VIEWS.get(method, "anyres")
+    return "anyres_full" if method == FULL and chosen == "anyres" else chosen
 
 
 def _selector(method: str, budget: Budget, seed: int | None) -> Selector:

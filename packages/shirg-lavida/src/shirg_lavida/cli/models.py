@@ -10,8 +10,11 @@ import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded, named
+from shirg_lavida.locate import locate
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt import Positions
+from shirg_lavida.recommended import Recommended
+from shirg_lavida.weights import read_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -52,6 +55,21 @@ def load_pipeline(
         return LavidaPipeline.from_pretrained(
             location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter, **options
         )
+
+
+def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:
+    """What a model recommends for itself; no weights are read, nor downloaded.
+
+    Args:
+        model: as in `model_location`.
+        default: as there.
+
+    Raises:
+        BadInput: it cannot be had, or recommends what cannot be.
+    """
+    with bad_input(OSError, ValueError):
+        folder = locate(model_location(model, default), Path(), weights=False)
+        return Recommended.from_checkpoint(read_json(folder / "config.json", "not a LaViDa checkpoint"))
 
 
 def model_location(model: str | None, default: str = DEFAULT) -> Path | str:
