@@ -1,18 +1,24 @@
+import io
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from lmms_eval.api import task as upstream
 from lmms_eval.tasks import TaskManager
+from rich.console import Console
 
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms.catalogue import task_manager
+from shirg_bench.lmms.results import print_results, record
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.testing import set_config
 
 from .lmms_setup import shirg, tiny_model, tiny_tasks
+
+COSTS = {"visual_tokens": 8, "kv_bytes": 1024, "latency_ms": 3.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,6 +98,28 @@ def test_results_carry_what_it_takes_to_trust_them(command, tmp_path, capsys):
     (counts,) = samples[0]["token_counts"]
     assert {"latency_ms", "visual_tokens", "kv_bytes", "prefill_ms", "step_ms"} <= set(counts)
     assert "Postprocessing" in (tmp_path / "out" / "lmms_eval.log").read_text(encoding="utf-8")
+
+
+def test_a_tiers_metric_counts_the_tiers_questions():
+    samples = [
+        {"doc_id": i, "checksum": 1.0, "checksum_easy" if i < 2 else "checksum_hard": 1.0, "token_counts": [COSTS]}
+        for i in range(5)
+    ]
+    scores = {"checksum,none": 0.5, "checksum_stderr,none": 0.1, "checksum_easy,none": 0.5, "checksum_hard,none": 0.5}
+    upstream_says = {
+        "results": {"t": {"alias": "t", **scores}},
+        "n-samples": {"t": {"original": 9, "effective": 5}},
+        "samples": {"t": [*samples, *samples]},
+        "configs": {"t": {}},
+    }
+    content = record(upstream_says, settings={}, command="", seed=0)
+    assert content["n-scored"] == {"t": {"checksum": 5, "checksum_easy": 2, "checksum_hard": 3}}
+    console = Console(file=io.StringIO(), width=200)
+    print_results(console, content, Path("results.json"))
+    lines = [line.split() for line in console.file.getvalue().splitlines()[1:]]
+    assert lines[0] == ["t", "checksum", "0.5000", "0.1000", "5", "8.0", "1.0", "3.0"]
+    assert lines[1] == ["t", "checksum_easy", "0.5000", "2"]
+    assert lines[2] == ["t", "checksum_hard", "0.5000", "3"]
 
 
 def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch):

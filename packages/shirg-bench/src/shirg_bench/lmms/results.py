@@ -51,8 +51,22 @@ def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: 
         "settings": settings,
     }
     kept["task_versions"] = kept.pop("versions", {})
-    plain: dict[str, Any] = _plain({**facts, **kept, "generation_kwargs": generation, "costs": costs(results)})
+    found = {"generation_kwargs": generation, "n-scored": scored(results), "costs": costs(results)}
+    plain: dict[str, Any] = _plain({**facts, **kept, **found})
     return plain
+
+
+def scored(results: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Per task and metric, the questions that count in it: a metric of a tier has those of the tier only."""
+    found = {}
+    for task, samples in results["samples"].items():
+        metrics = {key.partition(",")[0] for key in results["results"].get(task, {}) if "," in key}
+        found[task] = {
+            metric: n
+            for metric in sorted(metrics)
+            if (n := len({sample["doc_id"] for sample in samples if metric in sample}))
+        }
+    return found
 
 
 def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -79,26 +93,33 @@ def write_results(folder: Path, content: Mapping[str, Any], samples: Mapping[str
 
 
 def print_results(console: Console, content: Mapping[str, Any], written: Path) -> None:
-    """One line per task and metric; tokens, cache and milliseconds are means over the task's answers."""
+    """One line per task and metric; n = the questions that count in it.
+
+    Tokens, cache and milliseconds are means over all of the task's answers, so a metric of some of them has none.
+    """
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("task", no_wrap=True)
     table.add_column("metric", no_wrap=True)
     for heading in ("value", "± stderr", "n", "tokens", "KV KiB", "ms"):
         table.add_column(heading, justify="right")
     for task, row in {**content["results"], **content.get("groups", {})}.items():
-        spent = content["costs"].get(task)
-        shown = "" if spent is None else f"{spent['visual_tokens']:.1f}"
-        kib = "" if spent is None else f"{spent['kv_bytes'] / 1024:.1f}"
-        ms = "" if spent is None else f"{spent['latency_ms']:.1f}"
         asked = content["n-samples"].get(task, {}).get("effective", "")
         for key, value in row.items():
             metric, comma, name = key.partition(",")
             if comma and isinstance(value, int | float) and not metric.endswith(("_stderr", "_stderr_clt")):
                 error = row.get(f"{metric}_stderr,{name}")
                 deviation = f"{error:.4f}" if isinstance(error, float) else ""
-                table.add_row(task, metric, f"{value:.4f}", deviation, str(asked), shown, kib, ms)
+                n = content["n-scored"].get(task, {}).get(metric, asked)
+                spent = _spent(content["costs"].get(task) if n == asked else None)
+                table.add_row(task, metric, f"{value:.4f}", deviation, str(n), *spent)
     console.print(table)
     console.print(f"written  {written}", markup=False, highlight=False)
+
+
+def _spent(costs: Mapping[str, float] | None) -> tuple[str, str, str]:
+    if costs is None:
+        return "", "", ""
+    return f"{costs['visual_tokens']:.1f}", f"{costs['kv_bytes'] / 1024:.1f}", f"{costs['latency_ms']:.1f}"
 
 
 def _write(path: Path, text: str) -> None:
