@@ -13,6 +13,7 @@ from shirg_bench.lmms.manifest import manifests
 from shirg_bench.lmms.model import ShirgLavida
 from shirg_bench.lmms.request import as_image
 from shirg_core import shirg_v3
+from shirg_core.budget import BudgetError
 from shirg_lavida import LavidaPipeline
 
 from .lmms_setup import picture, request, tiny_model
@@ -183,6 +184,46 @@ def test_several_images_and_other_modes(load):
         load(data).generate_until([request("a", 2, SHORT)])
     with pytest.raises(ValueError, match="task 'a', document 3: shirg_lavida sees images, got a bytes"):
         load(data).generate_until([request("a", 3, SHORT)])
+
+
+@pytest.mark.parametrize(
+    ("images", "text", "message"),
+    [
+        ([], "What?", "a LaViDa prompt needs an image, but the question 'What\\?' has none"),
+        (["nowhere.png"], "What?", r"nowhere\.png: no such file"),
+        ([picture()], "<image> or <image>?", r"the prompt has 2 image token\(s\) \(-200\), but 1 image\(s\) came"),
+        ([picture()], " ", "the question is empty"),
+    ],
+)
+def test_what_cannot_be_answered_stops_before_any_answer(load, monkeypatch, images, text, message):
+    monkeypatch.setattr(module, "answer", None)
+    lm = load({"a": {"test": [[picture()], images]}})
+    with pytest.raises(ValueError, match=f"^task 'a', document 1: {message}"):
+        lm.generate_until([request("a", 0, SHORT), request("a", 1, SHORT, text)])
+
+
+def test_every_image_can_serve_the_budget_before_any_answer(folder, monkeypatch):
+    monkeypatch.setattr(module, "answer", None)
+    data = {"a": {"test": [[Image.new("RGB", (48, 48))], [Image.new("RGB", (48, 4))]]}}
+    for method, budget, message in (
+        ("v2", 100, "document 1: budget K=100 is larger than the 60 selectable"),
+        ("uniform", 100, "document 1: budget K=100 is larger than the 60 selectable"),
+        ("v2", 4, "document 0: budget K=4 is smaller than the 5 tokens that coverage needs"),
+    ):
+        lm = ShirgLavida(pretrained=str(folder), method=method, budget=budget, views="anyres_full", device="cpu")
+        lm.task_dict = data
+        with pytest.raises(ValueError, match=f"^task 'a', {message}") as error:
+            lm.generate_until([request("a", i, SHORT) for i in (0, 1)])
+        assert isinstance(error.value.__cause__, BudgetError)
+
+
+def test_a_first_round_without_an_image_stops_before_any_answer(load, monkeypatch):
+    monkeypatch.setattr(module, "answer", None)
+    lm, asked = load({"a": {"test": [[picture()], []]}}), [request("a", i, LONG) for i in (0, 1)]
+    for one in asked:
+        one.args = (*one.args[:3], None, *one.args[3:])
+    with pytest.raises(ValueError, match=r"^task 'a', document 1: a LaViDa prompt needs an image"):
+        lm.generate_until_multi_round(asked)
 
 
 def test_a_picture_and_its_file_are_the_same_pixels(tmp_path):

@@ -12,12 +12,13 @@ from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[im
 from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from shirg_bench.lmms.answerable import check_all
 from shirg_bench.lmms.costs import generation, log_costs
 from shirg_bench.lmms.digest import digest, images_digest, run_digest
 from shirg_bench.lmms.journal import Journal
 from shirg_bench.lmms.reply import Reply, answer
 from shirg_bench.lmms.request import Asked, batches, is_padding, read_requests
-from shirg_bench.lmms.rounds import play_rounds
+from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_lavida.pipeline import LavidaPipeline
@@ -78,9 +79,11 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         """Answer requests of any mix of tasks; results come in the requests' order, and requests stay as they are.
 
         Raises:
-            ValueError: a request that cannot be answered; the message names task and document.
+            ValueError: a request that cannot be answered; the message names task and document. What can be known
+                of that is known before the first answer.
         """
         asked = read_requests(requests, self.sampling)
+        self.check(asked)
         replies: dict[int, Reply] = {}
         with tqdm(total=len(asked), desc="Answers", disable=self.rank > 0 or self._on_progress is not None) as bar:
             for batch in batches(asked, self.batch_size):
@@ -94,7 +97,9 @@ class ShirgLavida(lmms):  # type: ignore[misc]
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[list[str]]:
         """Play each request's rounds; one list of answers per request, see `shirg_bench.lmms.rounds`."""
-        played = [play_rounds(self, request) for request in requests if not is_padding(request)]
+        asking = [request for request in requests if not is_padding(request)]
+        self.check([first_round(self, request) for request in asking])
+        played = [play_rounds(self, request) for request in asking]
         if replies := [reply for _, spent in played for reply in spent]:
             log_costs(replies, self.device)
         results = iter(answers for answers, _ in played)
@@ -125,6 +130,10 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         """
         length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
         return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
+
+    def check(self, asked: Sequence[Asked]) -> None:
+        """See `check_all`."""
+        check_all(self.pipe, asked, self.task_dict, self.settings.resolved().budget)
 
     def answer(self, batch: Sequence[Asked]) -> list[Reply]:
         """Answer requests that are sampled alike, from the journal if they were answered before.

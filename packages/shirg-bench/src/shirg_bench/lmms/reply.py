@@ -65,6 +65,16 @@ class Reply:
     step_ms: float
 
 
+def require_images(question: Question) -> None:
+    """Refuse a question without images.
+
+    Raises:
+        ValueError: quoting it.
+    """
+    if not question.images:
+        raise ValueError(f"a LaViDa prompt needs an image, but the question {question.text[:60]!r} has none")
+
+
 @torch.no_grad()
 def answer(pipe: LavidaPipeline, questions: Sequence[Question], sampling: Sampling, *, seed: int = 0) -> list[Reply]:
     """Answer questions as one batch.
@@ -79,8 +89,7 @@ def answer(pipe: LavidaPipeline, questions: Sequence[Question], sampling: Sampli
         ValueError: a question without images or text, images that do not fit its placeholders, or too long a prompt.
     """
     for question in questions:
-        if not question.images:
-            raise ValueError(f"a LaViDa prompt needs an image, but the question {question.text[:60]!r} has none")
+        require_images(question)
     clock, whole = (Clock(pipe.device, synchronise=True) for _ in range(2))
     images = [image for question in questions for image in question.images]
     prefix = pipe.embed([question.prompt for question in questions], images)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.sampling import Sampling
-from shirg_core.images import load_image, upright_rgb
+from shirg_core.images import ImageError, load_image, upright_rgb
 
 _PADDING_ONLY = "__padding_only__"
 
@@ -48,7 +48,7 @@ class Asked:
             data: task → split → documents.
 
         Raises:
-            ValueError: a visual that is no image, such as a video.
+            ValueError: a visual that is no image, such as a video, or an image that cannot be read.
         """
         found = self.visuals(data[self.task][self.split][self.doc_id])
         return Question(self.context, tuple(as_image(visual, self.where) for visual in found or ()))
@@ -66,7 +66,10 @@ def as_image(visual: object, where: str) -> Image.Image:
         ValueError: anything else, or a file that is no image.
     """
     if isinstance(visual, str):
-        return load_image(visual)
+        try:
+            return load_image(visual)
+        except ImageError as error:
+            raise ValueError(f"{where}: {error}") from error
     if not isinstance(visual, Image.Image):
         raise ValueError(f"{where}: shirg_lavida sees images, got a {type(visual).__name__}")
     return upright_rgb(visual)

@@ -7,6 +7,7 @@ images and text, whether it is over, all answers as it wants them kept, and what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
@@ -34,23 +35,33 @@ def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Repl
     Raises:
         ValueError: a round that cannot be answered, or a task that does not follow the protocol.
     """
-    context, gen_kwargs, visuals, next_round, doc_id, task, split = request.args
-    sampling = model.sampling(gen_kwargs)
-    doc = model.task_dict[task][split][doc_id]
+    next_round = request.args[3]
+    asked = first_round(model, request)
+    doc = model.task_dict[asked.task][asked.split][asked.doc_id]
     outputs: list[str] = []
     spent: list[Reply] = []
     info: object = None
     while True:
-        (reply,) = model.answer([Asked(0, task, split, doc_id, context, sampling, len(spent), visuals)])
+        (reply,) = model.answer([asked])
         spent.append(reply)
         outputs = [*outputs, reply.text]
         step = next_round(doc, previous_output=outputs, round_idx=len(spent), previous_round_info=info)
         if not isinstance(step, tuple) or len(step) != 5:
-            raise ValueError(f"task {task!r}: doc_to_text must return five values after a round, got {step!r}")
+            raise ValueError(f"task {asked.task!r}: doc_to_text must return five values after a round, got {step!r}")
         images, context, over, outputs, info = step
         if over:
             return list(outputs), spent
-        visuals = _shows(images)
+        asked = replace(asked, context=context, repeat=len(spent), visuals=_shows(images))
+
+
+def first_round(model: Answers, request: Instance) -> Asked:
+    """What a request asks before any answer.
+
+    Raises:
+        ValueError: a way of sampling that cannot be followed.
+    """
+    context, gen_kwargs, visuals, _, doc_id, task, split = request.args
+    return Asked(0, task, split, doc_id, context, model.sampling(gen_kwargs), 0, visuals)
 
 
 def _shows(images: object) -> Any:
