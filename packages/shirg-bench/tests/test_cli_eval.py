@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms.catalogue import task_manager
+from shirg_bench.lmms.overrides import overrides
 from shirg_bench.lmms.results import print_results, record
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.testing import set_config
@@ -220,7 +222,10 @@ def test_failures_are_one_line(command, capsys, tmp_path, monkeypatch):
     assert "names no task" in refused(capsys, 2, *command("out", "--tasks", ","))
     assert "neither a folder nor a hub id" in refused(capsys, 2, *command("out", "--model", tmp_path / "none"))
     assert "the data of task 'tiny_lost'" in refused(capsys, 1, *command("out", "--tasks", "tiny_lost"))
-    assert "block_length=3" in refused(capsys, 1, *command("out", "--gen-kwargs", "block_length=3"))
+    assert "--gen-kwargs: task 'tiny_a': " in refused(capsys, 2, *command("out", "--gen-kwargs", "block_length=3"))
+    assert "until must be a text or a list of texts, got 8" in refused(
+        capsys, 2, *command("out", "--gen-kwargs", "until=8")
+    )
     monkeypatch.setattr(module, "answer", lambda *_, **__: 1 / 0)
     assert "ZeroDivisionError" in refused(capsys, 1, *command("out"))
 
@@ -233,6 +238,33 @@ def test_a_budget_for_a_checkpoints_own_method_that_takes_none_is_refused_before
     assert "method 'full', the checkpoint's own, takes no budget, got 0.1" in refused(
         capsys, 2, *argv[:at], *argv[at + 2 :]
     )
+
+
+def test_a_temperature_wins_over_a_tasks_do_sample(command, tasks, tmp_path):
+    greedy = Path(shutil.copytree(tasks, tmp_path / "greedy"))
+    for path in greedy.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("  step_ratio", "  do_sample: false\n  step_ratio"), encoding="utf-8")
+    hot = ("--include-path", greedy, "--limit", 1, "--gen-kwargs", "block_length=4, temperature=0.5")
+    assert shirg(*command("out", *hot)) == 0
+    results, _ = read(tmp_path / "out")
+    assert results["generation_kwargs"]["tiny_a"]["temperature"] == 0.5
+    assert results["generation_kwargs"]["tiny_a"]["do_sample"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("", ""),
+        ("steps=4", "steps=4"),
+        ("temperature=0.5", "temperature=0.5,do_sample=True"),
+        ("temperature=0, until=\n", "temperature=0,until=\n,do_sample=False"),
+        ("do_sample=False,temperature=0", "do_sample=False,temperature=0"),
+        ("temperature=None", "temperature=None"),
+    ],
+)
+def test_overrides_are_what_upstream_shall_read(given, passed_on):
+    assert overrides(given) == passed_on
 
 
 def test_list_shows_our_tasks(capsys):

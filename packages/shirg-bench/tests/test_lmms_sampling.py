@@ -101,6 +101,7 @@ def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
         ({"attention": "sideways"}, "sideways"),
         ({"schedule": "foo"}, "foo"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"until": 8}, "until must be a text"),
         ({"max_new_tokens": 7, "block_length": 4}, "whole blocks of block_length=4"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -13,8 +13,8 @@ from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.failures import EvaluationFailed, one_line, tried_once
 from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import OnProgress, ShirgLavida
+from shirg_bench.lmms.overrides import check_tasks, overrides
 from shirg_bench.lmms.quiet import talk_into
-from shirg_bench.lmms.sampling import check_override
 from shirg_core.cli.errors import BadInput, bad_input
 
 JOURNAL, LOG = "journal", "lmms_eval.log"
@@ -29,7 +29,7 @@ class Evaluation:
         output: folder of results, journal and upstream's log.
         model: arguments of `ModelSettings`, without `journal`.
         limit: questions per task; None = all.
-        gen_kwargs: `name=value,…`, over what task files say.
+        gen_kwargs: `name=value,…`, over what task files say; a temperature sets `do_sample`, too.
         include: further folders of task files.
 
     Raises:
@@ -48,12 +48,7 @@ class Evaluation:
             raise BadInput("--tasks names no task")
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"--limit must be at least 1, got {self.limit}")
-        pairs = [pair.partition("=") for pair in self.gen_kwargs.split(",") if self.gen_kwargs]
-        if wrong := ["".join(pair) for pair in pairs if not (pair[0] and pair[1])]:
-            raise BadInput(f"--gen-kwargs must be name=value,name=value,…, got {wrong[0]!r}")
-        with bad_input(ValueError, prefix="--gen-kwargs: "):
-            values = {name: value for name, _, value in pairs if name != "until"}
-            check_override(values)
+        overrides(self.gen_kwargs)
 
 
 def is_main_process() -> bool:
@@ -82,7 +77,10 @@ def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None
     resolved = model.settings.resolved()
     with talk_into(log):
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
-        tasks = [_load(manager, name) for name in names]
+        loaded = {name: _load(manager, name) for name in names}
+        for found in loaded.values():
+            check_tasks(found, overrides(evaluation.gen_kwargs), model.settings, resolved.max_new_tokens)
+        tasks = [_task(found, name) for name, found in loaded.items()]
         with one_line("the evaluation failed"):
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
@@ -99,7 +97,7 @@ def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, t
         tasks=list(tasks),
         batch_size=model.batch_size,
         limit=evaluation.limit,
-        gen_kwargs=evaluation.gen_kwargs or None,
+        gen_kwargs=overrides(evaluation.gen_kwargs) or None,
         task_manager=manager,
         log_samples=True,
         random_seed=seed,
@@ -112,13 +110,20 @@ def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, t
     )
 
 
-def _load(manager: Any, name: str) -> Any:
-    """A task with its data; of a group or tag, whose members were loaded to see that they can be, the name."""
-    from lmms_eval.api.task import ConfigurableTask, Task  # type: ignore[import-untyped]
+def _load(manager: Any, name: str) -> dict[Any, Any]:
+    """A task with its data by its name, or the members of a group or tag."""
+    from lmms_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
     from lmms_eval.tasks import get_task_dict  # type: ignore[import-untyped]
 
     with one_line(f"the data of task {name!r} cannot be had"), tried_once(ConfigurableTask.download):
-        loaded = get_task_dict([name], manager, "simple")
+        loaded: dict[Any, Any] = get_task_dict([name], manager, "simple")
+    return loaded
+
+
+def _task(loaded: Mapping[Any, Any], name: str) -> Any:
+    """What upstream takes: a task; of a group or tag, whose members were loaded to see that they can be, the name."""
+    from lmms_eval.api.task import Task
+
     task = loaded.get(name)
     return task if isinstance(task, Task) else name
 

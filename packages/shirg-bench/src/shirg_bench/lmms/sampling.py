@@ -98,12 +98,16 @@ def check_override(given: Mapping[str, object]) -> None:
     Raises:
         ValueError: as `parse_sampling`.
     """
-    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, "generation argument")
+    values = typed(
+        {name: value for name, value in given.items() if name != "until"},
+        {**SAMPLER, **AUTOREGRESSIVE},
+        "generation argument",
+    )
     completed = {"schedule": "shift"} if values.keys() & {"shift", "schedule__shift"} else {}
     length = values.get("max_new_tokens", values.get("block_length"))
     completed |= {} if length is None else {"max_new_tokens": length, "block_length": length}
     own = {name: value for name, value in values.items() if name not in AUTOREGRESSIVE}
-    parse_sampling({**completed, **own}, {}, max_new_tokens=1)
+    parse_sampling({**completed, **own, "until": given.get("until")}, {}, max_new_tokens=1)
 
 
 def _drop_autoregressive(values: dict[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""`--gen-kwargs`: what a command line says over the generation arguments of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmms_eval.evaluator_utils import get_task_list  # type: ignore[import-untyped]
+from lmms_eval.utils import simple_parse_args_string  # type: ignore[import-untyped]
+
+from shirg_bench.lmms.failures import EvaluationFailed
+from shirg_bench.lmms.sampling import check_override, parse_sampling
+from shirg_bench.lmms.settings import ModelSettings
+from shirg_bench.lmms.values import amount
+from shirg_core.cli.errors import BadInput, bad_input
+
+_OPTION = "--gen-kwargs: "
+
+
+def overrides(text: str) -> str:
+    """`name=value,…` as lmms-eval shall read it: a temperature brings the `do_sample` that agrees with it.
+
+    Raises:
+        BadInput: not of that form, an unknown name, or a value that no task could make usable.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",") if text]
+    if wrong := ["".join(pair) for pair in pairs if not (pair[0].strip() and pair[1])]:
+        raise BadInput(f"--gen-kwargs must be name=value,name=value,…, got {wrong[0]!r}")
+    clean = ",".join(f"{name.strip()}={value}" for name, _, value in pairs)
+    with bad_input(ValueError, prefix=_OPTION):
+        values = _read(clean)
+        check_override(values)
+        temperature = values.get("temperature")
+        if temperature is None or str(temperature).lower() == "none" or "do_sample" in values:
+            return clean
+        return f"{clean},do_sample={amount(temperature) > 0}"
+
+
+def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, length: int) -> None:
+    """Whether every task that generates can be sampled, before a model is asked.
+
+    Args:
+        loaded: lmms-eval's tasks by name, groups as mappings.
+        given: of `overrides`.
+        settings: the model's defaults.
+        length: of an answer where nobody gives it.
+
+    Raises:
+        BadInput: the overrides do not go with a task.
+        EvaluationFailed: without any, a task's own arguments cannot be followed.
+    """
+    changes = _read(given)
+    for output in get_task_list(dict(loaded)):
+        config = output.task.config
+        if "generate_until" not in config.output_type:
+            continue
+        asked = {**(config.generation_kwargs or {}), **changes}
+        try:
+            parse_sampling(asked, settings.sampling, max_new_tokens=length, cache=settings.cache)
+        except ValueError as error:
+            where = f"task {output.task_name!r}: {error}"
+            raise (BadInput(f"{_OPTION}{where}") if changes else EvaluationFailed(where)) from error
+
+
+def _read(text: str) -> dict[str, object]:
+    values: dict[str, object] = simple_parse_args_string(text)
+    return values
