@@ -12,6 +12,7 @@ from lmms_eval.tasks import TaskManager
 from rich.console import Console
 
 from shirg_bench.lmms import model as module
+from shirg_bench.lmms import processes, session
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.overrides import overrides
 from shirg_bench.lmms.results import print_results, record
@@ -265,6 +266,24 @@ def test_a_temperature_wins_over_a_tasks_do_sample(command, tasks, tmp_path):
 )
 def test_overrides_are_what_upstream_shall_read(given, passed_on):
     assert overrides(given) == passed_on
+
+
+def test_what_processes_would_refuse_is_refused_before_there_are_any(command, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "run_processes", None)
+    assert "unknown method 'bogus'" in refused(capsys, 2, *command("out", "--processes", 2, "--method", "bogus"))
+    assert "name=value" in refused(capsys, 2, *command("out", "--processes", 2, "--gen-kwargs", "steps"))
+    assert "neither a folder nor a hub id" in refused(
+        capsys, 2, *command("out", "--processes", 2, "--model", "nowhere")
+    )
+
+
+def test_the_recorded_command_says_how_many_processes_share_the_questions(command, monkeypatch):
+    recorded = []
+    monkeypatch.setattr(session, "run_session", lambda _, command: recorded.append(command))
+    assert shirg(*command("out")) == 0
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert shirg(*command("out")) == 0
+    assert recorded[1] == f"{recorded[0]} --processes 2"
 
 
 def test_list_shows_our_tasks(capsys):

@@ -1,16 +1,19 @@
 """The model's answers to requests, without lmms-eval's evaluator."""
 
 import copy
+from dataclasses import replace
 
 import pytest
+import torch
 from lmms_eval.api.instance import unwrap_generation_output
 from lmms_eval.models.model_utils.gen_metrics import get_logged_metrics_history, reset_logged_metrics
 from PIL import Image
 
-from shirg_bench.lmms import digest
+from shirg_bench.lmms import costs, digest
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms.manifest import manifests
 from shirg_bench.lmms.model import ShirgLavida
+from shirg_bench.lmms.reply import Reply
 from shirg_bench.lmms.request import as_image
 from shirg_core import shirg_v3
 from shirg_core.budget import BudgetError
@@ -101,6 +104,27 @@ def test_throughput_is_logged(load):
     assert logged["num_requests"] == 6
     for name in ("prefill_ms", "step_ms", "peak_rss_mib", "visual_tokens", "kv_bytes"):
         assert logged[name] > 0, name
+
+
+def test_throughput_is_that_of_all_processes(monkeypatch):
+    one = Reply("a", 9, 4, 5, 1000, 8, 1, latency_ms=500.0, embed_ms=1.0, prefill_ms=2.0, step_ms=3.0)
+    shares = [([one, replace(one, step_ms=6.0)], {"peak_rss_mib": 7.0}), ([], {"peak_rss_mib": 9.0})]
+    monkeypatch.setattr(costs, "_all_processes", lambda own: [*shares, own])
+    reset_logged_metrics()
+    costs.log_costs([replace(one, step_ms=9.0)], torch.device("cpu"))
+    (logged,) = get_logged_metrics_history()
+    assert (logged["processes"], logged["num_requests"], logged["total_gen_tokens"]) == (3, 3, 12)
+    assert (logged["total_elapsed_time"], logged["avg_speed"], logged["step_ms"]) == (1.0, 12.0, 6.0)
+    assert logged["peak_rss_mib"] > 9
+
+
+def test_a_process_without_questions_takes_part(load, monkeypatch):
+    shared = []
+    monkeypatch.setattr(costs, "_all_processes", lambda own: shared.append(own) or [own])
+    reset_logged_metrics()
+    load().generate_until([request("a", 0, SHORT, __padding_only__=True)])
+    assert [share for share, _ in shared] == [[]]
+    assert get_logged_metrics_history() == []
 
 
 def test_padding_is_not_answered(load, monkeypatch):

@@ -74,12 +74,8 @@ def evaluate(
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
     # Imported here so that `shirg --help` does not wait for torch.
-    if processes > 1:
-        from shirg_bench.lmms.processes import run_processes
-
-        run_processes(processes, arguments)
-        return
     from shirg_bench.lmms.evaluation import Evaluation
+    from shirg_bench.lmms.processes import run_processes, shared_by
     from shirg_bench.lmms.session import run_session
 
     evaluation = Evaluation(
@@ -102,4 +98,10 @@ def evaluate(
         gen_kwargs=gen_kwargs,
         include=tuple(include_path or ()),
     )
+    if processes > 1:
+        # Refused here, an error has its own exit code; from several processes it would be 1.
+        evaluation.check()
+        run_processes(processes, arguments)
+        return
+    arguments += ["--processes", str(shared_by())] if shared_by() > 1 else []
     run_session(evaluation, command=shlex.join(["shirg", *arguments]))

@@ -15,6 +15,7 @@ from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import OnProgress, ShirgLavida
 from shirg_bench.lmms.overrides import check_tasks, overrides
 from shirg_bench.lmms.quiet import talk_into
+from shirg_bench.lmms.settings import ModelSettings
 from shirg_core.cli.errors import BadInput, bad_input
 
 JOURNAL, LOG = "journal", "lmms_eval.log"
@@ -49,6 +50,15 @@ class Evaluation:
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"--limit must be at least 1, got {self.limit}")
         overrides(self.gen_kwargs)
+
+    def check(self) -> None:
+        """Refuse model arguments that cannot be used; no weights are read.
+
+        Raises:
+            BadInput: see `ModelSettings`.
+        """
+        with bad_input(ValueError):
+            ModelSettings.from_arguments(self.model).resolved()
 
 
 def is_main_process() -> bool:

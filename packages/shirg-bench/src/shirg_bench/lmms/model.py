@@ -91,8 +91,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
                 bar.update(len(batch))
                 if self._on_progress is not None:
                     self._on_progress(len(replies), len(asked))
-        if replies:
-            log_costs(list(replies.values()), self.device)
+        log_costs(list(replies.values()), self.device)
         return [generation(replies[i]) if i in replies else GenerationResult("") for i in range(len(requests))]
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[list[str]]:
@@ -100,8 +99,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         asking = [request for request in requests if not is_padding(request)]
         self.check([first_round(self, request) for request in asking])
         played = [play_rounds(self, request) for request in asking]
-        if replies := [reply for _, spent in played for reply in spent]:
-            log_costs(replies, self.device)
+        log_costs([reply for _, spent in played for reply in spent], self.device)
         results = iter(answers for answers, _ in played)
         return [[""] if is_padding(request) else next(results) for request in requests]
 

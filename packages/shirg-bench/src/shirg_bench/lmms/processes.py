@@ -15,6 +15,11 @@ from shirg_bench.lmms.failures import EvaluationFailed
 _ERROR = "shirg: error: "
 
 
+def shared_by() -> int:
+    """The processes that share the questions, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def run_processes(number: int, arguments: Sequence[str]) -> None:
     """Run `shirg` with `arguments` in `number` processes of this machine, one GPU each where there are any.
 
