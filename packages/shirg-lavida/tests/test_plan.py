@@ -22,6 +22,25 @@ def test_answers_are_whole_blocks(length, block):
 
 
 @pytest.mark.parametrize(
+    ("length", "block", "message"),
+    [
+        (8.0, None, "answer_length must be an integer, got 8.0"),
+        ("8", None, "answer_length must be an integer, got '8'"),
+        (True, None, "answer_length must be an integer, got True"),
+        (8, 4.0, "block_length must be an integer, got 4.0"),
+    ],
+)
+def test_lengths_are_integers(length, block, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        block_size(length, block)
+
+
+def test_a_draft_is_a_tensor():
+    with pytest.raises(ValueError, match="draft_ids must be a tensor, got a list"):
+        start_ids((1, 8), [[3, 4]], **HOME)
+
+
+@pytest.mark.parametrize(
     ("steps", "ratio", "expected"),
     [(None, None, 8), (None, 0.5, 4), (None, 0.3, 2), (9, None, 3), (9, 0.5, 1), (None, 1.0, 8)],
 )

@@ -23,6 +23,7 @@ from shirg_lavida.locate import PathOrId, locate
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pairing import Picture, is_list, pair_up
 from shirg_lavida.placement import DeviceMap
+from shirg_lavida.plan import is_integer
 from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.prompt import Positions
 from shirg_lavida.reading_order import Newline
@@ -134,13 +135,15 @@ class LavidaPipeline:
             An `Answer`, or one per pair where a list came.
 
         Raises:
-            ValueError: lists of different length, an empty question, not one `<image>` per image, sampling options that
-                cannot be followed, or a prompt and answer longer than the model's context.
+            ValueError: lists of different length, a length that is no integer, an empty question, not one `<image>` per
+                image, sampling options that cannot be followed, or a prompt and answer longer than the model's context.
             ImageError: an image file that cannot be used.
         """
         whole = Clock(self.device, synchronise=timings)
         clock = Clock(self.device, synchronise=timings)
         context = self.model.config.llada.max_sequence_length
+        if not is_integer(max_new_tokens):
+            raise ValueError(f"max_new_tokens must be an integer, got {max_new_tokens!r}")
         if max_new_tokens >= context:
             raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
         images, questions = pair_up(image, question)

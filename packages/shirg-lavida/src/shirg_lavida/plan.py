@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -28,12 +29,20 @@ class BlockPlan(NamedTuple):
     quotas: Tensor
 
 
+def is_integer(value: object) -> bool:
+    """Whether it can be a length: an integer, Python's or NumPy's; `True` and `8.0` are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def block_size(answer_length: int, block_length: int | None) -> int:
     """The block length; None means upstream's default.
 
     Raises:
-        ValueError: the answer is not made of whole blocks.
+        ValueError: a length that is no integer, or the answer is not made of whole blocks.
     """
+    for name, value in (("answer_length", answer_length), ("block_length", block_length)):
+        if value is not None and not is_integer(value):
+            raise ValueError(f"{name} must be an integer, got {value!r}")
     size = min(RELEASED_BLOCK_LENGTH, answer_length) if block_length is None else block_length
     if size < 1 or answer_length % size:
         raise ValueError(f"answer_length={answer_length} is not made of whole blocks of block_length={size}")
@@ -100,12 +109,15 @@ def start_ids(
     """`shape = [B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
 
     Raises:
-        ValueError: a draft of another batch size or dtype, longer than the answer, or with ids outside the vocabulary.
+        ValueError: a draft that is no tensor, of another batch size or dtype, longer than the answer, or with ids
+            outside the vocabulary.
     """
     batch, answer_length = shape
     ids = torch.full((batch, answer_length), mask_id, dtype=torch.int64, device=device)
     if draft_ids is None:
         return ids
+    if not isinstance(draft_ids, Tensor):
+        raise ValueError(f"draft_ids must be a tensor, got a {type(draft_ids).__name__}")
     if draft_ids.dim() != 2 or draft_ids.dtype != torch.int64 or draft_ids.shape[0] not in {1, batch}:
         raise ValueError(
             f"draft_ids must be int64 [{batch} or 1, ≤ {answer_length}], got {draft_ids.dtype} {list(draft_ids.shape)}"
