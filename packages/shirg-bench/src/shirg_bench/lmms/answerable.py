@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -35,24 +34,27 @@ def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, A
     Raises:
         ValueError: naming task and document; from a `BudgetError` where the budget is at fault.
     """
+    serving: set[ViewLayout] = set()
     for one in asked:
         question = one.question(data)
         try:
-            _check(pipe, question, budget)
+            layouts = _layouts(pipe, question)
+            if pipe.selector is not None and budget is not None:
+                for layout in layouts - serving:
+                    _check_budget(pipe.selector, budget, layout)
+                serving |= layouts
         except ValueError as error:
             raise ValueError(f"{one.where}: {error}") from error
 
 
-def _check(pipe: LavidaPipeline, question: Question, budget: Budget | None) -> None:
+def _layouts(pipe: LavidaPipeline, question: Question) -> set[ViewLayout]:
+    """Those of the question's images, which are there and as many as its text says."""
     require_images(question)
     image_owners([prompt_ids(pipe.tokenizer, question.prompt, pipe.chat)], len(question.images))
-    for image in question.images:
-        plan = plan_views(pipe.model.config, image.size, pipe.views, selecting=pipe.selector is not None)
-        if pipe.selector is not None and budget is not None:
-            _check_budget(pipe.selector, budget, plan.layout)
+    selecting = pipe.selector is not None
+    return {plan_views(pipe.model.config, img.size, pipe.views, selecting=selecting).layout for img in question.images}
 
 
-@lru_cache(maxsize=1024)
 def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> None:
     k = kept_tokens(budget, layout)
     if isinstance(selector, ShirgV2 | ShirgV3):
