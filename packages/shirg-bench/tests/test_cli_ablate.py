@@ -158,7 +158,7 @@ def test_bad_input_is_one_line_and_exit_code_2(micro, tmp_path, capsys, options,
 
 
 def test_the_budget_table_of_some_methods(micro, tmp_path):
-    options = ("--what", "budget", "--methods", "pooling,full", "--tiers", "easy")
+    options = ("--what", "budget, budget", "--methods", "pooling, full", "--tiers", " easy")
     assert ablate(micro, tmp_path, *options) == 0
     rows = read_rows(tmp_path / "accuracy_budget.jsonl")
     assert [row["method"] for row in rows] == ["full", "pooling"]

@@ -81,7 +81,7 @@ def refused(capsys, code, *argv):
 
 
 def test_results_carry_what_it_takes_to_trust_them(command, tmp_path, capsys):
-    assert shirg(*command("out", "--tasks", "tiny_b,tiny_a", "--gen-kwargs", "block_length=4", "--seed", 3)) == 0
+    assert shirg(*command("out", "--tasks", "tiny_b, tiny_a", "--gen-kwargs", "block_length=4", "--seed", 3)) == 0
     shown = capsys.readouterr()
     assert "tiny_b" in shown.out
     assert "checksum" in shown.out

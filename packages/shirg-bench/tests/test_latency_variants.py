@@ -1,6 +1,7 @@
 import pytest
 
-from shirg_bench.latency.variant import ONE_VIEW, STANDARD, Variant, split_names, variants
+from shirg_bench.latency.variant import ONE_VIEW, STANDARD, Variant, variants
+from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput
 
 from .latency_setup import tiny_subject

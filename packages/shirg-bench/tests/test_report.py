@@ -189,9 +189,10 @@ def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
     assert [int(each.kept.sum()) for each in cloud.clouds] == [65, 65]
 
 
-def test_the_command_writes_both_pages(tmp_path, capsys):
+@pytest.mark.parametrize("formats", [(), ("--format", "html, md")], ids=["default", "spaced"])
+def test_the_command_writes_both_pages(tmp_path, capsys, formats):
     out = tmp_path / "new" / "report"
-    assert main(["report", "--results", str(tmp_path), "--out", str(out), "--no-examples"]) == 0
+    assert main(["report", "--results", str(tmp_path), "--out", str(out), "--no-examples", *formats]) == 0
     assert capsys.readouterr().out.split() == ["written", f"{out}/index.html", "written", f"{out}/report.md"]
     assert "Left out, as asked" in (out / "report.md").read_text("utf-8")
 

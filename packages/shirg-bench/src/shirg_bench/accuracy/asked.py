@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
+from shirg_bench.names import distinct_names
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.models import model_location
 from shirg_train.pages.config import TIERS
@@ -73,12 +74,12 @@ class Asked:
     @property
     def names(self) -> tuple[str, ...]:
         """What to measure, each once."""
-        return TABLES if self.what is None else tuple(dict.fromkeys(self.what.split(",")))
+        return TABLES if self.what is None else distinct_names(self.what)
 
     @property
     def chosen(self) -> tuple[str, ...] | None:
         """Methods of the budget table; None = every one."""
-        return None if self.methods is None else tuple(dict.fromkeys(self.methods.split(",")))
+        return None if self.methods is None else distinct_names(self.methods)
 
     @property
     def adapter_folders(self) -> dict[str, Path]:
@@ -100,8 +101,8 @@ class Asked:
         parts += ["--pages", str(self.pages), "--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
         if self.regime is not None:
             parts += ["--regime", self.regime]
-        if what == BUDGET and self.methods is not None:
-            parts += ["--methods", self.methods]
+        if what == BUDGET and self.chosen is not None:
+            parts += ["--methods", ",".join(self.chosen)]
         if what in NEEDS_ADAPTERS:
             parts += [f"--adapter={name}={shown(folder)}" for name, folder in self.adapter_folders.items()]
         return shlex.join(parts)

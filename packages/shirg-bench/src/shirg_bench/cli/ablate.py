@@ -45,13 +45,14 @@ def ablate(
     """
     from shirg_bench.accuracy.asked import Asked
     from shirg_bench.accuracy.command import run_ablations
+    from shirg_bench.names import distinct_names
 
     asked = Asked(
         what=what,
         model=model,
         adapters=tuple(adapter or ()),
         pages=pages,
-        tiers=tuple(dict.fromkeys(tiers.split(","))),
+        tiers=distinct_names(tiers),
         regime=regime,
         methods=methods,
         seed=seed,

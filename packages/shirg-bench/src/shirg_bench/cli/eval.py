@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from shirg_bench.names import distinct_names
+
 _OWN = "the model's own"
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
 _METHOD = "v2, v3, a baseline selector, pooled, full, or baseline (one view of 27 × 27 tokens)."
@@ -54,8 +56,9 @@ def evaluate(
 
         print_tasks()
         return
+    names = tuple(name for name in distinct_names(tasks) if name)
     options = {
-        "--tasks": tasks,
+        "--tasks": ",".join(names),
         "--model": model,
         "--method": method,
         "--budget": budget,
@@ -79,7 +82,7 @@ def evaluate(
     from shirg_bench.lmms.session import run_session
 
     evaluation = Evaluation(
-        tasks=tuple(name for name in tasks.split(",") if name),
+        tasks=names,
         output=output,
         model={
             "pretrained": model,

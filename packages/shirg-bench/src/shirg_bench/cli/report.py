@@ -26,9 +26,11 @@ def report(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from shirg_bench.names import split_names
     from shirg_bench.report.build import build_report
 
     folder = _results_folder(results)
+    named = split_names("--format", formats)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
@@ -37,7 +39,7 @@ def report(
             progress.update(task, advance=1, description=what)
 
         with bad_input(ValueError, OSError):
-            pages = build_report(folder, out, formats.split(","), examples=examples, tell=tell)
+            pages = build_report(folder, out, named, examples=examples, tell=tell)
     for page in pages:
         typer.echo(f"written  {page}")
 

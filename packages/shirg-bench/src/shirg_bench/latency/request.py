@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shirg_bench.latency.results import read_results
-from shirg_bench.latency.variant import split_names
+from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.run import SEEDS
 

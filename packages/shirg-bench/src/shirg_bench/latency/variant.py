@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shirg_bench.names import split_names
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import parse_budget
@@ -86,15 +87,3 @@ def variants(names: str | None, pipe: LavidaPipeline) -> list[Variant]:
     own_views = Recommended.from_checkpoint(pipe.model.config.raw).views
     listed = (STANDARD if own_views is None else ONE_VIEW) if names is None else split_names("--methods", names)
     return [Variant.parse(name) for name in listed]
-
-
-def split_names(option: str, text: str) -> tuple[str, ...]:
-    """`a, b` → `("a", "b")`.
-
-    Raises:
-        BadInput: nothing named, or something twice.
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names) or len(set(names)) < len(names):
-        raise BadInput(f"{option} takes different names separated by commas, got {text!r}")
-    return names
