@@ -8,7 +8,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 AGAINST_V2 = "In parentheses: points above v2 at the same K, on the same questions; `=` is v2.\n"
-SCORE = "Exact match [95 % interval, bootstrap over pages];"
+SCORE = "Exact match [95 % interval: bootstrap over pages, exact where all are right or all wrong];"
 SEED = ", seed "
 """In the name of a regime: the same training from another seed, e.g. `frozen tower, seed 2`."""
 GROUPS = {

@@ -34,7 +34,7 @@ from shirg_core.kernels.numerics import load_rows, power_of_two, unit_stride
 
 ROWS = 8
 SUMMARY_CHANNELS = 16
-SUMMARY_TOKENS = 256
+SUMMARY_TOKENS = 512
 
 
 class Choice(NamedTuple):
@@ -73,7 +73,7 @@ class _Assemble(Function):
             n, k, choice.n_dropped, dense.stride(0), dense.stride(1), 0 if weights is None else weights.stride(0),
             gather_programs, D=width, ROWS=ROWS, BLOCK_D=power_of_two(width, 256),
             SUMMARY_D=SUMMARY_CHANNELS, SUMMARY_N=power_of_two(n, SUMMARY_TOKENS),
-            num_warps=4, num_stages=2, enable_fp_fusion=False,
+            num_warps=8, num_stages=2, enable_fp_fusion=False,
         )  # fmt: skip
         ctx.save_for_backward(choice.slot, choice.dropped_weight, choice.words, weights)
         ctx.n_dropped = choice.n_dropped
@@ -119,9 +119,10 @@ def gather_kernel(
             total = tl.zeros([SUMMARY_N, SUMMARY_D], tl.float32)
             for start in range(0, n, SUMMARY_N):
                 i = start + tl.arange(0, SUMMARY_N)
-                share = _shares(slot, words, weights, dropped_weight, b, i, n, n_dropped, weights_stride)
-                tile = load_rows(image, i, share != 0.0, stride_n, first, D, SUMMARY_D)
-                total = tl.fma(tl.broadcast_to(share[:, None], [SUMMARY_N, SUMMARY_D]), tile, total)
+                # Loaded whether dropped or not, and so without waiting for `slot`; what padding holds may be NaN.
+                tile = load_rows(image, i, i < n, stride_n, first, D, SUMMARY_D)
+                share = _shares(slot, words, weights, dropped_weight, b, i, n, n_dropped, weights_stride)[:, None]
+                total = tl.where(share != 0.0, tl.fma(share + tl.zeros_like(tile), tile, total), total)
             d = first + tl.arange(0, SUMMARY_D)
             tl.store(token + b * D + d, tl.sum(total, 0).to(token.dtype.element_ty), mask=d < D)
 
