@@ -41,7 +41,7 @@ def test_enough_cases_were_compared(record_testsuite_property):
 
 
 # Cycles on Hopper by the machine's estimate, which is no measurement: a guard against making the serial kernels longer.
-LONGEST = {"v3-rank": 50_000, "v2-rank": 43_000, "v2-boruvka": 25_000}
+LONGEST = {"v3-rank": 44_000, "v2-rank": 43_000, "v2-boruvka": 25_000}
 
 
 @pytest.mark.parametrize("preset", ["v3", "v2"])
@@ -52,7 +52,10 @@ def test_programs_that_others_wait_for_stay_short(preset, capsys):
         selector, layout, more = shirg_v3(768), ViewLayout.single(48, 48), {}
     else:
         selector, layout = shirg_v2(1024), ViewLayout.anyres(2, 2, 27)
-        more = {"text": torch.zeros(1, 48, 1152), "edges": torch.rand(1, layout.n_tokens, generator=g)}
+        more = {
+            "text": torch.zeros(1, 48, 1152, dtype=torch.bfloat16),
+            "edges": torch.rand(1, layout.n_tokens, generator=g),
+        }
     cycles = {}
 
     def estimate(launch):
@@ -66,7 +69,7 @@ def test_programs_that_others_wait_for_stay_short(preset, capsys):
                 tensor.uniform_(0, 0.9, generator=g)
 
     with handing_over(estimate):
-        selector(torch.zeros(1, layout.n_tokens, 1152), layout, impl="triton", **more)
+        selector(torch.zeros(1, layout.n_tokens, 1152, dtype=torch.bfloat16), layout, impl="triton", **more)
     with capsys.disabled():
         sys.stdout.write("".join(f"\n{name}: about {now:.0f} cycles" for name, now in cycles.items()))
     assert set(cycles) == {name for name in LONGEST if name.startswith(preset)}
