@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.micro.batches import ANSWER_LENGTH
 from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.evaluate import evaluate
+from shirg_train.micro.evaluate import Score, evaluate
 from shirg_train.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
 from shirg_train.pages.tokenizer import build_tokenizer
 
@@ -64,32 +65,39 @@ def test_the_other_models_read_unseen_pages(name: str) -> None:
     assert full >= pooled + 0.2
 
 
-def test_the_shipped_adapter_helps_the_model_it_belongs_to() -> None:
-    model, adapter = full_folder(), embedded("micro-lora", ADAPTERS)
-    assert adapter is not None
-    before, after = (
-        LavidaPipeline.from_pretrained(model, dtype=torch.float32, adapter=folder) for folder in (None, adapter)
+def scores(adapter: Path | None, budgets: Sequence[float]) -> list[Score]:
+    """Of `micro-full` on unseen plain pages, v2 at these budgets."""
+    pipe = LavidaPipeline.from_pretrained(full_folder(), dtype=torch.float32, adapter=adapter)
+    assert pipe.positions == "packed"
+    policies = [PolicyConfig("v2", budget) for budget in budgets]
+    return evaluate(
+        pipe.model,
+        build_tokenizer(),
+        policies,
+        size=SizeConfig(),
+        data=DataConfig(),
+        tier="easy",
+        pages=32,
+        nll_times=2,
     )
-    assert before.positions == after.positions == "packed"
-    (plain,), (adapted,) = (
-        evaluate(
-            pipe.model,
-            build_tokenizer(),
-            [PolicyConfig("v2", 1 / 3)],
-            size=SizeConfig(),
-            data=DataConfig(),
-            tier="easy",
-            pages=32,
-            nll_times=2,
-        )
-        for pipe in (before, after)
-    )
+
+
+def test_the_shipped_adapters_help_the_model_they_belong_to() -> None:
+    ((plain,), (projector,)) = (scores(folder, [1 / 3]) for folder in (None, embedded("micro-lora", ADAPTERS)))
     assert plain.nll is not None
-    assert adapted.nll is not None
-    assert adapted.nll < 0.8 * plain.nll
-    assert adapted.correct.mean() > plain.correct.mean() + 0.1
+    assert projector.nll is not None
+    assert projector.nll < 0.8 * plain.nll
+    assert projector.correct.mean() > plain.correct.mean() + 0.1
+    for each in scores(embedded("micro-lora-language", ADAPTERS), [1 / 3, 1 / 12]):
+        assert each.nll is not None
+        assert each.nll < 0.2 * plain.nll
+        assert each.correct.mean() >= 0.85
+
+
+@pytest.mark.parametrize("name", ["micro-lora", "micro-lora-language"])
+def test_an_adapter_is_refused_by_another_model(name: str) -> None:
     with pytest.raises(ValueError, match="other projector weights"):
-        LavidaPipeline.from_pretrained(checkpoint_folder(), adapter=adapter)
+        LavidaPipeline.from_pretrained(checkpoint_folder(), adapter=embedded(name, ADAPTERS))
 
 
 def test_samples_show_what_they_say(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def evaluate(
     views: Annotated[
         str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="LoRA: a folder in peft's format, or micro-lora.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="LoRA: a folder in peft's format, micro-lora or micro-lora-language.")
+    ] = None,
     positions: Annotated[
         str | None, typer.Option(help="packed or original.", show_default="the adapter's, or packed")
     ] = None,

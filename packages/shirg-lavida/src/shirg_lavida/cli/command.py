@@ -11,7 +11,7 @@ _OWN = "the model's own"
 _PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
 _METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
 _MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
-_ADAPTER = "LoRA: a folder in peft's format, or micro-lora."
+_ADAPTER = "LoRA: a folder in peft's format, micro-lora or micro-lora-language."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
 _POSITIONS = "packed, or original: kept tokens stay as far apart as they were."
 _SAMPLING = "Sampling"

@@ -35,6 +35,11 @@ def adapter_folder() -> Path:
     return _asset("adapter")
 
 
+def language_adapter_folder() -> Path:
+    """As that of `adapter_folder`, with LoRA on the language model's attention, too."""
+    return _asset("adapter_language")
+
+
 def listed_samples() -> list[dict[str, Any]]:
     """The shipped samples.
 
