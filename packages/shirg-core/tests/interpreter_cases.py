@@ -18,14 +18,7 @@ from .strategies import DTYPES
 
 CPU = torch.device("cpu")
 TALLY = Tally()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def poisoned_memory():
-    """`torch.empty` is filled with NaN, so that an element that no kernel wrote shows."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

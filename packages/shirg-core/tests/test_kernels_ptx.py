@@ -18,14 +18,7 @@ CPU = torch.device("cpu")
 EVERY = 3
 SOME = list(enumerate(CASES[::EVERY]))
 TALLY = Tally()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def poisoned_memory():
-    """`torch.empty` is filled with NaN, so that an element that no kernel wrote shows."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
 
 @pytest.mark.parametrize(("place", "case"), SOME, ids=lambda x: str(x) if not isinstance(x, int) else "")
