@@ -83,6 +83,18 @@ def test_onevision_answers_a_batch_as_its_images_one_by_one():
         assert names["answer"](*one, names["selector"])[0].tolist() == answer.tolist()
 
 
+def test_onevision_images_without_crops_keep_their_newline():
+    names = run(ONEVISION)
+    model, two = names["model"], names["prepare"]([names["images"]], return_tensors="pt")
+    given = two["pixel_values"], two["image_sizes"]
+    for packed in model.get_image_features(*given, batch_num_images=two["batch_num_images"]).pooler_output:
+        assert len(packed) == 64 + 1
+        question = names["words"](names["questions"][0])
+        tokens, places = names["choose"](packed.detach(), names["images"][0], question, names["selector"])
+        assert len(tokens) == 16 + 1 + 1
+        assert places[-2:].tolist() == [64, 64]
+
+
 def test_onevision_rows_that_kept_a_token_keep_their_newline():
     names = run(ONEVISION)
     image, prompt, question = (names[list_][0] for list_ in ("images", "prompts", "questions"))

@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from shirg_core import View, ViewLayout, anyres_layout, shirg_v2, shirg_v3
+from shirg_core.budget import BudgetError
 
 from . import oracle
 from .strategies import generator, make_features
@@ -101,6 +102,13 @@ def test_other_sizes_and_batches_compile_too(method, budget):
     for batch, layout in [(2, small), (3, small), (1, large), (4, padded_and_pinned())]:
         x, inputs = example(layout, 5, batch)
         check_same(compiled(x, layout, **inputs), selector(x, layout, **inputs))
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call")  # of the frame that goes on without the compiler
+def test_a_refused_budget_is_the_same_error_as_without_compilation():
+    compiled = torch.compile(shirg_v3(40), backend=Counter())
+    with pytest.raises(BudgetError, match="K=40 is larger than the 16 selectable tokens"):
+        compiled(torch.randn(1, 16, 8), ViewLayout.single(4, 4))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,5 +1,6 @@
 """The PTX machine notices what it is there to notice."""
 
+import contextlib
 import re
 
 import pytest
@@ -14,7 +15,10 @@ from shirg_core import ViewLayout, shirg_v2
 
 from .launches import compile_for, handing_over
 from .ptx.launch import execute, on_ptx_machine
+from .ptx.machine import run
 from .ptx.memory import DataRaceError
+from .ptx.parse import parse
+from .ptx.translate import Translator
 
 TARGETS = ("sm_80", "sm_90")
 PLAIN = {"enable_fp_fusion": False}
@@ -52,6 +56,15 @@ def product_kernel(a, b, out, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr)
     i, j, k = tl.arange(0, M), tl.arange(0, N), tl.arange(0, K)
     left, right = tl.load(a + i[:, None] * K + k[None, :]), tl.load(b + j[:, None] * K + k[None, :])
     tl.store(out + i[:, None] * N + j[None, :], tl.dot(left, tl.trans(right)))
+
+
+@triton.jit
+def atomic_or_not_kernel(out):
+    i = tl.arange(0, 32)
+    if tl.program_id(0) == 0:
+        tl.store(out + i, 5)
+    else:
+        tl.atomic_max(out + i, 3 + i, sem="relaxed")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -125,6 +138,59 @@ def test_programs_must_not_meet():
         other_programs_kernel[(2,)](torch.zeros(64, dtype=torch.int32), out, N=32, **PLAIN)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_atomics_are_ordered_with_atomics_only(seed):
+    with on_ptx_machine("sm_90", seed), pytest.raises(DataRaceError, match="another program of the launch writes"):
+        atomic_or_not_kernel[(2,)](torch.zeros(32, dtype=torch.int32), **PLAIN)
+
+
+PROLOGUE = """
+.visible .entry f(
+	.param .u64 .ptr .global .align 1 f_param_0
+)
+.reqntid 32
+{
+	.reg .b32 	%r<9>;
+	.reg .b64 	%rd<9>;
+	ld.param.b64 	%rd1, [f_param_0];
+	mov.u32 	%r1, %tid.x;
+	shl.b32 	%r2, %r1, 4;
+	mov.b32 	%r3, global_smem;
+	add.s32 	%r4, %r3, %r2;
+	xor.b32 	%r5, %r2, 16;
+	add.s32 	%r5, %r3, %r5;
+	cvt.u64.u32 	%rd2, %r2;
+	add.s64 	%rd3, %rd1, %rd2;
+"""
+COPY = "cp.async.cg.shared.global [ %r4 + 0 ], [ %rd3 + 0 ], 0x10, 16;\n cp.async.commit_group;\n"
+READ, BARRIER, WAIT = "ld.shared.b32 %r6, [%r5];\n", "bar.sync 0;\n", "cp.async.wait_group 0;\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "races"),
+    [
+        (COPY + WAIT + BARRIER + READ, False),
+        (READ + BARRIER + COPY + WAIT, False),
+        (COPY + WAIT + READ, True),  # another thread's copy, and no barrier
+        (READ + COPY + BARRIER + WAIT, True),  # it may arrive before the neighbour has read
+    ],
+)
+def test_an_asynchronous_copy_may_arrive_at_once(body, races):
+    code = parse(PROLOGUE + body + "ret;\n}\n")
+    with pytest.raises(DataRaceError) if races else contextlib.nullcontext():
+        run(code, Translator(code).functions(), (1,), [torch.zeros(128)], 512)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cvt.rmi.f32.f32 %r6, %r1;", "atom.shared.add.u32 %r6, [%r4], 1;\n add.s32 %r7, %r6, 1;", "lop3.b32 %r6, %r1;"],
+)
+def test_what_is_not_known_is_refused(line):
+    code = parse(PROLOGUE + line + "\n ret;\n}\n")
+    with pytest.raises((NotImplementedError, KeyError)):
+        Translator(code).functions()
+
+
 def test_threads_that_hold_one_value_must_agree_on_it():
     """Products that the compiler fuses into a row's sum are rounded by some of its lanes and not by others."""
     x, out = torch.randn(64 * 32 + 1, generator=torch.Generator().manual_seed(0))[1:], torch.empty(64)
@@ -135,6 +201,7 @@ def test_threads_that_hold_one_value_must_agree_on_it():
         length_kernel[(1,)](x, out, ROWS=64, D=32, enable_fp_fusion=True)
 
 
-def test_an_access_outside_of_a_tensor_is_refused():
+@pytest.mark.parametrize("short", [torch.zeros(255), torch.zeros(512)[:100]])
+def test_an_access_outside_of_a_tensor_is_refused(short):
     with on_ptx_machine("sm_90"), pytest.raises(IndexError, match="argument 2"):
-        running_sum_kernel[(1,)](torch.zeros(256), torch.zeros(256), torch.zeros(255), N=256, **PLAIN)
+        running_sum_kernel[(1,)](torch.zeros(256), torch.zeros(256), short, N=256, **PLAIN)

@@ -40,14 +40,25 @@ def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
         ValueError: a malformed budget.
         BudgetError: K above the layout's selectable tokens or below its pinned ones.
     """
-    return _kept(_number(budget), layout)
+    number = _number(budget)
+    refusal = _refusal(number, layout)
+    if refusal:
+        raise BudgetError(refusal)
+    return _kept(number, layout)
 
 
-@constant  # of a compiled graph: K is a shape, also where N is a symbol because another layout came before
+# Constants of a compiled graph: K is a shape, also where N is a symbol because another layout came before.
+@constant
 def _kept(number: int | float, layout: ViewLayout) -> int:
-    k = number if isinstance(number, int) else max(1, round(number * layout.n_selectable))
+    return number if isinstance(number, int) else max(1, round(number * layout.n_selectable))
+
+
+@constant
+def _refusal(number: int | float, layout: ViewLayout) -> str:
+    """Why a layout cannot serve a budget; empty if it can. What is raised in a constant is lost in compilation."""
+    k = _kept(number, layout)
     if k > layout.n_selectable:
-        raise BudgetError(f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout")
+        return f"budget K={k} is larger than the {layout.n_selectable} selectable tokens of the layout"
     if k < layout.n_pinned:
-        raise BudgetError(f"budget K={k} is smaller than the {layout.n_pinned} pinned tokens, which are always kept")
-    return k
+        return f"budget K={k} is smaller than the {layout.n_pinned} pinned tokens, which are always kept"
+    return ""

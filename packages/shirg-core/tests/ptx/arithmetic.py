@@ -28,6 +28,8 @@ BINARY = {
     "fma.rn": "fused({a}, {b}, {c})", "ex2.approx.ftz": "exp2({a})", "min": "np.minimum({a}, {b})",
     "max": "np.maximum({a}, {b})", "popc": "np.bitwise_count({a}).astype(np.uint32)", "bfe": "field({a}, {b}, {c})",
 }  # fmt: skip
+FLOAT_COMPARE = {"ne": "({a} < {b}) | ({a} > {b})"}  # ordered: false for NaN
+WIDER = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}
 FLOAT = {"min": "np.fmin({a}, {b})", "max": "np.fmax({a}, {b})"}
 
 
@@ -61,9 +63,8 @@ def exp2(x):
 
 def field(x, start, length):
     """`bfe`: `length` bits from `start` on, sign-extended for signed types."""
-    up = 32 - int(np.ravel(start)[0]) - int(np.ravel(length)[0])
-    down = 32 - int(np.ravel(length)[0])
-    return (x << x.dtype.type(up)) >> x.dtype.type(down)
+    down = 32 - np.asarray(length).astype(x.dtype)
+    return (x << (down - np.asarray(start).astype(x.dtype))) >> down
 
 
 def ballot(x):

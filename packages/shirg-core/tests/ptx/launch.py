@@ -6,6 +6,8 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 
+import triton
+
 from ..launches import Launch, compile_for, handing_over, specialisation
 from .clock import Clock
 from .machine import run
@@ -37,6 +39,20 @@ def execute(
 
 @contextlib.contextmanager
 def on_ptx_machine(target: str, seed: int = 0) -> Iterator[None]:
-    """Run what is launched as the target's code; programs come in an order drawn from the seed."""
-    with handing_over(lambda launch: execute(launch, target, seed), target):
+    """Run what is launched as the target's code; programs come in an order drawn from the seed.
+
+    Raises:
+        RuntimeError: Triton interprets, or nothing was launched.
+    """
+    if triton.knobs.runtime.interpret:
+        raise RuntimeError("there is no compiled code where Triton interprets (TRITON_INTERPRET)")
+    launched = []
+
+    def launch_and_count(launch: Launch) -> None:
+        launched.append(launch.name)
+        execute(launch, target, seed)
+
+    with handing_over(launch_and_count, target):
         yield
+    if not launched:
+        raise RuntimeError("nothing was launched")

@@ -107,6 +107,8 @@ class Program:
     def copy_later(self, to, source, size: int, present, guard) -> None:
         """`cp.async`: arrives when its group is waited for."""
         guard = np.ones(len(self.threads), bool) if guard is None else guard
+        if guard.any():
+            self.shared.will_store(to[guard], self.threads[guard], size)
         self.open_copies.append((to[guard], source[guard], size, present[guard], self.threads[guard]))
 
     def commit(self) -> None:
@@ -177,12 +179,20 @@ def _raw(argument: object) -> int:
 
 
 def _areas(arguments: list[object]) -> list[Area]:
-    """The memory of all tensors; views of one tensor share it."""
-    areas = {}
+    """The memory of all tensors, each from its first to its last element; those of one storage share it."""
+    extents: dict[int, tuple[str, int, int]] = {}
     for place, argument in enumerate(arguments):
         if isinstance(argument, torch.Tensor):
-            storage = argument.untyped_storage()
-            start, size = storage.data_ptr(), storage.nbytes()
-            data = np.frombuffer((ctypes.c_char * size).from_address(start), np.uint8)
-            areas[start] = Area(f"argument {place}", start, data, between_programs=True)
-    return list(areas.values())
+            start = argument.data_ptr()
+            last = sum((size - 1) * stride for size, stride in zip(argument.shape, argument.stride(), strict=True))
+            name, low, high = f"argument {place}", start, start + (last + 1) * argument.element_size()
+            key = argument.untyped_storage().data_ptr()
+            if key in extents:
+                other, other_low, other_high = extents[key]
+                name, low, high = f"{other} and {place}", min(low, other_low), max(high, other_high)
+            extents[key] = name, low, high
+    areas = []
+    for name, low, high in extents.values():
+        data = np.frombuffer((ctypes.c_char * (high - low)).from_address(low), np.uint8)
+        areas.append(Area(name, low, data, between_programs=True))
+    return areas

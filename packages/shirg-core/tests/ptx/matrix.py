@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+EVERYONE = 2048  # no thread's number
 LANE = np.arange(32)
 ROW, PAIR = LANE // 4, LANE % 4 * 2
 
@@ -81,8 +82,8 @@ def wgmma(memory, opcode: str, d: list, a: np.ndarray, b: np.ndarray, keep: np.n
     results = []
     for group in range(len(a) // 128):
         first = group * 128
-        left = floats(_tile(memory, int(a[first]), 64, first), kind)
-        right = floats(_tile(memory, int(b[first]), int(n), first), kind)
+        left = floats(_tile(memory, int(a[first]), 64), kind)
+        right = floats(_tile(memory, int(b[first]), int(n)), kind)
         results.append(left @ right.T)
     product = np.stack(results)  # [groups, 64, n]
     out = []
@@ -93,8 +94,8 @@ def wgmma(memory, opcode: str, d: list, a: np.ndarray, b: np.ndarray, keep: np.n
     return out
 
 
-def _tile(memory, descriptor: int, rows: int, thread: int) -> np.ndarray:
-    """`[rows, 16]` 16 bits each, by a shared-memory matrix descriptor."""
+def _tile(memory, descriptor: int, rows: int) -> np.ndarray:
+    """`[rows, 16]` 16 bits each, by a shared-memory matrix descriptor; read by all threads, which none of them is."""
     start, stride = (descriptor & 0x3FFF) << 4, (descriptor >> 32 & 0x3FFF) << 4
     bits = {1: 3, 2: 2, 3: 1, 0: 0}[descriptor >> 62 & 3]  # swizzle of 128, 64, 32 bytes, or none
     if bits == 0 or descriptor >> 49 & 7:
@@ -102,5 +103,5 @@ def _tile(memory, descriptor: int, rows: int, thread: int) -> np.ndarray:
     row, part = np.arange(rows)[:, None], np.arange(2) * 16
     address = start + row // 8 * stride + row % 8 * (16 << bits) + part
     address ^= (address >> 7 & (1 << bits) - 1) << 4
-    words = memory.load(address.ravel().astype(np.uint64), np.full(address.size, thread), np.uint16, 8)
+    words = memory.load(address.ravel().astype(np.uint64), np.full(address.size, EVERYONE), np.uint16, 8)
     return words.T.reshape(rows, 16)

@@ -25,6 +25,7 @@ class Area:
         self.name, self.start, self.data = name, start, data
         self.written, self.read = (np.zeros(len(data), np.int64) for _ in range(2))
         self.writer, self.reader = (np.zeros(len(data) if between_programs else 0, np.int32) for _ in range(2))
+        self.atomic = np.zeros(len(self.writer), bool)
 
 
 class Log:
@@ -81,6 +82,11 @@ class Memory:
         if (area.data[at] != raw).any():
             raise DataRaceError(f"{self.log.where}: threads write different values to one place of {area.name}")
 
+    def will_store(self, address, threads, size: int) -> None:
+        """A store of `size` bytes each that will come later: nobody may still be reading what is there."""
+        area, at = self._places(address, size, 1)
+        self._note_write(area, at, threads, np.ones(at.shape, bool))
+
     def reduce(self, address, threads, values, combine: np.ufunc) -> None:
         """An atomic; what it returns on a GPU depends on the order of arrival, so nothing is returned here."""
         area, at = self._places(address, values.itemsize, 1)
@@ -116,6 +122,7 @@ class Memory:
         if len(area.writer):
             for programs, verb in ((area.writer, "writes"), (area.reader, "reads")):
                 seen = programs[at]
-                if ((seen != 0) & (seen != log.program) & changes).any() and not (atomic and verb == "writes"):
+                harmless = area.atomic[at] if atomic and verb == "writes" else False
+                if ((seen != 0) & (seen != log.program) & changes & ~np.broadcast_to(harmless, at.shape)).any():
                     raise DataRaceError(f"{log.where}: writes {area.name} where another program of the launch {verb}")
-            area.writer[at] = log.program
+            area.writer[at], area.atomic[at] = log.program, atomic

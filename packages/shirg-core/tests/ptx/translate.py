@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import arithmetic, matrix
-from .arithmetic import BINARY, COMPARE, FLOAT, TYPES
+from .arithmetic import BINARY, COMPARE, FLOAT, FLOAT_COMPARE, TYPES, WIDER
 from .parse import Code, Instruction
 
 SHARED_BASE = 1 << 16
@@ -87,11 +87,12 @@ class Translator:
             return []
         stem, _, kind = opcode.rpartition(".")
         if first == "setp":
-            template = COMPARE[stem.split(".")[1]]
+            how = stem.split(".")[1]
+            template = FLOAT_COMPARE.get(how, COMPARE[how]) if kind == "f32" else COMPARE[how]
             a, b = (self.value(o, kind) for o in operands[1:])
             return [self.put(operands[0], template.format(a=a, b=b), guard)]
         if first in ("mul", "mad") and ".wide" in opcode:
-            wide = kind.replace("32", "64")
+            wide = WIDER[kind]
             a, b = (f"{self.value(o, kind)}.astype(np.{np.dtype(TYPES[wide]).name})" for o in operands[1:3])
             c = f" + {self.value(operands[3], wide)}" if first == "mad" else ""
             return [self.put(operands[0], f"{a} * {b}{c}", guard)]
@@ -126,7 +127,10 @@ class Translator:
 
     def _cvt(self, i):
         opcode, operands, guard = i.opcode, i.operands, self.guard(i)
-        to, source = opcode.split(".")[-2:]
+        *how, to, source = opcode.split(".")[1:]
+        to_float = how == ["rn"] and to[0] not in "su"
+        if how and not to_float and opcode != "cvt.rzi.s32.f32":
+            raise NotImplementedError(opcode)
         name = np.dtype(TYPES.get(to, np.uint32)).name
         if to == "bf16x2" or to == "f16x2":
             convert = "to_bf16({})" if to == "bf16x2" else "{}.astype(np.float16).view(np.uint16)"
@@ -169,7 +173,10 @@ class Translator:
         return [f"P.reduce({at}, P.full({value}), {combine}, {guard})"]
 
     def _atom(self, i):
-        """Only where the result is not used, which is 0xFFFFFFFF here."""
+        """Only where the result is not used, which depends on the order of arrival."""
+        mentions = re.compile(re.escape(i.operands[0]) + r"(?!\d)")
+        if sum(bool(mentions.search(o)) for each in self.code.instructions for o in each.operands) > 1:
+            raise NotImplementedError(f"{i.opcode} whose result is used")
         return [*self._red(i._replace(operands=i.operands[1:])), self.put(i.operands[0], self.value("-1", "b32"))]
 
     def _redux(self, i):
@@ -216,7 +223,7 @@ class Translator:
             return [f"P.wait({int(operands[0], 0)})"]
         to, source, size, *present = operands
         to, source = self._address(to, "shared"), self._address(source, "global")
-        present = self.value(present[0], "u32") if present else f"P.full(np.uint32({size}))"
+        present = f"P.full({self.value(present[0] if present else size, 'u32')})"
         return [f"P.copy_later({to}, {source}, {int(size, 0)}, {present}, {guard})"]
 
     def _ldmatrix(self, i):

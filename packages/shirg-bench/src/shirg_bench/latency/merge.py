@@ -77,4 +77,5 @@ def _filled(path: Path, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[
             )
     timed = old if any(name in TIMED for name in kept) else new
     commands = [*old["command"].split("; "), new["command"]]
-    return {**new, **kept, "rounds": timed.get("rounds"), "command": "; ".join(dict.fromkeys(commands))}
+    of_the_times = {name: timed.get(name) for name in ("rounds", "versions", "time") if name in new or name in timed}
+    return {**new, **kept, **of_the_times, "command": "; ".join(dict.fromkeys(commands))}

@@ -24,10 +24,15 @@ def score_interval(
         asked: `[pages, questions]`, those that count; None = all of them. n counts pages with one at least.
         level: 1 − α.
         seed: of the resamples.
+
+    Raises:
+        ValueError: no question counts.
     """
     if asked is None:
         asked = np.ones(correct.shape, dtype=bool)
     pages = int(asked.any(axis=1).sum())
+    if pages == 0:
+        raise ValueError("an interval needs one question at least, got none")
     if correct[asked].all():
         return float(((1 - level) / 2) ** (1 / pages)), 1.0
     if not correct[asked].any():
