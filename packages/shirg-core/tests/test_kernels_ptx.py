@@ -15,8 +15,8 @@ from .launches import handing_over
 from .ptx.launch import execute, on_ptx_machine
 
 CPU = torch.device("cpu")
-EVERY = 3
-SOME = list(enumerate(CASES[::EVERY]))
+# Two of five, which mixes methods, types and kinds; and float64, which no other check compiles.
+SOME = list(enumerate(case for i, case in enumerate(CASES) if i % 5 in (0, 2) or case.dtype == torch.float64))
 TALLY = Tally()
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -28,7 +28,7 @@ def test_compiled_code_matches_the_reference_without_races(place, case):
 
 
 def test_enough_cases_were_compared(record_testsuite_property):
-    assert TALLY.cases == len(SOME) >= 70
+    assert TALLY.cases == len(SOME) >= 90
     assert TALLY.different <= 0.01 * TALLY.kept
     record_testsuite_property("ptx_cases", TALLY.cases)
 
