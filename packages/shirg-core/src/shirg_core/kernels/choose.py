@@ -22,16 +22,16 @@ BINS = tl.constexpr(64)
 
 
 @triton.jit
-def threshold(keys, n, need, BITS: tl.constexpr, BLOCK: tl.constexpr):
-    """The `need`-th largest of the keys in [0, 2^BITS), and how many are larger; at least `need` of them exist.
+def threshold(keys, n, need, TURNS: tl.constexpr, BLOCK: tl.constexpr):
+    """The `need`-th largest of the keys in [0, 64^TURNS), and how many are larger; at least `need` of them exist.
 
     The open interval is [found, found + 64 · 2^shift). Keys below it fall into bin 0, keys above it into the last one,
     so that sums from a bin on count all keys that are as large.
     """
     found, larger = 0, 0
     total = tl.cdiv(n, BLOCK) * BLOCK
-    for turn in tl.static_range((BITS + DIGIT - 1) // DIGIT):
-        shift = max(BITS - DIGIT * (turn + 1), 0)
+    for turn in tl.static_range(TURNS):
+        shift = DIGIT * (TURNS - 1 - turn)
         bins = tl.zeros([BINS], tl.int32)
         for start in range(0, n, BLOCK):
             i = start + tl.arange(0, BLOCK)

@@ -44,7 +44,7 @@ def rank_kernel(
     weights, weights_stride,
     scores, regions, slot, indices, dropped_weight, keys, best, first, number,
     n, k,
-    HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, BITS: tl.constexpr,
+    HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, TURNS: tl.constexpr,
     ONE_CHUNK: tl.constexpr, BLOCK: tl.constexpr,
     VIEW_BLOCK: tl.constexpr, TOKEN_BLOCK: tl.constexpr, LEVEL_BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -124,7 +124,7 @@ def rank_kernel(
         copy_regions(cells, regions + row, words, n, BLOCK)
         reserved = reserve(keys, cells, best, words, n, BLOCK)
     need = k - reserved
-    bar, larger = threshold(keys, n, tl.maximum(need, 1), BITS, BLOCK)
+    bar, larger = threshold(keys, n, tl.maximum(need, 1), TURNS, BLOCK)
     if weights is not None:
         weights += b * weights_stride
     tl.store(dropped_weight + b, compact(keys, weights, words, indices, slot, n, bar, need - larger, ONE_CHUNK, BLOCK))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.kernels.boruvka import Levels
+from shirg_core.kernels.choose import DIGIT
 from shirg_core.kernels.configs import rank_options
 from shirg_core.kernels.geometry import Geometry
 from shirg_core.kernels.numerics import power_of_two, unit_stride
@@ -94,7 +95,7 @@ def rank(
     extents = torch.empty(batch, 2, n_views, 2, device=device) if clusters is None else clusters.extents
     block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
     longest = max(v.n_tokens for v in layout.views)
-    bits, integer_keys = _key_bits(components)
+    turns, integer_keys = _search(components)
     slots = [c if c is None else unit_stride(c.values) for c in components]
     strides = [0 if values is None else values.stride(0) for values in slots]
     amounts = [0.0 if c is None else float(c.weight) for c in components]
@@ -110,19 +111,19 @@ def rank(
                  (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.room)),
         dense_weights, 0 if dense_weights is None else dense_weights.stride(0),
         out.scores, out.regions, out.slot, out.indices, out.dropped_weight, keys, best, first, number,
-        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, BITS=bits, ONE_CHUNK=n <= block, BLOCK=block,
+        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, TURNS=turns, ONE_CHUNK=n <= block, BLOCK=block,
         VIEW_BLOCK=power_of_two(n_views, 8), TOKEN_BLOCK=max(FEWEST_TOKENS, power_of_two(longest, MOST_TOKENS)),
         LEVEL_BLOCK=32, **rank_options(block),
     )  # fmt: skip
     return out
 
 
-def _key_bits(components: Components) -> tuple[int, bool]:
-    """How many bits (even) hold any key, and whether the score's grid number itself is the key.
+def _search(components: Components) -> tuple[int, bool]:
+    """How many turns of `choose.threshold` span all keys, and whether the score's grid number itself is the key.
 
-    Grid numbers are short, which makes for few search turns; huge weights outgrow int32, and then the bits of the score
-    as a float, which rank alike because no score is negative, take their place.
+    Grid numbers are short, which makes for few turns; huge weights outgrow int32, and then the bits of the score as a
+    float, which rank alike because no score is negative, take their place.
     """
     highest = int(sum(c.weight for c in components if c is not None) * SCORE_GRID * (1 + 1e-5)) + 2
     bits = highest.bit_length()
-    return (bits + bits % 2, True) if bits <= 28 else (32, False)
+    return (-(-bits // DIGIT.value), True) if bits <= 28 else (-(-32 // DIGIT.value), False)
