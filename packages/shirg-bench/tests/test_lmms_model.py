@@ -257,6 +257,18 @@ def test_a_picture_and_its_file_are_the_same_pixels(tmp_path):
     assert held.tobytes() == from_file.tobytes() == b"\xff" * (8 * 6 * 3)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tiff", "png"])
+def test_a_turned_picture_and_its_file_are_the_same_pixels(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"turned.{suffix}"
+    picture("7").save(path, exif=exif)
+    with Image.open(path) as opened:
+        held = as_image(opened, "here")
+    assert held.size == picture("7").size[::-1]
+    assert held.tobytes() == as_image(str(path), "here").tobytes() == as_image(held, "here").tobytes()
+
+
 def test_answers_of_edited_code_are_not_those_in_the_journal(folder, monkeypatch):
     pipe = LavidaPipeline.from_pretrained(folder)
     before = digest.run_digest(pipe, 0)

@@ -37,6 +37,29 @@ def test_padded_layout_covers_every_pixel_of_the_image():
     assert (overlay.token_map(alone, (0,), (4, 4)) == -1).sum() == 12
 
 
+def test_a_photograph_is_drawn_upright(tmp_path):
+    page = Image.new("RGB", (60, 20), "white")
+    page.paste("red", (0, 0, 30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    page.save(tmp_path / "phone.png", exif=exif)
+    layout = ViewLayout.single(3, 3)
+    selection = selection_of(layout, [0, 1, 5])
+    upright = page.transpose(Image.Transpose.ROTATE_270)
+    with Image.open(tmp_path / "phone.png") as opened:
+        for draw in (
+            lambda image: selection_figure(image, layout, selection, "one"),
+            lambda image: comparison_figure(image, layout, [Panel("one", selection)], "two"),
+        ):
+            drawn, right = (figure.canvas.buffer_rgba() for figure in map(_rendered, (draw(opened), draw(upright))))
+            assert np.array_equal(drawn, right)
+
+
+def _rendered(figure):
+    figure.canvas.draw()
+    return figure
+
+
 def test_kept_patches_stay_clear_and_others_are_dimmed():
     page = np.random.default_rng(0).random((4, 4, 3))
     tokens = overlay.token_map(ViewLayout.single(2, 2), (0,), (4, 4))

@@ -28,6 +28,18 @@ def test_single_view_squashes_the_page_to_a_square():
     assert single_view(quarters()).pixels[0].shape == (1, 3, 672, 672)
 
 
+@pytest.mark.parametrize("cut", [single_view, anyres_views])
+def test_an_opened_photograph_is_cut_upright(tmp_path, cut):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    quarters().save(tmp_path / "phone.png", exif=exif)
+    upright = cut(quarters().transpose(Image.Transpose.ROTATE_270))
+    with Image.open(tmp_path / "phone.png") as opened:
+        views = cut(opened)
+    assert views.layout == upright.layout
+    assert all(torch.equal(a, b) for a, b in zip(views.pixels, upright.pixels, strict=True))
+
+
 @pytest.mark.parametrize("size", [(100, 60), (60, 100), (1, 1), (300, 7), (3, 900), (2000, 30)])
 def test_anyres_views_fit_their_layout(size):
     views = anyres_views(Image.new("RGB", size, (10, 200, 30)))

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from shirg_core import shirg_v2, shirg_v3
 from shirg_core.cli.methods import METHODS
+from shirg_core.images import load_image
 from shirg_lavida import LavidaPipeline
 from shirg_lavida.chat import ChatStyle, prompt_ids
 from shirg_lavida.cli.methods import with_method
@@ -55,6 +56,29 @@ def test_is_the_model_below_the_tokenizer(pipe, selector):
     else:
         assert torch.equal(answer.selection.indices, prefix.selections[0].indices)
         assert answer.selection.indices.shape == (1, 30)
+
+
+@pytest.mark.parametrize("views", ["anyres", "single"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
+def test_a_turned_photograph_is_the_same_by_every_way_in(pipe, tmp_path, suffix, views):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"phone.{suffix}"
+    picture(200, 80).save(path, exif=exif)
+    with Image.open(path) as opened:
+        upright = opened.convert("RGB") if suffix == "tiff" else opened.transpose(Image.Transpose.ROTATE_270)
+    upright = Image.frombytes("RGB", upright.size, upright.tobytes())
+    assert upright.size == (80, 200)
+    chosen = replace(pipe, selector=shirg_v3(budget=30), views=views)
+    expected = chosen.embed(["What?"], [upright])
+    ids = prompt_ids(pipe.tokenizer, "What?", ChatStyle())[None]
+    for image in (path, str(path), Image.open(path), load_image(path)):
+        answer = ask(chosen, image, "What?")
+        assert answer.layout == expected.layouts[0]
+        assert torch.equal(answer.selection.indices, expected.selections[0].indices)
+        if isinstance(image, Image.Image):
+            prefix = pipe.model.embed_prompt(ids, [image], selector=chosen.selector, views=views)
+            assert torch.equal(prefix.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor))
 
 
 def test_timings_cover_the_whole_call(pipe):

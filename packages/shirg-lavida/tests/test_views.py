@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shirg_core.images import upright_rgb
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.testing import tiny_raw_config, tiny_vision
 from shirg_lavida.views import cut_views, normalize, plan_views, to_unit
@@ -92,7 +93,7 @@ def test_cuts_come_base_first_then_crops_in_raster_order():
 
 def test_border_is_black_and_the_image_centred():
     plan = plan_views(REAL, (1152, 96), "anyres", selecting=False)
-    middle = cut_views(Image.new("L", (1152, 96), 255), plan)[2]
+    middle = cut_views(Image.new("RGB", (1152, 96), "white"), plan)[2]
     assert middle[:, 144:240].min() == 255
     assert middle[:, :144].max() == 0
     assert middle[:, 240:].max() == 0
@@ -101,7 +102,7 @@ def test_border_is_black_and_the_image_centred():
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK"])
 def test_any_mode(mode):
     plan = plan_views(REAL, (40, 30), "single384", selecting=False)
-    assert cut_views(Image.new(mode, (40, 30)), plan).shape == (1, 3, 384, 384)
+    assert cut_views(upright_rgb(Image.new(mode, (40, 30))), plan).shape == (1, 3, 384, 384)
 
 
 def test_normalisation_rounds_as_numpy_does():
@@ -114,13 +115,13 @@ def test_normalisation_rounds_as_numpy_does():
 def test_modes_that_plain_conversion_spoils_are_read_as_files_are():
     plan = plan_views(REAL, (2, 2), "single384", selecting=False)
     grey = Image.fromarray(np.full((2, 2), 0x8080, dtype=np.uint16))
-    assert cut_views(grey, plan).unique().tolist() == [128]
-    assert cut_views(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), plan).unique().tolist() == [255]
+    assert cut_views(upright_rgb(grey), plan).unique().tolist() == [128]
+    assert cut_views(upright_rgb(Image.new("RGBA", (2, 2), (0, 0, 0, 0))), plan).unique().tolist() == [255]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_plain_images_are_converted_as_released(mode):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).convert(mode)
     released = image.convert("RGB").resize((384, 384), Image.Resampling.BICUBIC)
-    (view,) = cut_views(image, plan_views(REAL, (40, 30), "single384", selecting=False))
+    (view,) = cut_views(upright_rgb(image), plan_views(REAL, (40, 30), "single384", selecting=False))
     assert torch.equal(view.permute(1, 2, 0), torch.from_numpy(np.array(released)))

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from shirg_core.images.load import upright_rgb
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
 from shirg_lavida.placement import device_of
@@ -46,7 +47,7 @@ def visual_prefix(
 
     Args:
         model: tower, projector and newline embedding.
-        images: Pillow images of any size and mode; converted to RGB.
+        images: Pillow images of any mode; each is turned upright and converted to RGB here, once.
         options: views, selector, newlines.
         text: per image, `[M, d]` embeddings of its prompt's own tokens; M = 0 when there are none.
 
@@ -58,10 +59,13 @@ def visual_prefix(
     check_images(images)
     if not images:
         return []
-    # 1. Cut every image into views.
-    selecting = options.selector is not None
-    plans = [plan_views(model.config, image.size, options.views, selecting=selecting) for image in images]
-    cuts = [cut_views(image, plan) for image, plan in zip(images, plans, strict=True)]
+    # 1. Turn every image upright and cut it into views.
+    plans: list[ViewPlan] = []
+    cuts: list[Tensor] = []
+    for image in images:
+        upright = upright_rgb(image)
+        plans.append(plan_views(model.config, upright.size, options.views, selecting=options.selector is not None))
+        cuts.append(cut_views(upright, plans[-1]))
     pixels = to_unit(torch.cat(cuts).to(device_of(model.tower)))
     # 2. Run the tower, and the projector unless the selector works on the tower's features.
     dtype, device = model.image_newline.dtype, model.image_newline.device

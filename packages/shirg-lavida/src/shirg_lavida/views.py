@@ -24,7 +24,6 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.anyres import anyres_layout, best_canvas, place, unpad_margins
-from shirg_core.images.load import to_rgb
 from shirg_core.layout import ViewLayout
 from shirg_lavida.config import LavidaConfig
 
@@ -68,7 +67,7 @@ def plan_views(config: LavidaConfig, size: tuple[int, int], views: Views, *, sel
 
     Args:
         config: the model's.
-        size: `(width, height)` of the image in pixels.
+        size: `(width, height)` of the upright image in pixels.
         views: a name of the table.
         selecting: whether a selector will choose among the tokens.
 
@@ -101,17 +100,13 @@ def plan_views(config: LavidaConfig, size: tuple[int, int], views: Views, *, sel
 
 
 def cut_views(image: Image.Image, plan: ViewPlan) -> Tensor:
-    """Cut an image into its views: `[V, 3, px, px]` uint8, base view first, then crops in raster order.
-
-    Any mode becomes RGB as `load_image` does it, which for images of 8 bits without transparency is Pillow's own way.
-    """
-    rgb = to_rgb(image)
+    """Cut an upright RGB image into its views: `[V, 3, px, px]` uint8, base view first, then crops in raster order."""
     px = plan.px
-    cuts = [rgb.resize((px, px), Image.Resampling.BICUBIC)]
+    cuts = [image.resize((px, px), Image.Resampling.BICUBIC)]
     if plan.canvas is not None:
-        placement = place(rgb.size, plan.canvas)
+        placement = place(image.size, plan.canvas)
         canvas = Image.new("RGB", plan.canvas, BLACK)
-        canvas.paste(rgb.resize(placement.image, Image.Resampling.BICUBIC), placement.offset)
+        canvas.paste(image.resize(placement.image, Image.Resampling.BICUBIC), placement.offset)
         rows, cols = plan.mosaic
         cuts += [canvas.crop((c * px, r * px, (c + 1) * px, (r + 1) * px)) for r in range(rows) for c in range(cols)]
     return torch.from_numpy(np.stack([np.asarray(cut) for cut in cuts])).permute(0, 3, 1, 2).contiguous()

@@ -40,10 +40,13 @@ def test_pixels_are_those_that_inference_sees(tmp_path):
     Image.new("RGBA", (8, 6), (0, 0, 0, 0)).save(clear)
     turned = Image.new("RGB", (8, 6), "red")
     turned.getexif()[0x0112] = 6
-    turned.save(tmp_path / "turned.jpg", exif=turned.getexif())
+    turned.paste("blue", (0, 0, 4, 3))
+    for suffix in ("jpg", "tiff"):
+        turned.save(tmp_path / f"turned.{suffix}", exif=turned.getexif())
     deep = tmp_path / "deep.png"
     Image.fromarray(np.full((6, 8), 40000, np.uint16)).save(deep)
-    for path in (clear, tmp_path / "turned.jpg", deep):
+    assert load_image(tmp_path / "turned.tiff").tobytes() == turned.transpose(Image.Transpose.ROTATE_270).tobytes()
+    for path in (clear, tmp_path / "turned.jpg", tmp_path / "turned.tiff", deep):
         shown = load_image(path)
         for encoded in (path, path.read_bytes()):
             (image,) = Reader(encode)(record(encoded)).images

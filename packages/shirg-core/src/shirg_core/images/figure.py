@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shirg_core.images import overlay
+from shirg_core.images.load import upright_rgb
 from shirg_core.images.sheet import CAPTION, DPI, Sheet
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
@@ -68,14 +69,15 @@ def selection_figure(image: Image.Image, layout: ViewLayout, selection: Selectio
     """What was kept, and the scores beside it; for several views the crops large and the base view small.
 
     Args:
-        image: the RGB image.
+        image: any Pillow image, shown upright.
         layout: the views the tokens come from.
         selection: the choice; its first image is drawn.
         title: one line.
     """
-    subject, main = _Subject(image, layout, selection), _main_views(layout)
-    width, height = size = overlay.display_size(image.size)
-    small = overlay.display_size(image.size, (max(size) - GAP - CAPTION) // 2) if main != (0,) else (0, 0)
+    page, main = upright_rgb(image), _main_views(layout)
+    subject = _Subject(page, layout, selection)
+    width, height = size = overlay.display_size(page.size)
+    small = overlay.display_size(page.size, (max(size) - GAP - CAPTION) // 2) if main != (0,) else (0, 0)
     below = max(height, 2 * small[1] + GAP + CAPTION)
     sheet = Sheet(max(2 * MARGIN + 2 * width + GAP + BAR + small[0] + GAP, MIN_WIDTH), MARGIN + TITLE + below + MARGIN)
     sheet.text(MARGIN, MARGIN, title, size=15, weight="bold")
@@ -94,7 +96,8 @@ def selection_figure(image: Image.Image, layout: ViewLayout, selection: Selectio
 
 def comparison_figure(image: Image.Image, layout: ViewLayout, panels: Sequence[Panel], title: str) -> Figure:
     """Several selections of one image side by side; of several views the crops are shown."""
-    width, height = size = overlay.display_size(image.size, COMPARE_LONG_SIDE_PX)
+    page = upright_rgb(image)
+    width, height = size = overlay.display_size(page.size, COMPARE_LONG_SIDE_PX)
     columns = min(len(panels), COMPARE_COLUMNS)
     rows = -(-len(panels) // columns)
     step_x, step_y = max(width, MIN_PANEL_WIDTH) + GAP, height + GAP + CAPTION
@@ -104,7 +107,7 @@ def comparison_figure(image: Image.Image, layout: ViewLayout, panels: Sequence[P
     sheet.text(MARGIN, MARGIN, title, size=15, weight="bold")
     for i, panel in enumerate(panels):
         corner = MARGIN + i % columns * step_x, MARGIN + TITLE + i // columns * step_y
-        subject = _Subject(image, layout, panel.selection)
+        subject = _Subject(page, layout, panel.selection)
         sheet.picture(corner, subject.kept(_main_views(layout), size, outlines=False), panel.title)
     return sheet.figure
 

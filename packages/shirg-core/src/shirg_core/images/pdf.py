@@ -19,7 +19,7 @@ def is_pdf(path: Path) -> bool:
 
 
 def render_pdf_page(path: Path, page: int) -> Image.Image:
-    """Render page `page` (from 1), its longer side `LONG_SIDE_PX` pixels.
+    """Render page `page` (from 1) with what its form fields hold, its longer side `LONG_SIDE_PX` pixels.
 
     Raises:
         ImageError: not readable, encrypted, no such page, or a page without area.
@@ -34,6 +34,8 @@ def render_pdf_page(path: Path, page: int) -> Image.Image:
         pages = len(document)
         if page > pages:
             raise ImageError(f"{path}: has {pages} page{'s' if pages != 1 else ''}, got --page {page}")
+        # Before a page is taken: only pages of a document whose forms are ready show their fields.
+        document.init_forms()
         sheet = document[page - 1]
         width, height = sheet.get_size()
         if width <= 0 or height <= 0:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.anyres import anyres_layout
+from shirg_core.images.load import upright_rgb
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
@@ -39,19 +40,20 @@ class ImageViews:
 
 def single_view(image: Image.Image, *, side: int = 48, patch: int = PATCH_PX) -> ImageViews:
     """The whole image squashed to one square of `side × side` tokens, as SHIRG-v3 does: 672 × 672 pixels by default."""
-    return cut_views(image, ViewLayout.single(side, side), patch=patch)
+    return cut_views(upright_rgb(image), ViewLayout.single(side, side), patch=patch)
 
 
 def anyres_views(image: Image.Image, *, side: int = 27, patch: int = PATCH_PX) -> ImageViews:
     """LaViDa's views: the whole image squashed to a square, then crops of the canvas that fits it best."""
-    return cut_views(image, anyres_layout(image.size, side=side), patch=patch)
+    upright = upright_rgb(image)
+    return cut_views(upright, anyres_layout(upright.size, side=side), patch=patch)
 
 
 def cut_views(image: Image.Image, layout: ViewLayout, *, patch: int = PATCH_PX) -> ImageViews:
     """Resample the box of every view of `layout` from an RGB image.
 
     Args:
-        image: RGB, at least 1 × 1.
+        image: upright RGB, at least 1 × 1.
         layout: views with boxes in units of the image.
         patch: side of a patch in pixels.
     """
