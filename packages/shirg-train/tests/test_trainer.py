@@ -278,7 +278,7 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path):
 
 def test_a_stream_that_ends_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(TinyStream, "__iter__", lambda _self: iter(()))
-    with pytest.raises(ValueError, match="the data ended at step 0 of 6"):
+    with pytest.raises(RecipeError, match="the data ended at step 0 of 6"):
         run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
 
 

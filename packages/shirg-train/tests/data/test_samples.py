@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from data_files import decode, encode, png
@@ -69,6 +71,42 @@ def test_a_missing_file_and_a_long_text_are_named(tmp_path):
         Reader(encode)(record(tmp_path / "gone.png"))
     with pytest.raises(CorruptSampleError, match=r"^length: \d+ tokens, 20 are allowed"):
         Reader(encode, max_tokens=20)(record(png(9, 9), talk=[("why?", "1234567890" * 3)]))
+
+
+def sizes_by_answer(images, talk, epochs=40, **options):
+    read, made = Reader(encode, **options), record(*images, talk=talk)
+    samples = [read(made, epoch) for epoch in range(epochs)]
+    return {decode(s.answer_ids).removesuffix("<|eot_id|>"): [image.width for image in s.images] for s in samples}
+
+
+def test_images_of_later_turns_are_not_shown_and_need_not_be_there(tmp_path):
+    talk = [("<image> first?", "one"), ("<image> second?", "two"), ("sure?", "yes")]
+    assert sizes_by_answer((png(11, 9), png(12, 9)), talk) == {"one": [11], "two": [11, 12], "yes": [11, 12]}
+    first = record(png(11, 9), tmp_path / "gone.png", talk=talk)
+    answers = [outcome(first, epoch) for epoch in range(40)]
+    assert set(answers) == {"one<|eot_id|>", "missing image"}
+
+
+def outcome(some, epoch):
+    """The answer, or what is wrong."""
+    try:
+        return decode(Reader(encode)(some, epoch).answer_ids)
+    except CorruptSampleError as error:
+        return str(error).partition(":")[0]
+
+
+def test_an_empty_answer_or_one_that_is_too_long_discards_its_turn_only():
+    talk = [("<image> first?", "one"), ("and?", " "), ("last?", "9 " * 200)]
+    assert sizes_by_answer((png(11, 9),), talk, max_tokens=100) == {"one": [11]}
+    assert set(sizes_by_answer((png(11, 9),), talk[:2])) == {"one"}
+
+
+def test_independent_questions_come_alone_with_all_images():
+    made = dataclasses.replace(record(png(11, 9), talk=[("a?", "1"), ("b?", "2")]), independent=True)
+    samples = [Reader(encode)(made, epoch) for epoch in range(8)]
+    assert {decode(s.prompt_ids).count("?") for s in samples} == {1}
+    assert {len(s.images) for s in samples} == {1}
+    assert len({decode(s.answer_ids) for s in samples}) == 2
 
 
 def test_one_exchange_is_chosen_anew_every_epoch():

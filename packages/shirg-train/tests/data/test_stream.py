@@ -11,6 +11,7 @@ from shirg_train.data.json_source import JsonSource
 from shirg_train.data.order import held_out_indices
 from shirg_train.data.samples import Reader
 from shirg_train.data.stream import SampleStream
+from shirg_train.recipe import RecipeError
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,35 @@ def test_corrupt_samples_are_skipped_counted_and_logged(tmp_path, caplog, worker
 
 def test_nothing_but_corrupt_samples_is_an_error(tmp_path):
     path = write_llava(tmp_path, 4, broken=range(4))
-    with pytest.raises(ValueError, match="4 samples in a row are corrupt; the last one: unreadable image"):
+    with pytest.raises(RecipeError, match="4 samples in a row cannot be trained on; the last one: unreadable image"):
         take(stream(JsonSource(path, tmp_path / "images")), 1)
+    # A rank sees half of each epoch, and must not take its half for all there is.
+    with pytest.raises(RecipeError, match="in a row cannot be trained on"):
+        take(stream(JsonSource(path, tmp_path / "images"), rank=1, world=2), 1)
+
+
+@pytest.mark.parametrize(("n", "usable"), [(2, 1), (4, 1), (6, 2)])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_a_small_file_with_few_usable_samples_goes_on(tmp_path, n, usable, world):
+    path = write_llava(tmp_path, n, broken=range(usable, n))
+    for rank in range(world):
+        keys = take(stream(JsonSource(path, tmp_path / "images"), rank=rank, world=world), 25)
+        assert {int(key) for key in keys} <= set(range(usable))
+
+
+def test_many_corrupt_samples_of_one_epoch_in_a_row_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("shirg_train.data.stream.GIVE_UP_AFTER", 5)
+    path = write_llava(tmp_path, 40, broken=range(1, 40))
+    with pytest.raises(RecipeError, match="5 samples in a row cannot be trained on"):
+        take(stream(JsonSource(path, tmp_path / "images")), 40)
+
+
+def test_a_file_that_is_gone_is_one_line(tmp_path):
+    path = write_llava(tmp_path, 4)
+    some = stream(JsonSource(path, tmp_path / "images"))
+    path.unlink()
+    with pytest.raises(RecipeError, match=r"data: sample \d cannot be read: .*blip_laion"):
+        take(some, 1)
 
 
 def test_samples_carry_image_and_answer(source):

@@ -1,8 +1,9 @@
 """LLaDA's chat template as token ids, split into what is given (the prompt) and what is learnt (the answer).
 
 A turn is `<|start_header_id|>role<|end_header_id|>`, an empty line, its text, `<|eot_id|>`; a conversation starts with
-`<|startoftext|>`. The prompt ends after the header of the assistant's turn; the answer is the text and `<|eot_id|>`, so
-only it bears labels. A single image stands at the start of the user's text, before a line feed.
+`<|startoftext|>`. The prompt holds the answered questions so far and the one that is asked, and ends after the header
+of the assistant's turn; the answer is the text and `<|eot_id|>`, so only it bears labels. A single image stands at the
+start of its question's text, before a line feed.
 
 The line feed is kept, as the released training code keeps it. The released inference code loses it, see
 `shirg_lavida.chat`: released checkpoints meet it in training and not afterwards.
@@ -11,7 +12,7 @@ The line feed is kept, as the released training code keeps it. The released infe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -50,53 +51,92 @@ def header(role: str) -> str:
     return f"{START_HEADER}{role}{END_HEADER}\n\n"
 
 
-def exchanges(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    """Every question that is answered at once, with its answer.
+@dataclass(frozen=True)
+class Exchange:
+    """A question and its answer.
+
+    Attributes:
+        question: the user's text, a placeholder for each of its images.
+        answer: the assistant's.
+        n_images: placeholders in `question`.
+    """
+
+    question: str
+    answer: str
+    n_images: int
+
+
+def exchanges(turns: Sequence[Turn], n_images: int) -> list[Exchange]:
+    """Every question that is answered at once, with its answer and the images that come with it.
+
+    An image comes with the question that has its placeholder, and with the first one if there is no placeholder at all.
+    A question that is left out (not answered, or with an empty answer) passes its images on to the next one. Where each
+    question has placeholders for all images, they are the same images, and only the first question shows them.
+
+    Args:
+        turns: of the conversation; what the system says is not looked at.
+        n_images: of the conversation.
 
     Raises:
-        CorruptSampleError: there is none, or an answer is empty.
+        CorruptSampleError: nothing is answered, every answer is empty, or another number of placeholders than images.
     """
-    pairs = [(q.text, a.text) for q, a in pairwise(turns) if (q.role, a.role) == ("user", "assistant")]
+    asked = [turn.text.count(IMAGE_PLACEHOLDER) for turn in turns if turn.role == "user"]
+    repeated = sum(asked) > n_images and set(asked) <= {0, n_images}
+    if sum(asked) not in (0, n_images) and not repeated:
+        raise CorruptSampleError(f"placeholders: {sum(asked)} {IMAGE_PLACEHOLDER} for {n_images} image(s)")
+    pairs: list[Exchange] = []
+    waiting, coming, answered = 0 if any(asked) else n_images, n_images, False
+    for at, turn in enumerate(turns):
+        if turn.role != "user":
+            continue
+        own = min(turn.text.count(IMAGE_PLACEHOLDER), coming)
+        coming -= own
+        following = turns[at + 1] if at + 1 < len(turns) else None
+        if following is None or following.role != "assistant" or not following.text.strip():
+            answered |= following is not None and following.role == "assistant"
+            waiting += own
+            continue
+        text = turn.text if own else turn.text.replace(IMAGE_PLACEHOLDER, "")
+        pairs.append(Exchange(place_images(text, own, waiting), following.text, waiting + own))
+        waiting = 0
     if not pairs:
-        raise CorruptSampleError("conversation: no user's turn is followed by an assistant's")
-    if not all(answer.strip() for _, answer in pairs):
-        raise CorruptSampleError("conversation: an answer is empty")
+        empty = "every answer is empty" if answered else "no user's turn is followed by an assistant's"
+        raise CorruptSampleError(f"conversation: {empty}")
     return pairs
 
 
-def place_images(question: str, n_images: int) -> str:
-    """The question with one placeholder per image: a single one goes first; several stay, or all go first.
-
-    Raises:
-        CorruptSampleError: another number of placeholders than images.
-    """
-    found = question.count(IMAGE_PLACEHOLDER)
-    if found not in (0, n_images):
-        raise CorruptSampleError(f"placeholders: {found} {IMAGE_PLACEHOLDER} for {n_images} image(s)")
-    if found == n_images and n_images != 1:
-        return question.strip()
-    text = question.replace(IMAGE_PLACEHOLDER, "").strip()
-    return f"{IMAGE_PLACEHOLDER}\n" * n_images + text
-
-
-def prompt_ids(question: str, n_images: int, encode: Encode, *, system: str | None = None) -> Tensor:
-    """`[M]` int64 ids of a prompt, `IMAGE_TOKEN_ID` for every image.
+def place_images(question: str, n_images: int, before: int = 0) -> str:
+    """A question with its placeholders: a single one goes first, several stay where they are.
 
     Args:
-        question: the user's text.
-        n_images: that belong to it.
-        encode: the tokenizer.
-        system: text of a system turn before it; None = no such turn.
-
-    Raises:
-        CorruptSampleError: another number of placeholders than images.
+        question: the user's text with `n_images` placeholders.
+        n_images: of them.
+        before: further images that go before the text.
     """
-    opening = BOS if system is None else f"{BOS}{header('system')}{system.strip()}{EOT}"
-    text = f"{opening}{header('user')}{place_images(question, n_images)}{EOT}{header('assistant')}"
+    if n_images == 1:
+        question = f"{IMAGE_PLACEHOLDER}\n{question.replace(IMAGE_PLACEHOLDER, '').strip()}"
+    return f"{IMAGE_PLACEHOLDER}\n" * before + question.strip()
+
+
+def prompt_ids(talk: Sequence[Exchange], encode: Encode, *, system: str | None = None) -> Tensor:
+    """`[M]` int64 ids of the prompt that asks the last question, `IMAGE_TOKEN_ID` for every image.
+
+    Args:
+        talk: at least one exchange; the last one's answer is left out. `<image>` in an answer is text.
+        encode: the tokenizer.
+        system: text of a system turn before them; None = no such turn.
+    """
+    text = BOS if system is None else f"{BOS}{header('system')}{system.strip()}{EOT}"
     ids: list[int] = []
-    for number, part in enumerate(text.split(IMAGE_PLACEHOLDER)):
-        ids += [IMAGE_TOKEN_ID] * (number > 0) + list(encode(part))
-    return torch.tensor(ids)
+    for number, exchange in enumerate(talk):
+        first, *others = f"{header('user')}{exchange.question}{EOT}{header('assistant')}".split(IMAGE_PLACEHOLDER)
+        text += first
+        for part in others:
+            ids += [*encode(text), IMAGE_TOKEN_ID]
+            text = part
+        if number < len(talk) - 1:
+            text += f"{exchange.answer.strip()}{EOT}"
+    return torch.tensor([*ids, *encode(text)])
 
 
 def answer_ids(answer: str, encode: Encode) -> Tensor:

@@ -78,4 +78,4 @@ class PagesSource:
             for asked in range(self.config.questions)
             for turn in (Turn("user", page.question(0, asked)), Turn("assistant", page.answer(0, asked)))
         ]
-        return Record(f"page-{index}", (file.getvalue(),), tuple(turns))
+        return Record(f"page-{index}", (file.getvalue(),), tuple(turns), independent=True)

@@ -34,11 +34,13 @@ class Record:
         key: names the sample in reports.
         images: encoded images, or files that hold them.
         turns: in order.
+        independent: every question stands for itself and is about all images; else it follows what was said before.
     """
 
     key: str
     images: tuple[bytes | Path, ...]
     turns: tuple[Turn, ...]
+    independent: bool = False
 
 
 class Source(Protocol):

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.images import DECODE_ERRORS, upright_rgb
-from shirg_train.data.chat import Encode, answer_ids, exchanges, prompt_ids
+from shirg_train.data.chat import Encode, Exchange, answer_ids, exchanges, prompt_ids
 from shirg_train.data.record import CorruptSampleError, Record
 from shirg_train.seeds import derive
 
@@ -39,9 +39,10 @@ class Reader:
     Args:
         encode: the tokenizer.
         system: text of the system turn; None = no such turn.
-        max_tokens: longest prompt and answer together, images counted as one token each; 0 = no limit.
+        max_tokens: longest prompt and answer together, images counted as one token each; 0 = no limit. An exchange that
+            is too long with what was said before makes room for another one.
         smallest_px: an image with a shorter side is of no use.
-        seed: chooses one exchange of a conversation, anew in every epoch.
+        seed: chooses one exchange of a conversation, anew in every epoch; what was said and shown before comes with it.
     """
 
     encode: Encode
@@ -59,15 +60,24 @@ class Reader:
         """
         if not record.images:
             raise CorruptSampleError("no image: text alone teaches the visual path nothing")
-        pairs = exchanges(record.turns)
-        question, answer = pairs[derive(self.seed, "exchange", epoch, record.key) % len(pairs)]
+        talk = self._exchanges(record)
+        chosen = derive(self.seed, "exchange", epoch, record.key) % len(talk)
         # Text first: it costs little, and an unfit conversation needs no image.
-        prompt = prompt_ids(question, len(record.images), self.encode, system=self.system)
-        target = answer_ids(answer, self.encode)
-        if self.max_tokens and len(prompt) + len(target) > self.max_tokens:
-            raise CorruptSampleError(f"length: {len(prompt) + len(target)} tokens, {self.max_tokens} are allowed")
-        images = tuple(self._decode(image) for image in record.images)
-        return TrainingSample(record.key, prompt, target, images)
+        for last in (chosen, *range(chosen), *range(chosen + 1, len(talk))):
+            shown = talk[last : last + 1] if record.independent else talk[: last + 1]
+            prompt = prompt_ids(shown, self.encode, system=self.system)
+            target = answer_ids(talk[last].answer, self.encode)
+            length = len(prompt) + len(target)
+            if not self.max_tokens or length <= self.max_tokens:
+                images = record.images[: sum(each.n_images for each in shown)]
+                return TrainingSample(record.key, prompt, target, tuple(map(self._decode, images)))
+        raise CorruptSampleError(f"length: {length} tokens, {self.max_tokens} are allowed")
+
+    def _exchanges(self, record: Record) -> list[Exchange]:
+        if not record.independent:
+            return exchanges(record.turns, len(record.images))
+        pairs = zip(record.turns[::2], record.turns[1::2], strict=True)
+        return [exchange for pair in pairs for exchange in exchanges(pair, len(record.images))]
 
     def _decode(self, encoded: bytes | Path) -> Image.Image:
         if isinstance(encoded, Path) and not encoded.is_file():

@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow import ArrowException
 
 from shirg_train.data.arrow_source import GROUPS_IN_MEMORY
 from shirg_train.data.order import epoch_order
 from shirg_train.data.record import CorruptSampleError, Source
 from shirg_train.data.samples import Reader, TrainingSample
+from shirg_train.recipe import RecipeError
 
 _log = logging.getLogger(__name__)
 GIVE_UP_AFTER = 1000
-"""Corrupt samples in a row; by then it is the reader or the folder that is wrong, not the samples."""
+"""Corrupt samples of one epoch in a row; by then it is the reader or the folder that is wrong, not the samples."""
 
 
 class SampleStream:
@@ -75,21 +77,28 @@ class SampleStream:
         """Samples from the present place on.
 
         Raises:
-            ValueError: `GIVE_UP_AFTER` corrupt samples in a row, or a whole epoch of them.
+            RecipeError: a source that cannot be read, `GIVE_UP_AFTER` corrupt samples of one epoch in a row, or all the
+                samples there are, one after the other.
         """
-        limit = min(GIVE_UP_AFTER, len(self))
-        in_a_row = 0
-        for outcome in self._outcomes(self._passed):
+        failed: set[int] = set()
+        in_a_row = at_epoch = 0
+        for epoch, index, outcome in self._outcomes(self._passed):
             self._passed += 1
             if isinstance(outcome, TrainingSample):
                 in_a_row = 0
+                failed.clear()
                 yield outcome
                 continue
-            in_a_row += 1
+            # In a small file the last of one epoch and the first of the next may well be the same few.
+            in_a_row = in_a_row + 1 if epoch == at_epoch else 1
+            at_epoch = epoch
+            failed.add(index)
             self.skipped[str(outcome).partition(":")[0]] += 1
             _log.warning("skipped a corrupt sample (%d so far): %s", self.skipped.total(), outcome)
-            if in_a_row >= limit:
-                raise ValueError(f"{in_a_row} samples in a row are corrupt; the last one: {outcome}")
+            if in_a_row >= GIVE_UP_AFTER or len(failed) == len(self):
+                raise RecipeError(
+                    f"{max(in_a_row, len(failed))} samples in a row cannot be trained on; the last one: {outcome}"
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """The place after the last sample that was yielded, as what JSON can hold."""
@@ -120,19 +129,23 @@ class SampleStream:
             return self.reader(self.source.read(index), epoch)
         except CorruptSampleError as error:
             return CorruptSampleError(f"{error} (sample {index})")
+        except (OSError, ArrowException) as error:
+            # Images are the reader's work and make single samples corrupt: this is the file that holds all of them.
+            raise RecipeError(f"data: sample {index} cannot be read: {error}") from error
 
-    def _outcomes(self, passed: int) -> Iterator[TrainingSample | CorruptSampleError]:
-        """A sample or what is wrong with it, place by place."""
+    def _outcomes(self, passed: int) -> Iterator[tuple[int, int, TrainingSample | CorruptSampleError]]:
+        """Epoch, number, and the sample or what is wrong with it, place by place."""
         places = ((epoch, int(self._order(epoch)[at])) for epoch, at in self._places(passed))
         if not self.workers:
             for epoch, index in places:
-                yield self._read(index, epoch)
+                yield epoch, index, self._read(index, epoch)
         with ThreadPoolExecutor(self.workers) as pool:
-            ahead: deque[Future[TrainingSample | CorruptSampleError]] = deque()
+            ahead: deque[tuple[int, int, Future[TrainingSample | CorruptSampleError]]] = deque()
             for epoch, index in places:
-                ahead.append(pool.submit(self._read, index, epoch))
+                ahead.append((epoch, index, pool.submit(self._read, index, epoch)))
                 if len(ahead) > 4 * self.workers:
-                    yield ahead.popleft().result()
+                    first, number, read = ahead.popleft()
+                    yield first, number, read.result()
 
     def _places(self, passed: int) -> Iterator[tuple[int, int]]:
         while True:

@@ -100,7 +100,7 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     policy = draw_policy(recipe.keep, seed, step)
     mine = list(islice(samples, share := recipe.batch.size // world.size))
     if len(mine) < share:
-        raise ValueError(f"the data ended at step {step} of {loop.total_steps}")
+        raise RecipeError(f"the data ended at step {step} of {loop.total_steps}")
     batches = step_batches(mine, recipe.batch.micro, loss=loss, eos_id=loop.eos_id, seed=seed, step=step, world=world)
     torch.manual_seed(derive(seed, "dropout", step, world.rank))
     # 2. One denominator for the whole step.
