@@ -66,7 +66,7 @@ def test_official_task_files_pass():
         ({"max_new_tokens": 7.5}, "max_new_tokens: expected an integer, got 7.5"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
         ({"prefix_lm": "perhaps"}, "prefix_lm: expected true or false, got 'perhaps'"),
-        ({"block_length": 5}, "not made of whole blocks of block_length=5"),
+        ({"block_length": -5}, "block_length=-5 must be at least 1"),
         ({"schedule": "steep"}, "schedule must be one of"),
         ({"remasking": "luck"}, "remasking must be one of"),
         ({"temperature": 0.5, "do_sample": False}, "contradict each other"),
@@ -94,6 +94,7 @@ def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
         {"max_new_tokens": 200},
         {"do_sample": True},
         {"steps": 4, "max_new_tokens": 16, "block_length": 4},
+        {"max_new_tokens": 7, "block_length": 4},
     ):
         check_override(usable)
     for wrong, message in (
@@ -102,7 +103,6 @@ def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
         ({"schedule": "foo"}, "foo"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"until": 8}, "until must be a text"),
-        ({"max_new_tokens": 7, "block_length": 4}, "whole blocks of block_length=4"),
     ):
         with pytest.raises(ValueError, match=message):
             check_override(wrong)

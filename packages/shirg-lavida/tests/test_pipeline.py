@@ -1,3 +1,4 @@
+import copy
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from shirg_core import shirg_v2, shirg_v3
 from shirg_core.cli.methods import METHODS
 from shirg_core.images import load_image
 from shirg_lavida import LavidaPipeline
+from shirg_lavida.answer import Confidence, confidence
 from shirg_lavida.chat import ChatStyle, prompt_ids
 from shirg_lavida.cli.methods import with_method
 from shirg_lavida.pairing import pair_up
@@ -79,6 +81,40 @@ def test_a_turned_photograph_is_the_same_by_every_way_in(pipe, tmp_path, suffix,
         if isinstance(image, Image.Image):
             prefix = pipe.model.embed_prompt(ids, [image], selector=chosen.selector, views=views)
             assert torch.equal(prefix.as_subclass(torch.Tensor), expected.as_subclass(torch.Tensor))
+
+
+@pytest.mark.parametrize(
+    ("recommended", "blocks"),
+    [
+        ({}, {"block_length": 32, "lookahead": True}),
+        ({"max_new_tokens": 6}, {"block_length": 6, "lookahead": False}),
+        ({"max_new_tokens": 6, "lookahead": True}, {"block_length": 6, "lookahead": True}),
+    ],
+    ids=str,
+)
+def test_blocks_are_as_long_as_the_answers_that_the_checkpoint_recommends(pipe, recommended, blocks):
+    raw = {**pipe.model.config.raw, "shirg": recommended}
+    own = replace(pipe, model=copy.copy(pipe.model))
+    own.model.config = replace(pipe.model.config, raw=raw)
+    default = own(picture(), "What?", max_new_tokens=40)
+    named = pipe(picture(), "What?", max_new_tokens=40, stop_at_eos=True, **blocks)
+    assert torch.equal(default.ids, named.ids)
+    released = own(picture(), "What?", max_new_tokens=40, block_length=None, lookahead=True, stop_at_eos=False)
+    prefix = pipe.embed(["What?"], [picture()])
+    assert torch.equal(released.ids, pipe.model.sample(prefix, answer_length=40)[0])
+
+
+def test_confidence_is_that_of_the_answers_tokens_up_to_its_end(pipe):
+    answers = pipe(picture(), ["What?", "Who?"], max_new_tokens=8)
+    result = pipe.model.generate(
+        pipe.embed(["What?", "Who?"], [picture()] * 2), answer_length=8, block_length=32, stop_at_eos=True
+    )
+    for answer, probabilities in zip(answers, result.probabilities, strict=True):
+        end = next((i + 1 for i, token in enumerate(answer.ids.tolist()) if token == EOS_ID), 8)
+        assert answer.confidence.min == pytest.approx(float(probabilities[:end].min()))
+        assert answer.confidence.mean == pytest.approx(float(probabilities[:end].mean()))
+        assert 0 <= answer.confidence.min <= answer.confidence.mean <= 1
+    assert confidence([7, 8, EOS_ID, 9], [0.5, 1.0, 0.75, 0.1], {EOS_ID}) == Confidence(0.75, 0.5)
 
 
 def test_timings_cover_the_whole_call(pipe):

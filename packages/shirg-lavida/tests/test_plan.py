@@ -9,15 +9,18 @@ HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
 
 
 @pytest.mark.parametrize(
-    ("length", "block", "expected"), [(32, None, 32), (256, None, 128), (128, None, 128), (24, 8, 8)]
+    ("length", "block", "expected"),
+    [(32, None, 32), (256, None, 128), (128, None, 128), (24, 8, 8), (200, None, 128), (24, 7, 7), (24, 48, 24)],
 )
 def test_block_size(length, block, expected):
     assert block_size(length, block) == expected
 
 
-@pytest.mark.parametrize(("length", "block"), [(200, None), (24, 7), (24, 0), (24, 48)])
-def test_answers_are_whole_blocks(length, block):
-    with pytest.raises(ValueError, match="whole blocks"):
+@pytest.mark.parametrize(
+    ("length", "block", "named"), [(24, 0, "block_length=0"), (24, -8, "block_length=-8"), (0, None, "answer_length=0")]
+)
+def test_lengths_are_positive(length, block, named):
+    with pytest.raises(ValueError, match=f"^{named} must be at least 1$"):
         block_size(length, block)
 
 
@@ -46,6 +49,11 @@ def test_a_draft_is_a_tensor():
 )
 def test_steps_of_a_block_of_three(steps, ratio, expected):
     assert steps_per_block(24, 8, steps, ratio) == expected
+
+
+@pytest.mark.parametrize(("steps", "ratio", "expected"), [(None, None, 7), (None, 0.5, 3), (8, None, 2)])
+def test_steps_of_a_block_of_four_the_last_of_which_is_shorter(steps, ratio, expected):
+    assert steps_per_block(24, 7, steps, ratio) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,8 @@ def test_window_reaches_back_to_masks_left_behind():
         ({"temperature": float("nan")}, "temperature must be a finite number ≥ 0, got nan"),
         ({"temperature": float("inf")}, "got inf"),
         ({"confidence_threshold": 0.0}, "confidence_threshold"),
+        ({"eos_penalty": -0.1}, "eos_penalty must be a number ≥ 0, got -0.1"),
+        ({"eos_penalty": float("nan")}, "got nan"),
         ({"confidence_threshold": 0.9, "remasking": "margin"}, "low_confidence"),
     ],
 )

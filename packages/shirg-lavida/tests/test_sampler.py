@@ -1,4 +1,6 @@
 import itertools
+import math
+from functools import partial
 
 import pytest
 import torch
@@ -296,3 +298,81 @@ def test_a_prefix_that_does_not_fit_the_model_is_refused_with_and_without_cache(
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_the_last_block_may_be_shorter():
+    seen = [torch.full((2, 11), MASK)]
+    result = sample(
+        backbone(), prefix(2), **IDS, answer_length=11, block_length=4, step_ratio=0.5, allow_mask_prediction=False,
+        on_step=lambda _, ids: seen.append(ids),
+    )  # fmt: skip
+    assert [int((ids != MASK).sum()) // 2 for ids in seen] == [0, 2, 4, 6, 8, 11]
+    assert result.nfe == 5
+    for step, stop in ((2, 4), (4, 8)):
+        assert not (seen[step][:, :stop] == MASK).any()
+        assert (seen[step][:, stop:] == MASK).all()
+
+
+def test_a_block_longer_than_the_answer_is_the_answer():
+    one, two = (sample(backbone(), prefix(), **IDS, answer_length=8, block_length=b).ids for b in (None, 100))
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("how", [{}, {"cache": False}, {"cache": False, "attention": "full"}], ids=str)
+def test_blocks_without_lookahead_do_not_depend_on_the_answers_length(how):
+    model, x = backbone(), prefix(2)
+    options = {**IDS, "block_length": 4, "allow_mask_prediction": False, **how}
+    short, long = (sample(model, x, answer_length=n, lookahead=False, **options).ids for n in (8, 14))
+    assert torch.equal(short, long[:, :8])
+    assert not torch.equal(short, sample(model, x, answer_length=14, **options).ids[:, :8])
+    assert torch.equal(short[:, :4], sample(model, x, answer_length=4, **options).ids)
+
+
+RULES = [{}, {"remasking": "entropy"}, {"remasking": "random"}, {"temperature": 2.0}, {"block_length": 3}]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_probabilities_are_those_of_the_step_that_settled_the_token(rule):
+    model, x, before = backbone(), prefix(2), [torch.full((2, 8), MASK)]
+    options = {"answer_length": 8, "step_ratio": 0.5, "allow_mask_prediction": False, **rule}
+    expected = torch.full((2, 8), float("nan"))
+
+    def observe(_, ids):
+        logits = denoise_logits(model, x, before[-1])
+        logits[..., MASK] = float("-inf")
+        now = ids != before[-1]
+        expected[now] = logits.softmax(dim=-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)[now]
+        before.append(ids)
+
+    result = sample(model, x, **IDS, **options, generator=torch.Generator().manual_seed(0), on_step=observe)
+    assert not expected.isnan().any()
+    assert torch.allclose(result.probabilities, expected, atol=1e-5)
+
+
+def test_probabilities_of_what_was_not_sampled():
+    model = backbone()
+    draft = torch.tensor([[7, EOS, MASK, 8]])
+    result = sample(model, prefix(), **IDS, answer_length=8, draft_ids=draft, stop_at_eos=True)
+    assert result.probabilities.tolist() == [[1.0] * 8]
+    with torch.no_grad():
+        model.ff_out.weight[MASK] *= 3
+    left = sample(model, prefix(), **IDS, answer_length=8)
+    assert (left.ids == MASK).any()
+    assert torch.equal(left.probabilities > 0, left.ids != MASK)
+
+
+def test_a_penalty_settles_the_end_of_text_last():
+    model, x = backbone(), prefix()
+    options = {**IDS, "answer_length": 8, "allow_mask_prediction": False}
+    # The token that the model is surest of plays the end of text.
+    end = int(sample(model, x, **options).ids[0, 0])
+    first = []
+    for penalty in (0.0, math.inf):
+        settled: list[torch.Tensor] = []
+        watch = partial(lambda kept, _, ids: kept.append(ids), settled)
+        result = sample(model, x, **{**options, "eos_id": end}, eos_penalty=penalty, on_step=watch)
+        first.append([i for i, ids in enumerate(settled) if bool((ids == end).any())][:1])
+        assert not (result.ids == MASK).any()
+        if penalty == 0:
+            assert torch.equal(result.ids, sample(model, x, **options).ids)
+    assert first[0] < (first[1] or [8])

@@ -38,6 +38,7 @@ RULES = [
     {"temperature": 0.8},
     {"allow_mask_prediction": False},
     {"confidence_threshold": 0.3},
+    {"eos_id": 9, "eos_penalty": 0.7},
 ]
 
 
@@ -48,12 +49,18 @@ def test_logits_of_masked_tokens_only_change_nothing(rule):
     ids[0, [0, 4, 5]] = 3
     ids[1, 7:] = 9
     for window in ((0, 12), (4, 8)):
-        results = []
+        results, probabilities = [], [torch.full((2, 12), float("nan")) for _ in range(2)]
         for compact in (True, False):
             settled_by = StepRule(MASK, generator=torch.Generator().manual_seed(1), **rule)
-            quota = torch.tensor([2, 1])
-            results.append(settle(model, hidden, ids, quota, window, settled_by, compact=compact))
+            quota, written = torch.tensor([2, 1]), probabilities[compact]
+            results.append(
+                settle(model, hidden, ids, quota, window, settled_by, compact=compact, probabilities=written)
+            )
         assert torch.equal(*results)
+        assert torch.allclose(*probabilities, equal_nan=True)
+        written = ~probabilities[0].isnan()
+        assert written[results[0] != ids].all()
+        assert not written[ids != MASK].any()
         changed = results[0] != ids
         assert not changed[:, : window[0]].any()
         assert not changed[:, window[1] :].any()

@@ -83,7 +83,12 @@ def test_bad_input_is_one_line_and_exit_code_2(files, tmp_path, capsys, changes,
 def test_data_without_a_usable_sample_is_one_line(files, tmp_path, capsys, caplog):
     rows = [{"id": i, "conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}]} for i in "ab"]
     (tmp_path / "d.json").write_text(json.dumps(rows))
-    changes = [f"output={tmp_path / 'out'}", f"data.path={tmp_path / 'd.json'}", "data.held_out=0", "validation.every=0"]
+    changes = [
+        f"output={tmp_path / 'out'}",
+        f"data.path={tmp_path / 'd.json'}",
+        "data.held_out=0",
+        "validation.every=0",
+    ]
     assert main(["train", str(files / "recipe.yaml"), *(part for each in changes for part in ("--set", each))]) == 2
     shown = capsys.readouterr().err
     assert shown.splitlines()[-1] == (

@@ -51,6 +51,16 @@ def test_unseen_pages_are_read_and_selection_beats_pooling(pipe: LavidaPipeline)
     assert gated >= pooled + 0.2
 
 
+@pytest.mark.parametrize("name", ["micro", "micro-joint"])
+def test_the_answer_does_not_depend_on_how_long_it_may_be(name: str) -> None:
+    folder = embedded(name)
+    assert folder is not None
+    other = LavidaPipeline.from_pretrained(folder, selector=shirg_v2(budget=1 / 3))
+    page = Image.open(Path(__file__).parents[3] / "examples" / "bars.png").convert("RGB")
+    for length in (6, 7, 48, 128):
+        assert other(page, "What is the bolts?", max_new_tokens=length).text == "882", length
+
+
 @pytest.mark.parametrize("name", ["micro-joint", "micro-full"])
 def test_the_other_models_read_unseen_pages(name: str) -> None:
     folder = embedded(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from torch import Tensor
 
@@ -13,6 +14,19 @@ from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.sampler import SampleResult
 
 
+@dataclass(frozen=True)
+class Confidence:
+    """Probabilities of an answer's tokens, its end of text included, each at the step that settled it.
+
+    Attributes:
+        mean: arithmetic mean.
+        min: the least.
+    """
+
+    mean: float
+    min: float
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """An answer and what it cost. Times are those of the batch it was part of.
@@ -20,6 +34,7 @@ class Answer:
     Attributes:
         text: up to the end of the answer, without special tokens.
         ids: `[L]` int64, everything that was sampled.
+        confidence: how sure the model was of it.
         nfe: denoising steps, one forward pass of the language model each; the prefill is not among them.
         prefix_tokens: entries of the prefix, prompt and image.
         visual_tokens: those of them that stand for the image, newlines and summary included.
@@ -32,6 +47,7 @@ class Answer:
 
     text: str
     ids: Tensor
+    confidence: Confidence
     nfe: int
     prefix_tokens: int
     visual_tokens: int
@@ -43,15 +59,24 @@ class Answer:
 
 
 def split_answers(
-    texts: Sequence[str], prefix: Prefix, result: SampleResult, timings_ms: Mapping[str, float]
+    texts: Sequence[str],
+    prefix: Prefix,
+    result: SampleResult,
+    timings_ms: Mapping[str, float],
+    stops: Collection[int],
 ) -> list[Answer]:
-    """One `Answer` per row of a batch with one image per row."""
+    """One `Answer` per row of a batch with one image per row; `stops` are the ids that end an answer."""
     batch, length = prefix.shape[:2]
     prefix_tokens = [length] * batch if prefix.mask is None else prefix.mask.sum(dim=1).tolist()
+    confidences = [
+        confidence(ids, probabilities, stops)
+        for ids, probabilities in zip(result.ids.tolist(), result.probabilities.tolist(), strict=True)
+    ]
     return [
         Answer(
             text=text,
             ids=result.ids[b],
+            confidence=confidences[b],
             nfe=result.nfe,
             prefix_tokens=prefix_tokens[b],
             visual_tokens=prefix.visual_tokens[b],
@@ -63,3 +88,9 @@ def split_answers(
         )
         for b, text in enumerate(texts)
     ]
+
+
+def confidence(ids: Sequence[int], probabilities: Sequence[float], stops: Collection[int]) -> Confidence:
+    """Of one row's L ≥ 1 tokens: those up to and including the first of `stops`."""
+    end = next((i + 1 for i, token in enumerate(ids) if token in stops), len(ids))
+    return Confidence(fmean(probabilities[:end]), min(probabilities[:end]))

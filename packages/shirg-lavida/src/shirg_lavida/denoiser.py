@@ -65,26 +65,29 @@ class Denoiser:
         return cls(backbone, context, allowed=prefix_mask(positions.shape[1], length, mask, positions.device))
 
     def hidden(self, ids: Tensor) -> Tensor:
-        """`[B, L]` → `[B, L, d]`."""
+        """`[B, n]` → `[B, n, d]`; n < L: the rest of the answer is not there."""
         x = self.backbone.embed(ids)
+        answer_positions = self.context.answer_positions[:, : ids.shape[1]]
         if self.cache is not None:
-            return self.backbone.denoise(x, self.context.answer_positions, self.cache)
+            return self.backbone.denoise(x, answer_positions, self.cache)
         x = torch.cat([self.context.embeddings, x], dim=1)
-        positions = torch.cat([self.context.positions, self.context.answer_positions], dim=1)
-        return self.backbone.forward(x, positions, self.allowed)[:, -ids.shape[1] :]
+        positions = torch.cat([self.context.positions, answer_positions], dim=1)
+        allowed = None if self.allowed is None else self.allowed[..., : x.shape[1], : x.shape[1]]
+        return self.backbone.forward(x, positions, allowed)[:, -ids.shape[1] :]
 
     def observed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """`hidden`, and the attention `[B, L, P]` it paid to the cached prefix, mean over heads and layers.
+        """`hidden`, and the attention `[B, n, P]` it paid to the cached prefix, mean over heads and layers.
 
         Raises:
             RuntimeError: there is no cache.
         """
         x = self.backbone.embed(ids)
-        return self.backbone.denoise(x, self.context.answer_positions, self.require_cache(), observe=True)
+        positions = self.context.answer_positions[:, : ids.shape[1]]
+        return self.backbone.denoise(x, positions, self.require_cache(), observe=True)
 
-    def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Step:
-        """One whole step: `ids, quota → finish(hidden(ids), ids, quota)`."""
-        return lambda ids, quota: finish(self.hidden(ids), ids, quota)
+    def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor], seen: int | None = None) -> Step:
+        """One whole step: `ids, quota → finish(hidden(ids[:, :seen]), ids, quota)`."""
+        return lambda ids, quota: finish(self.hidden(ids[:, :seen]), ids, quota)
 
     def require_cache(self) -> PrefixCache:
         """The cache.

@@ -118,6 +118,7 @@ class LavidaPipeline:
         question: str | Sequence[str],
         *,
         max_new_tokens: int = 32,
+        stop_at_eos: bool = True,
         timings: bool = True,
         **sampling: Any,
     ) -> Answer | list[Answer]:
@@ -128,8 +129,11 @@ class LavidaPipeline:
             question: may say where the image stands by `<image>`; a list asks each. One image with many questions, and
                 one question about many images, are repeated to fit.
             max_new_tokens: length of the answer.
+            stop_at_eos: see `shirg_lavida.sampler.sample`.
             timings: wait for the device between stages, so that times mean something on a GPU.
-            sampling: `shirg_lavida.sampling_options.SamplingOptions`: step_ratio, schedule, remasking, …
+            sampling: `shirg_lavida.sampling_options.SamplingOptions`: step_ratio, schedule, remasking, … Without
+                `block_length`, blocks are as long as the answers that the checkpoint recommends: in longer blocks the
+                end of text, the surest token, is settled first and cuts the answer. `lookahead` is recommended, too.
 
         Returns:
             An `Answer`, or one per pair where a list came.
@@ -151,12 +155,17 @@ class LavidaPipeline:
         stages = {"load": clock.lap()}
         prefix = self.embed(questions, pictures)
         stages["embed"] = clock.lap()
-        result = self.model.generate(prefix, answer_length=max_new_tokens, timings=timings, **sampling)
+        recommended = Recommended.from_checkpoint(self.model.config.raw)
+        blocks = {"block_length": recommended.max_new_tokens, "lookahead": recommended.lookahead}
+        sampling = {**blocks, "stop_at_eos": stop_at_eos, "timings": timings, **sampling}
+        result = self.model.generate(prefix, answer_length=max_new_tokens, **sampling)
         clock.lap()
         texts = [self.text(ids) for ids in result.ids]
         stages |= {"prefill": result.prefill_ms, "steps": sum(result.step_ms), "decode": clock.lap()}
         stages["total"] = whole.lap()
-        answers = split_answers(texts, prefix, result, {stage: round(ms, 3) for stage, ms in stages.items()})
+        stages = {stage: round(ms, 3) for stage, ms in stages.items()}
+        stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
+        answers = split_answers(texts, prefix, result, stages, stops)
         return answers if is_list(image) or is_list(question) else answers[0]
 
     def embed(self, questions: Sequence[str], images: Sequence[Image.Image]) -> Prefix:

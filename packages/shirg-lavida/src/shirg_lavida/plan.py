@@ -35,30 +35,30 @@ def is_integer(value: object) -> bool:
 
 
 def block_size(answer_length: int, block_length: int | None) -> int:
-    """The block length; None means upstream's default.
+    """The block length, at most the answer's; None means upstream's default. The last block may be shorter.
 
     Raises:
-        ValueError: a length that is no integer, or the answer is not made of whole blocks.
+        ValueError: a length that is not an integer ≥ 1.
     """
     for name, value in (("answer_length", answer_length), ("block_length", block_length)):
         if value is not None and not is_integer(value):
             raise ValueError(f"{name} must be an integer, got {value!r}")
-    size = min(RELEASED_BLOCK_LENGTH, answer_length) if block_length is None else block_length
-    if size < 1 or answer_length % size:
-        raise ValueError(f"answer_length={answer_length} is not made of whole blocks of block_length={size}")
-    return size
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
+    return min(RELEASED_BLOCK_LENGTH if block_length is None else block_length, answer_length)
 
 
 def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio: float | None) -> int:
     """min(size, ⌊(steps // blocks) · step_ratio⌋), at least 1; `steps=None` means one step per token.
 
-    Under every schedule a block of `size` tokens leaves steps beyond `size` empty, so none are planned.
+    Under every schedule a block of `size` tokens leaves steps beyond `size` empty, so none are planned. A shorter last
+    block takes its share of them.
 
     Raises:
         ValueError: steps that do not split into blocks, a ratio that is no positive number, or too few to do anything.
     """
-    blocks = answer_length // size
-    total = answer_length if steps is None else steps
+    blocks = math.ceil(answer_length / size)
+    total = blocks * size if steps is None else steps
     if total < 1 or total % blocks:
         raise ValueError(f"steps={total} must be a positive multiple of the {blocks} blocks")
     if step_ratio is not None and not (math.isfinite(step_ratio) and step_ratio > 0):
@@ -74,13 +74,15 @@ def check_rule(rule: StepRule) -> None:
     """Reject a rule that cannot be followed.
 
     Raises:
-        ValueError: unknown remasking, a temperature that is negative or not finite, or a threshold that is no
-            probability of the chosen token.
+        ValueError: unknown remasking, a temperature that is negative or not finite, a penalty that is negative or not
+            a number, or a threshold that is no probability of the chosen token.
     """
     if rule.remasking not in REMASKING:
         raise ValueError(f"remasking must be one of {REMASKING}, got {rule.remasking!r}")
     if not (math.isfinite(rule.temperature) and rule.temperature >= 0):
         raise ValueError(f"temperature must be a finite number ≥ 0, got {rule.temperature}")
+    if not rule.eos_penalty >= 0:
+        raise ValueError(f"eos_penalty must be a number ≥ 0, got {rule.eos_penalty}")
     threshold = rule.confidence_threshold
     if threshold is not None and not 0 < threshold <= 1:
         raise ValueError(f"confidence_threshold must be in (0, 1], got {threshold}")

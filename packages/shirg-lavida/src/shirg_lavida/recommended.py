@@ -27,7 +27,9 @@ class Recommended:
         views: views for every method; None = each method's own.
         method: of `shirg ask`.
         budget: of `shirg ask`: K, or a fraction of the selectable tokens. A quarter of LaViDa's is 512 to 1024.
-        max_new_tokens: of `shirg ask`.
+        max_new_tokens: of `shirg ask`; longer answers are decoded in blocks of this length.
+        lookahead: see `shirg_lavida.sampler.sample`. Unless told otherwise off where the checkpoint recommends a
+            length, which is that of the answers it was trained on.
 
     Raises:
         ValueError: a value of the wrong kind or out of range.
@@ -39,9 +41,10 @@ class Recommended:
     method: str = "v2"
     budget: Budget = 0.25
     max_new_tokens: int = 32
+    lookahead: bool = True
 
     def __post_init__(self) -> None:
-        kinds = {"system": str | None, "released_ids": bool, "method": str, "max_new_tokens": int}
+        kinds = {"system": str | None, "released_ids": bool, "method": str, "max_new_tokens": int, "lookahead": bool}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"config key {CONFIG_KEY}.{name} must be {kind}, got {getattr(self, name)!r}")
@@ -62,7 +65,7 @@ class Recommended:
         known = [field.name for field in fields(cls)]
         if unknown := [name for name in values if name not in known]:
             raise ValueError(f"config key {CONFIG_KEY}.{unknown[0]} is unknown; known: {', '.join(known)}")
-        return cls(**values)
+        return cls(**{"lookahead": "max_new_tokens" not in values, **values})
 
     @property
     def chat(self) -> ChatStyle:

@@ -43,6 +43,8 @@ class SampleResult:
 
     Attributes:
         ids: `[B, L]` int64.
+        probabilities: `[B, L]` float32, the probability of each token at the step that settled it, before noise; 1 for
+            tokens of a draft and behind the end of text, 0 for a mask that was left.
         nfe: denoising steps taken, one forward pass each; the prefill is not among them.
         prefill_ms: wall time of the prefill; 0 without cache.
         step_ms: wall time per step; on a GPU without `timings=True`, the time to launch it.
@@ -52,6 +54,7 @@ class SampleResult:
     """
 
     ids: Tensor
+    probabilities: Tensor
     nfe: int
     prefill_ms: float
     step_ms: tuple[float, ...]
@@ -92,6 +95,7 @@ def sample(
     eos_id: int,
     answer_length: int,
     block_length: int | None = None,
+    lookahead: bool = True,
     steps: int | None = None,
     step_ratio: float | None = None,
     schedule: str | None = None,
@@ -101,6 +105,7 @@ def sample(
     attention: str = "prefix",
     cache: bool = True,
     stop_at_eos: bool = False,
+    eos_penalty: float = 0.0,
     allow_mask_prediction: bool = True,
     draft_ids: Tensor | None = None,
     confidence_threshold: float | None = None,
@@ -117,9 +122,11 @@ def sample(
         backbone: the language model.
         prefix: `[B, P, d]`, a `Prefix` or a plain tensor.
         mask_id: the mask.
-        eos_id: end of text, read only with `stop_at_eos`.
+        eos_id: end of text, read only with `stop_at_eos` and `eos_penalty`.
         answer_length: L.
-        block_length: tokens of a block, a divisor of L; None = min(128, L).
+        block_length: tokens of a block; None = 128. The last block may be shorter.
+        lookahead: a block sees the masks of later blocks, as released. False hides them: what a block says then does
+            not depend on L, which a model that was trained on one length needs.
         steps: steps over all blocks, a multiple of their number; None = L.
         step_ratio: factor on a block's steps, floored; steps beyond a block's tokens are left out.
         schedule: None, "linear", "cosine", "shift" or "logit_normal".
@@ -129,6 +136,9 @@ def sample(
         attention: "prefix" or "full".
         cache: keep the prefix's keys and values; "prefix" only.
         stop_at_eos: stop once every row has an end of text with nothing masked before it; what follows it becomes it.
+        eos_penalty: ≥ 0, subtracted from the confidence (see `remasking.py`) of a predicted end of text, which is the
+            surest token of a long block and would end the answer first. `math.inf` settles it last, as LLaDA's
+            `confidence_eos_eot_inf` does.
         allow_mask_prediction: False bans the mask from predictions; confidences are then those without it.
         draft_ids: `[B or 1, ≤ L]` int64, how the answer begins; masks in it are filled, other tokens stay (infilling).
         confidence_threshold: each step also settles every token at least this probable (arXiv 2505.22618), never fewer
@@ -150,13 +160,16 @@ def sample(
     check_attention(attention, cache=cache)
     if pruning is not None and (not cache or wrap_step is not None):
         raise ValueError("pruning thins out the prefix cache: it needs cache=True and no wrap_step")
-    rule = StepRule(mask_id, remasking, temperature, allow_mask_prediction, confidence_threshold, generator)
+    rule = StepRule(
+        mask_id, remasking, temperature, allow_mask_prediction, confidence_threshold, generator, eos_id, eos_penalty
+    )
     check_rule(rule)
     size = block_size(answer_length, block_length)
     block_steps = steps_per_block(answer_length, size, steps, step_ratio)
     context = answer_context(prefix, answer_length, backbone.max_sequence_length)
     shape = (prefix.shape[0], answer_length)
     ids = start_ids(shape, draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
+    probabilities = (ids != mask_id).float()
     rewrite = None if pruning is None else pruning.rewrite
     clock = Clock(ids.device, synchronise=timings)
     # 2. The prefix, once.
@@ -168,7 +181,9 @@ def sample(
     for start in range(0, answer_length, size):
         if stop_at_eos and ended(ids, mask_id, eos_id):
             break
-        window, quotas = plan_block(ids, start, start + size, mask_id, block_steps, schedule, shift)
+        stop = min(start + size, answer_length)
+        n_steps = max(1, block_steps * (stop - start) // size)
+        window, quotas = plan_block(ids, start, stop, mask_id, n_steps, schedule, shift)
         finish = partial(
             settle,
             backbone,
@@ -176,17 +191,21 @@ def sample(
             rule=rule,
             compact=wrap_step is None and ids.device.type == "cpu",
             unseen=prefix.shape[1] if attention == "full" else 0,
+            probabilities=probabilities,
         )
-        step = denoiser.stepper(finish) if wrap_step is None else wrap_step(denoiser.stepper(finish))
+        seen = answer_length if lookahead else stop
+        step = denoiser.stepper(finish, seen)
+        step = step if wrap_step is None else wrap_step(step)
         for quota in quotas:
             digest = denoiser.digest() if verify_cache else None
             clock.lap()
             # 4. One step: predict, settle; a pruning method may replace the cache after the first.
             if rewrite is not None and not step_ms:
-                hidden, paid = denoiser.observed(ids)
+                hidden, paid = denoiser.observed(ids[:, :seen])
                 ids = finish(hidden, ids, quota)
-                denoiser = replace(denoiser, cache=rewrite(denoiser.require_cache(), paid, ids == mask_id))
-                step = denoiser.stepper(finish)
+                left = ids[:, :seen] == mask_id
+                denoiser = replace(denoiser, cache=rewrite(denoiser.require_cache(), paid, left))
+                step = denoiser.stepper(finish, seen)
             else:
                 ids = step(ids, quota)
                 if digest != (denoiser.digest() if verify_cache else None):
@@ -197,10 +216,16 @@ def sample(
             # 5. Early ends.
             if stop_at_eos and ended(ids, mask_id, eos_id):
                 break
-            if confidence_threshold is not None and not bool((ids[:, start : start + size] == mask_id).any()):
+            if confidence_threshold is not None and not bool((ids[:, start:stop] == mask_id).any()):
                 break
+    # A mask that was predicted is still a mask; what the end of text fills was not sampled.
+    probabilities = probabilities.masked_fill(ids == mask_id, 0.0)
+    if stop_at_eos:
+        ids, sampled = fill_after_end(ids, mask_id, eos_id), ids
+        probabilities = probabilities.masked_fill(ids != sampled, 1.0)
     return SampleResult(
-        ids=fill_after_end(ids, mask_id, eos_id) if stop_at_eos else ids,
+        ids=ids,
+        probabilities=probabilities,
         nfe=len(step_ms),
         prefill_ms=prefill_ms,
         step_ms=tuple(step_ms),

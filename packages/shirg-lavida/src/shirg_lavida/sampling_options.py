@@ -19,6 +19,7 @@ class SamplingOptions(TypedDict, total=False):
     """How to sample."""
 
     block_length: int | None
+    lookahead: bool
     steps: int | None
     step_ratio: float | None
     schedule: str | None
@@ -28,6 +29,7 @@ class SamplingOptions(TypedDict, total=False):
     attention: str
     cache: bool
     stop_at_eos: bool
+    eos_penalty: float
     allow_mask_prediction: bool
     draft_ids: Tensor | None
     confidence_threshold: float | None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from shirg_lavida.backbone_protocol import DiffusionBackbone
-from shirg_lavida.remasking import confidence, predict
+from shirg_lavida.remasking import confidence, log_probability, predict
 
 Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
@@ -33,6 +33,8 @@ class StepRule:
         allow_mask_prediction: the mask may be predicted, and such a position stays eligible.
         confidence_threshold: also settle every token at least this probable.
         generator: source of randomness.
+        eos_id: end of text, read only with `eos_penalty`.
+        eos_penalty: ≥ 0, subtracted from the confidence of a predicted end of text before positions are ranked.
     """
 
     mask_id: int
@@ -41,6 +43,8 @@ class StepRule:
     allow_mask_prediction: bool = True
     confidence_threshold: float | None = None
     generator: torch.Generator | None = None
+    eos_id: int = -1
+    eos_penalty: float = 0.0
 
 
 def settle(
@@ -53,18 +57,20 @@ def settle(
     *,
     compact: bool,
     unseen: int = 0,
+    probabilities: Tensor | None = None,
 ) -> Tensor:
     """Settle, per row, the `quota` masked tokens of the window the model is surest of.
 
     Args:
         backbone: for its `logits`.
-        hidden: `[B, L, d]`.
+        hidden: `[B, n, d]`, of the first n ≥ stop tokens.
         ids: `[B, L]` int64.
         quota: `[B]` int64.
         window: `(start, stop)`; only masked tokens inside are eligible.
         rule: how to choose.
         compact: compute logits of eligible tokens only (synchronises the device) instead of the whole window's.
         unseen: prefix tokens for which upstream draws random confidences too: drawn and dropped, to match it.
+        probabilities: `[B, L]` float32, written in place: the probability of each token that this step settles.
 
     Returns:
         New `[B, L]` int64.
@@ -91,14 +97,29 @@ def settle(
         sure = torch.rand(shape, generator=rule.generator, device=ids.device)[:, unseen + start : unseen + stop]
     else:
         sure = confidence(logits, chosen, rule.remasking)
-        sure = torch.zeros(eligible.shape, device=ids.device).masked_scatter(rows, sure) if compact else sure
+        sure = _spread(sure, rows) if compact else sure
+    log_p = None
+    if probabilities is not None:
+        same = rule.remasking == "low_confidence"
+        log_p = sure if same else log_probability(logits, chosen)
+        log_p = _spread(log_p, rows) if compact and not same else log_p
     chosen = inside.masked_scatter(rows, chosen) if compact else chosen
+    if rule.eos_penalty > 0:
+        sure = torch.where(chosen == rule.eos_id, sure - rule.eos_penalty, sure)
     # 4. The surest become final.
     take = surest(sure, eligible, quota)
     if rule.confidence_threshold is not None:
         take = take | (eligible & (sure >= math.log(rule.confidence_threshold)))
+    if probabilities is not None and log_p is not None:
+        before = probabilities[:, start:stop]
+        before.copy_(torch.where(take, log_p.exp(), before))
     settled = torch.where(take, chosen, inside)
     return torch.cat([ids[:, :start], settled, ids[:, stop:]], dim=1)
+
+
+def _spread(values: Tensor, rows: Tensor) -> Tensor:
+    """`values [R]` of the R true entries of `rows [B, W]`, at their places; 0 elsewhere."""
+    return torch.zeros(rows.shape, device=rows.device).masked_scatter(rows, values)
 
 
 def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:

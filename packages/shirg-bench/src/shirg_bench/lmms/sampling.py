@@ -21,6 +21,7 @@ from shirg_lavida.step import StepRule
 SAMPLER: Mapping[str, Kind] = {
     "max_new_tokens": count,
     "block_length": count,
+    "lookahead": switch,
     "steps": count,
     "step_ratio": amount,
     "schedule": text,
@@ -32,6 +33,7 @@ SAMPLER: Mapping[str, Kind] = {
     "prefix_lm": switch,
     "attention": text,
     "stop_at_eos": switch,
+    "eos_penalty": amount,
     "allow_mask_prediction": switch,
 }
 AUTOREGRESSIVE: Mapping[str, Kind] = {"do_sample": switch, "num_beams": count, "top_p": amount, "top_k": count}
@@ -141,6 +143,6 @@ def _check(length: int, options: Mapping[str, Any]) -> None:
     size = block_size(length, options.get("block_length"))
     steps_per_block(length, size, options.get("steps"), options.get("step_ratio"))
     transfer_plan([size], 1, schedule=options.get("schedule"), shift=options.get("shift", 1 / 3))
-    names = ("remasking", "temperature", "confidence_threshold")
+    names = ("remasking", "temperature", "confidence_threshold", "eos_penalty")
     check_rule(StepRule(0, **{name: options[name] for name in names if name in options}))
     check_attention(options.get("attention", "prefix"), cache=options["cache"])

@@ -41,13 +41,21 @@ def ask(
     ] = None,
     block_length: Annotated[
         int | None,
-        typer.Option(help="Tokens decoded together; divides the answer's length.", rich_help_panel=_SAMPLING),
+        typer.Option(
+            help="Tokens decoded together, block after block.",
+            show_default="the length of answers that the model recommends",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None,
+    lookahead: Annotated[
+        bool | None,
+        typer.Option(help="Let a block see that later blocks follow.", show_default=_OWN, rich_help_panel=_SAMPLING),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps over all blocks.", show_default="one a token", rich_help_panel=_SAMPLING)
     ] = None,
     step_ratio: Annotated[
-        float | None, typer.Option(help="Of --steps, what share is taken.", rich_help_panel=_SAMPLING)
+        float | None, typer.Option(help="Fraction of --steps to run.", rich_help_panel=_SAMPLING)
     ] = None,
     schedule: Annotated[
         str | None, typer.Option(help="linear, cosine, shift or logit_normal.", rich_help_panel=_SAMPLING)
@@ -63,11 +71,19 @@ def ask(
     confidence_threshold: Annotated[
         float | None, typer.Option(help="Also settle tokens at least this probable.", rich_help_panel=_SAMPLING)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of anything drawn by lot.", rich_help_panel=_SAMPLING)] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", rich_help_panel=_SAMPLING)] = None,
     attention: Annotated[str | None, typer.Option(help="prefix or full.", rich_help_panel=_SAMPLING)] = None,
     stop_at_eos: Annotated[
-        bool, typer.Option("--stop-at-eos", help="Stop at the end of text.", rich_help_panel=_SAMPLING)
-    ] = False,
+        bool, typer.Option(help="Stop once the answer has an end of text.", rich_help_panel=_SAMPLING)
+    ] = True,
+    eos_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Settle the end of text later: subtracted from its log-confidence; inf = last.",
+            show_default="0",
+            rich_help_panel=_SAMPLING,
+        ),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.", rich_help_panel=_SAMPLING)] = True,
 ) -> None:
     """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
@@ -76,6 +92,7 @@ def ask(
 
     sampling = {
         "block_length": block_length,
+        "lookahead": lookahead,
         "steps": steps,
         "step_ratio": step_ratio,
         "schedule": schedule,
@@ -84,7 +101,8 @@ def ask(
         "temperature": temperature,
         "confidence_threshold": confidence_threshold,
         "attention": attention,
-        "stop_at_eos": stop_at_eos or None,
+        "stop_at_eos": None if stop_at_eos else False,
+        "eos_penalty": eos_penalty,
         "cache": None if cache else False,
     }
     run(

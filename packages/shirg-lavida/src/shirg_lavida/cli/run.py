@@ -22,7 +22,7 @@ from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.plan import RELEASED_BLOCK_LENGTH, block_size
+from shirg_lavida.plan import block_size
 from shirg_lavida.recommended import Recommended
 
 SEEDS = 2**63
@@ -93,7 +93,8 @@ def run(request: Request) -> None:
             f"--overlay shows what a method keeps, and {method} on {pipes[method].views} views chooses nothing"
         )
     length = recommended.max_new_tokens if request.max_new_tokens is None else request.max_new_tokens
-    _check_length(length, request.sampling.get("block_length"))
+    with bad_input(ValueError):
+        block_size(length, request.sampling.get("block_length"))
     if request.compare:
         # The first call pays for lazy set-up, and no method of the table shall.
         with bad_input(ValueError):
@@ -130,15 +131,6 @@ def run(request: Request) -> None:
         print_comparison(console, outcomes, written)
     else:
         print_answer(console, outcome, summary["timings_ms"], written)
-
-
-def _check_length(length: int, block_length: int | None) -> None:
-    try:
-        block_size(length, block_length)
-    except ValueError as error:
-        block = RELEASED_BLOCK_LENGTH if block_length is None else block_length
-        message = f"--max-new-tokens must be whole blocks of --block-length ({block}), got {length}"
-        raise BadInput(message) from error
 
 
 def _answer(pipe: LavidaPipeline, image: Image.Image, request: Request, length: int, console: Console) -> Answer:
