@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from shirg_lavida.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_text
+from shirg_lavida.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.testing import VOCAB_SIZE
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
@@ -11,6 +11,7 @@ from shirg_lavida.tokenizer import load_tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text(encoding="utf-8"))
 OURS = ChatStyle(system=None, released_ids=False)
+TAIL = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
 def tokenizer(folder, **config):
@@ -23,11 +24,11 @@ def test_ids_are_the_released_codes(tmp_path, kind, template):
     config = {} if template is None else {"chat_template": template}
     one = tokenizer(tmp_path, adds_bos=kind == "own_bos", **config)
     for question, ids in zip(GOLDEN["questions"], GOLDEN["ids"][kind], strict=True):
-        assert prompt_ids(one, question, ChatStyle()).tolist() == ids, question
+        assert prompt_ids(one, question, ChatStyle(), ids.count(IMAGE_TOKEN_ID)).tolist() == ids, question
 
 
 def test_text_of_a_prompt(tmp_path):
-    text = prompt_text(tokenizer(tmp_path), "  What?\n", ChatStyle())
+    text = "<image>".join(prompt_pieces(tokenizer(tmp_path), "  What?\n", ChatStyle()))
     head = "<|startoftext|><|start_header_id|>system<|end_header_id|>\n\n"
     user = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n<image>\n  What?"
     assert text == f"{head}{SYSTEM_PROMPT}{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
@@ -58,10 +59,38 @@ def test_the_image_stands_where_the_question_says(tmp_path):
     at = ids.index(IMAGE_TOKEN_ID)
     assert one.decode(ids[:at]).endswith("Look: ")
     assert one.decode(ids[at + 1 :]).startswith(" What?")
-    assert prompt_ids(one, "<image> or <image>?", OURS).tolist().count(IMAGE_TOKEN_ID) == 2
+    assert prompt_ids(one, "<image> or <image>?", OURS, 2).tolist().count(IMAGE_TOKEN_ID) == 2
 
 
-@pytest.mark.parametrize("question", ["", " \n", "<image>"])
-def test_an_empty_question_is_refused(tmp_path, question):
+@pytest.mark.parametrize(
+    ("question", "n_images", "pieces"),
+    [
+        ("What?", 0, ["What?"]),
+        ("What does <image> mean?", 0, ["What does <image> mean?"]),
+        ("What?", 2, ["", " ", "\nWhat?"]),
+        ("<image> or <video>? <image>", 1, ["", "\n<image> or <video>? <image>"]),
+        ("Which of <image>, <image 0>?", 2, ["", " ", "\nWhich of <image>, <image 0>?"]),
+        ("<image> or <image>?", 2, ["", " or ", "?"]),
+    ],
+)
+def test_text_that_reads_like_a_placeholder_is_text(tmp_path, question, n_images, pieces):
+    one, style = tokenizer(tmp_path), ChatStyle("Point at an <image>.", released_ids=False)
+    prompt = prompt_pieces(one, question, style, n_images)
+    assert prompt[0].endswith(f"user<|end_header_id|>\n\n{pieces[0]}" if n_images else f"\n\n{pieces[0]}{TAIL}")
+    assert prompt[1:-1] == pieces[1:-1]
+    assert not n_images or prompt[-1] == pieces[-1] + TAIL
+    assert prompt_ids(one, question, style, n_images).tolist().count(IMAGE_TOKEN_ID) == n_images
+
+
+def test_a_template_that_loses_images_is_refused(tmp_path):
+    one = tokenizer(tmp_path, chat_template="{% for m in messages %}{{ m.content | replace('<', '(') }}{% endfor %}")
+    with pytest.raises(ValueError, match=r"shows 0 of the question's 1 image\(s\)"):
+        prompt_ids(one, "What?", ChatStyle())
+
+
+@pytest.mark.parametrize(
+    ("question", "n_images"), [("", 1), (" \n", 1), ("<image>", 1), (" ", 0), ("<image>\n<image>", 2)]
+)
+def test_an_empty_question_is_refused(tmp_path, question, n_images):
     with pytest.raises(ValueError, match="question is empty"):
-        prompt_ids(tokenizer(tmp_path), question, ChatStyle())
+        prompt_ids(tokenizer(tmp_path), question, ChatStyle(), n_images)

@@ -72,7 +72,7 @@ def test_a_turned_photograph_is_the_same_by_every_way_in(pipe, tmp_path, suffix,
     upright = Image.frombytes("RGB", upright.size, upright.tobytes())
     assert upright.size == (80, 200)
     chosen = replace(pipe, selector=shirg_v3(budget=30), views=views)
-    expected = chosen.embed(["What?"], [upright])
+    expected = chosen.embed(["What?"], [[upright]])
     ids = prompt_ids(pipe.tokenizer, "What?", ChatStyle())[None]
     for image in (path, str(path), Image.open(path), load_image(path)):
         answer = ask(chosen, image, "What?")
@@ -100,14 +100,14 @@ def test_blocks_are_as_long_as_the_answers_that_the_checkpoint_recommends(pipe, 
     named = pipe(picture(), "What?", max_new_tokens=40, stop_at_eos=True, **blocks)
     assert torch.equal(default.ids, named.ids)
     released = own(picture(), "What?", max_new_tokens=40, block_length=None, lookahead=True, stop_at_eos=False)
-    prefix = pipe.embed(["What?"], [picture()])
+    prefix = pipe.embed(["What?"], [[picture()]])
     assert torch.equal(released.ids, pipe.model.sample(prefix, answer_length=40)[0])
 
 
 def test_confidence_is_that_of_the_answers_tokens_up_to_its_end(pipe):
     answers = pipe(picture(), ["What?", "Who?"], max_new_tokens=8)
     result = pipe.model.generate(
-        pipe.embed(["What?", "Who?"], [picture()] * 2), answer_length=8, block_length=32, stop_at_eos=True
+        pipe.embed(["What?", "Who?"], [[picture()]] * 2), answer_length=8, block_length=32, stop_at_eos=True
     )
     for answer, probabilities in zip(answers, result.probabilities, strict=True):
         end = next((i + 1 for i, token in enumerate(answer.ids.tolist()) if token == EOS_ID), 8)
@@ -159,7 +159,7 @@ def test_one_image_or_one_question_is_repeated(pipe):
         ([], ["x"], "got 0 and 1"),
         ("a", [], "got 1 and 0"),
         ([], "x", "got 0 and 1"),
-        (torch.zeros(3, 4, 4), "x", "a Pillow image or the path of one, got a Tensor"),
+        (torch.zeros(3, 4, 4), "x", "a Pillow image, the path of one, or None, got a Tensor"),
         (["a", 7], "x", "got a int"),
         ("a", ["x", 7], "a question in words, got a int"),
     ],
@@ -167,6 +167,33 @@ def test_one_image_or_one_question_is_repeated(pipe):
 def test_what_does_not_pair_up(images, questions, words):
     with pytest.raises(ValueError, match=words):
         pair_up(images, questions)
+
+
+def test_a_question_without_an_image_is_answered_from_its_text(pipe):
+    answer = ask(replace(pipe, selector=shirg_v3(budget=20)), None, "What does <image> mean?")
+    ids = prompt_ids(pipe.tokenizer, "What does <image> mean?", ChatStyle(), 0)
+    assert torch.equal(
+        answer.ids, pipe.model.generate(pipe.model.embed_prompt(ids, []), answer_length=16, **SAMPLING).ids[0]
+    )
+    assert (answer.prefix_tokens, answer.visual_tokens) == (len(ids), 0)
+    assert answer.selection is None
+    assert answer.layout is None
+    assert len(ask(pipe, None, ["What?", "Why?"])) == 2
+
+
+def test_questions_with_and_without_images_share_a_batch(pipe):
+    pipe = replace(pipe, selector=shirg_v2(budget=20))
+    images, questions = [picture(), None, picture(60, 90, "7")], ["What?", "Why?", "<image> or <image>?"]
+    for answer, image, question in zip(ask(pipe, images, questions), images, questions, strict=True):
+        alone = ask(pipe, image, question)
+        assert torch.equal(answer.ids, alone.ids)
+        assert (answer.prefix_tokens, answer.visual_tokens, answer.layout) == (
+            alone.prefix_tokens,
+            alone.visual_tokens,
+            alone.layout,
+        )
+        assert (answer.selection is None) == (image is None)
+        assert image is None or torch.equal(answer.selection.indices, alone.selection.indices)
 
 
 def test_images_come_from_files_too(pipe, tmp_path):
@@ -231,8 +258,6 @@ def test_context_is_checked_before_and_after_the_image(pipe):
 
 
 def test_bad_input_is_named(pipe, folder, tmp_path):
-    with pytest.raises(ValueError, match="2 image token"):
-        ask(pipe, picture(), "<image> or <image>?")
     with pytest.raises(ValueError, match="question is empty"):
         ask(pipe, picture(), [""])
     with pytest.raises(ValueError, match="schedule must be one of"):

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 import torch
 
@@ -69,6 +71,26 @@ def test_batch_rows_have_their_own_newlines():
     first, second = in_reading_order(PLAN, "row", kept, kept[..., 0].long(), torch.tensor([NL]), None)
     assert first.embeddings.flatten().tolist() == [1, 2, NL]
     assert second.embeddings.flatten().tolist() == [2, NL, 3, NL]
+
+
+@pytest.mark.parametrize("newline", ["row", "view", "none"])
+@pytest.mark.parametrize("kept", range(1, 10))
+def test_fewest_and_most_entries_are_those_of_all_choices(newline, kept):
+    lengths = [len(read(PLAN, newline, list(chosen))[0]) for chosen in combinations(range(9), kept)]
+    assert reading_order(PLAN, newline).entries(kept) == (min(lengths), max(lengths))
+
+
+def test_bounds_hold_with_padding_and_bare_rows():
+    left = View(2, 2, valid=[[False, True], [False, True]])
+    padded = ViewPlan(px=1, canvas=(1, 1), layout=ViewLayout(views=(View(1, 1), left)))
+    for kept in (1, 2, 3):
+        lengths = [len(read(padded, "row", list(chosen))[0]) for chosen in combinations((0, 2, 4), kept)]
+        fewest, most = reading_order(padded, "row").entries(kept)
+        assert fewest <= min(lengths) <= max(lengths) <= most
+    gone = View(2, 2, valid=[[False, False], [False, False]])
+    bare = ViewPlan(px=1, canvas=(1, 1), layout=ViewLayout(views=(View(1, 1), gone)), bare_rows=2)
+    assert len(read(bare, "row", [0])[0]) == 3
+    assert reading_order(bare, "row").entries(1) == (3, 3)
 
 
 def test_lines_are_numbered_without_gaps():

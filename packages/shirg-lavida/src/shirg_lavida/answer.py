@@ -37,12 +37,13 @@ class Answer:
         confidence: how sure the model was of it.
         nfe: denoising steps, one forward pass of the language model each; the prefill is not among them.
         prefix_tokens: entries of the prefix, prompt and image.
-        visual_tokens: those of them that stand for the image, newlines and summary included.
+        visual_tokens: those of them that stand for the image, newlines and summary included; 0 without an image.
         kv_bytes: bytes of the prefix cache that this answer's row takes, padding included; 0 without cache.
         timings_ms: wall time by stage: load, embed (views, tower, projector, selection), prefill, steps, decode, total.
         step_ms: wall time per step.
-        selection: what was kept (batch of one); None without a selector.
-        layout: geometry of the tokens that were chosen from, or of those the image became without a selector.
+        selection: what was kept (batch of one); None without a selector or an image.
+        layout: geometry of the tokens that were chosen from, or of those the image became without a selector; None
+            without an image.
     """
 
     text: str
@@ -55,7 +56,7 @@ class Answer:
     timings_ms: Mapping[str, float]
     step_ms: tuple[float, ...]
     selection: Selection | None = field(repr=False)
-    layout: ViewLayout = field(repr=False)
+    layout: ViewLayout | None = field(repr=False)
 
 
 def split_answers(
@@ -64,8 +65,11 @@ def split_answers(
     result: SampleResult,
     timings_ms: Mapping[str, float],
     stops: Collection[int],
+    has_image: Sequence[bool],
 ) -> list[Answer]:
-    """One `Answer` per row of a batch with one image per row; `stops` are the ids that end an answer."""
+    """One `Answer` per row of a batch, whose rows have an image each or none; `stops` are the ids that end an answer."""
+    images = iter(zip(prefix.selections, prefix.layouts, strict=True))
+    shown = [next(images) if has else (None, None) for has in has_image]
     batch, length = prefix.shape[:2]
     prefix_tokens = [length] * batch if prefix.mask is None else prefix.mask.sum(dim=1).tolist()
     confidences = [
@@ -83,8 +87,8 @@ def split_answers(
             kv_bytes=result.kv_bytes // batch,
             timings_ms=timings_ms,
             step_ms=result.step_ms,
-            selection=prefix.selections[b],
-            layout=prefix.layouts[b],
+            selection=shown[b][0],
+            layout=shown[b][1],
         )
         for b, text in enumerate(texts)
     ]

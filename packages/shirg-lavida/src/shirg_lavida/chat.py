@@ -1,9 +1,9 @@
 """From a question to the ids of a whole prompt, id for id as the released code makes them.
 
-    system turn, user turn with `<image>` on a line before the question, and the header of the assistant's turn
+    system turn, user turn with its images on a line before the question, and the header of the assistant's turn
 
-in the tokenizer's own chat template; a tokenizer without one gets LLaDA's. The text is tokenised in pieces, cut at
-`<image>`, for which `IMAGE_TOKEN_ID` stands in the ids.
+in the tokenizer's own chat template; a tokenizer without one gets LLaDA's. The text is tokenised in pieces, cut where
+the images stand, for which the ids hold `IMAGE_TOKEN_ID`.
 
 The released code drops one token from the start of every piece when the first piece begins with the start of text. That
 is right for tokenizers that put one before each piece. LLaDA's does not: its template writes the start of text once, so
@@ -14,6 +14,7 @@ every later piece loses a token of its own, the line feed after the image, which
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -49,19 +50,41 @@ class ChatStyle:
     released_ids: bool = True
 
 
-def prompt_text(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle) -> str:
-    """The whole prompt as text. A question without `<image>` gets one in front, on a line of its own.
+def split_at_images(question: str, n_images: int) -> list[str]:
+    """The texts before, between and after a question's images, `n_images + 1` of them.
+
+    `<image>` says where an image stands if there are as many of them as images. With any other number they are words
+    of the question, such as the name of a tag, and all images stand in front, on a line of their own, as the released
+    evaluation puts them.
+    """
+    if not n_images:
+        return [question]
+    if question.count(IMAGE_PLACEHOLDER) == n_images:
+        return question.split(IMAGE_PLACEHOLDER)
+    return ["", *[" "] * (n_images - 1), f"\n{question}"]
+
+
+def prompt_pieces(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle, n_images: int = 1) -> list[str]:
+    """The whole prompt as the texts before, between and after its images, `n_images + 1` of them.
+
+    Args:
+        tokenizer: whose chat template is used.
+        question: may say where its images stand, see `split_at_images`.
+        style: system turn.
+        n_images: of the question.
 
     Raises:
-        ValueError: an empty question.
+        ValueError: an empty question, or a chat template that does not show each image once.
     """
-    if not question.replace(IMAGE_PLACEHOLDER, "").strip():
+    pieces = split_at_images(question, n_images)
+    if not "".join(pieces).strip():
         raise ValueError(f"the question is empty: {question!r}")
-    if IMAGE_PLACEHOLDER not in question:
-        question = f"{IMAGE_PLACEHOLDER}\n{question}"
+    # Text that reads like a placeholder is not one.
+    texts = [*pieces, style.system or ""]
+    marker = next(m for n in count() if not any((m := f"<image {n}>") in text for text in texts))
     turns = [] if style.system is None else [{"role": "system", "content": style.system}]
-    turns.append({"role": "user", "content": question})
-    return str(
+    turns.append({"role": "user", "content": marker.join(pieces)})
+    rendered = str(
         tokenizer.apply_chat_template(
             turns,
             chat_template=tokenizer.chat_template or LLADA_TEMPLATE,
@@ -69,15 +92,19 @@ def prompt_text(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatSt
             add_generation_prompt=True,
         )
     )
+    prompt = rendered.split(marker)
+    if len(prompt) != len(pieces):
+        raise ValueError(f"the chat template shows {len(prompt) - 1} of the question's {n_images} image(s)")
+    return prompt
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle) -> Tensor:
-    """`[L]` int64 ids of the whole prompt, `IMAGE_TOKEN_ID` for each image.
+def prompt_ids(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle, n_images: int = 1) -> Tensor:
+    """`[L]` int64 ids of the whole prompt, `IMAGE_TOKEN_ID` for each image; see `prompt_pieces`.
 
     Raises:
-        ValueError: an empty question.
+        ValueError: see `prompt_pieces`.
     """
-    pieces = [tokenizer(piece).input_ids for piece in prompt_text(tokenizer, question, style).split(IMAGE_PLACEHOLDER)]
+    pieces = [tokenizer(piece).input_ids for piece in prompt_pieces(tokenizer, question, style, n_images)]
     bos = tokenizer.bos_token_id
     starts = [bool(piece) and piece[0] == bos for piece in pieces]
     if style.released_ids:

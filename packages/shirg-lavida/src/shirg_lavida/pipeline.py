@@ -106,15 +106,17 @@ class LavidaPipeline:
         return cls(model, tokenizer, selector, **options)
 
     @overload
-    def __call__(self, image: Picture, question: str, **options: Any) -> Answer: ...
+    def __call__(self, image: Picture | None, question: str, **options: Any) -> Answer: ...
     @overload
-    def __call__(self, image: Sequence[Picture], question: str | Sequence[str], **options: Any) -> list[Answer]: ...
+    def __call__(
+        self, image: Sequence[Picture | None], question: str | Sequence[str], **options: Any
+    ) -> list[Answer]: ...
     @overload
-    def __call__(self, image: Picture, question: Sequence[str], **options: Any) -> list[Answer]: ...
+    def __call__(self, image: Picture | None, question: Sequence[str], **options: Any) -> list[Answer]: ...
     @torch.no_grad()
     def __call__(
         self,
-        image: Picture | Sequence[Picture],
+        image: Picture | Sequence[Picture | None] | None,
         question: str | Sequence[str],
         *,
         max_new_tokens: int = 32,
@@ -125,9 +127,10 @@ class LavidaPipeline:
         """Answer one question about one image, or as many of either as lists hold, as one batch.
 
         Args:
-            image: a Pillow image, or the path of anything `shirg_core.images.load_image` reads; a list asks about each.
-            question: may say where the image stands by `<image>`; a list asks each. One image with many questions, and
-                one question about many images, are repeated to fit.
+            image: a Pillow image, or the path of anything `shirg_core.images.load_image` reads; None asks without an
+                image; a list asks about each.
+            question: may say where the image stands by one `<image>`; a list asks each. One image with many questions,
+                and one question about many images, are repeated to fit.
             max_new_tokens: length of the answer.
             stop_at_eos: see `shirg_lavida.sampler.sample`.
             timings: wait for the device between stages, so that times mean something on a GPU.
@@ -139,8 +142,8 @@ class LavidaPipeline:
             An `Answer`, or one per pair where a list came.
 
         Raises:
-            ValueError: lists of different length, a length that is no integer, an empty question, not one `<image>` per
-                image, sampling options that cannot be followed, or a prompt and answer longer than the model's context.
+            ValueError: lists of different length, a length that is no integer, an empty question, sampling options that
+                cannot be followed, or a prompt and answer longer than the model's context.
             ImageError: an image file that cannot be used.
         """
         whole = Clock(self.device, synchronise=timings)
@@ -151,7 +154,7 @@ class LavidaPipeline:
         if max_new_tokens >= context:
             raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
         images, questions = pair_up(image, question)
-        pictures = [picture if isinstance(picture, Image.Image) else load_image(picture) for picture in images]
+        pictures = [[] if picture is None else [_opened(picture)] for picture in images]
         stages = {"load": clock.lap()}
         prefix = self.embed(questions, pictures)
         stages["embed"] = clock.lap()
@@ -165,18 +168,26 @@ class LavidaPipeline:
         stages["total"] = whole.lap()
         stages = {stage: round(ms, 3) for stage, ms in stages.items()}
         stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
-        answers = split_answers(texts, prefix, result, stages, stops)
+        answers = split_answers(texts, prefix, result, stages, stops, [bool(shown) for shown in pictures])
         return answers if is_list(image) or is_list(question) else answers[0]
 
-    def embed(self, questions: Sequence[str], images: Sequence[Image.Image]) -> Prefix:
-        """The prefix `[B, P, d]` of B questions, which hold the images between them in order.
+    def embed(self, questions: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> Prefix:
+        """The prefix `[B, P, d]` of B questions about any number of images each, none included.
+
+        Args:
+            questions: each may say where its images stand, see `shirg_lavida.chat.split_at_images`.
+            images: per question.
 
         Raises:
-            ValueError: an empty question, or images that do not fit the questions' placeholders.
+            ValueError: an empty question, or as many lists of images as questions are not there.
+            TooLongError: a prefix longer than the model's context.
         """
         return self.model.embed_prompt(
-            [prompt_ids(self.tokenizer, asked, self.chat) for asked in questions],
-            images,
+            [
+                prompt_ids(self.tokenizer, asked, self.chat, len(shown))
+                for asked, shown in zip(questions, images, strict=True)
+            ],
+            [image for shown in images for image in shown],
             selector=self.selector,
             views=self.views,
             positions=self.positions,
@@ -195,3 +206,7 @@ class LavidaPipeline:
         config = self.model.config
         stops = stop_ids(self.tokenizer, config.eos_token_id)
         return answer_text(self.tokenizer, ids, stops=stops, mask_id=config.mask_token_id)
+
+
+def _opened(picture: Picture) -> Image.Image:
+    return picture if isinstance(picture, Image.Image) else load_image(picture)

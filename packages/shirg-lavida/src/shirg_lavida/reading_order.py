@@ -43,6 +43,17 @@ class ReadingOrder(NamedTuple):
     bare: bool
     span: int
 
+    def entries(self, kept: int) -> tuple[int, int]:
+        """Fewest and most entries that `kept` tokens become with their newlines, whichever tokens they are."""
+        n_lines = len(self.newline_place)
+        if self.bare:
+            return kept + n_lines, kept + n_lines
+        # Fewest newlines: tokens without a line first, then the longest lines.
+        in_lines = kept - int((self.line == NO_LINE).sum())
+        room = self.line[self.line != NO_LINE].bincount().sort(descending=True).values.cumsum(0)
+        fewest = int((room < in_lines).sum()) + 1 if in_lines > 0 else 0
+        return kept + fewest, kept + min(kept, n_lines)
+
 
 @lru_cache(maxsize=256)
 def reading_order(plan: ViewPlan, newline: Newline) -> ReadingOrder:

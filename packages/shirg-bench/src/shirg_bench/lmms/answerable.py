@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from shirg_bench.lmms.reply import Question, require_images
+from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.request import Asked
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
@@ -15,15 +15,17 @@ from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.reference import find_regions
 from shirg_core.selection import Selector
 from shirg_lavida.chat import prompt_ids
+from shirg_lavida.context import TooLongError, answer_context
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prompt import image_owners
-from shirg_lavida.views import plan_views
+from shirg_lavida.reading_order import reading_order
+from shirg_lavida.views import ViewPlan, plan_views
 
 
 def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, Any], budget: Budget | None) -> None:
-    """Refuse requests one of which has no images, other images than its text says, or no room for the budget.
+    """Refuse requests one of which has no text, no room for the budget, or no room in the model's context.
 
-    Images are opened one request at a time and let go.
+    Images are opened one request at a time and let go. The model is not asked, unless a request's length is so close to
+    the context's that the newlines between the kept tokens decide.
 
     Args:
         pipe: what will answer.
@@ -38,21 +40,22 @@ def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, A
     for one in asked:
         question = one.question(data)
         try:
-            layouts = _layouts(pipe, question)
+            ids = prompt_ids(pipe.tokenizer, question.text, pipe.chat, len(question.images))
+            plans = _plans(pipe, question)
+            layouts = {plan.layout for plan in plans}
             if pipe.selector is not None and budget is not None:
                 for layout in layouts - serving:
                     _check_budget(pipe.selector, budget, layout)
                 serving |= layouts
+            visual = [_entries(pipe, plan, budget) for plan in plans]
+            _check_length(pipe, question, len(ids) - len(plans), visual, one.sampling.max_new_tokens)
         except ValueError as error:
             raise ValueError(f"{one.where}: {error}") from error
 
 
-def _layouts(pipe: LavidaPipeline, question: Question) -> set[ViewLayout]:
-    """Those of the question's images, which are there and as many as its text says."""
-    require_images(question)
-    image_owners([prompt_ids(pipe.tokenizer, question.prompt, pipe.chat)], len(question.images))
+def _plans(pipe: LavidaPipeline, question: Question) -> list[ViewPlan]:
     selecting = pipe.selector is not None
-    return {plan_views(pipe.model.config, img.size, pipe.views, selecting=selecting).layout for img in question.images}
+    return [plan_views(pipe.model.config, img.size, pipe.views, selecting=selecting) for img in question.images]
 
 
 def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> None:
@@ -60,3 +63,43 @@ def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> Non
     if isinstance(selector, ShirgV2 | ShirgV3):
         # How many regions there must be depends on the geometry, not on what is seen.
         find_regions(selector.coverage, torch.ones(1, layout.n_tokens, 1), layout, k, selector.coverage_share)
+
+
+def _entries(pipe: LavidaPipeline, plan: ViewPlan, budget: Budget | None) -> tuple[int, int]:
+    """Fewest and most positions that an image takes, a summary's included."""
+    order = reading_order(plan, pipe.newline)
+    if pipe.selector is None:
+        return order.span, order.span
+    if pipe.positions == "original":
+        return order.span, order.span + 1
+    if budget is None:
+        return 1, order.span + 1
+    fewest, most = order.entries(kept_tokens(budget, plan.layout))
+    return fewest, most + 1
+
+
+def _check_length(
+    pipe: LavidaPipeline, question: Question, text: int, visual: Sequence[tuple[int, int]], answer: int
+) -> None:
+    """Whether prompt, images and answer fit the model's context.
+
+    Args:
+        pipe: what will answer.
+        question: for the rare case that the bounds do not tell.
+        text: tokens of the prompt, images not counted.
+        visual: per image, the fewest and most positions it takes.
+        answer: tokens of the answer.
+
+    Raises:
+        TooLongError: they do not.
+    """
+    context = pipe.model.config.llada.max_sequence_length
+    fewest, most = (text + answer + sum(bound) for bound in (list(zip(*visual, strict=True)) or [(), ()]))
+    if fewest > context:
+        raise TooLongError(
+            f"the prompt's text has {text} tokens, its {len(visual)} image(s) at least {fewest - text - answer} and "
+            f"the answer {answer}: {fewest} positions, but the model's context holds {context}"
+        )
+    if most > context:
+        with torch.no_grad():
+            answer_context(pipe.embed([question.text], [question.images]), answer, context)

@@ -1,6 +1,7 @@
 """A batch of questions answered by a pipeline's own functions, with what each answer cost.
 
-`LavidaPipeline` takes one image per question; tasks bring several. With one, the answers are the pipeline's.
+`LavidaPipeline` takes at most one image per question; tasks bring several. With one or none, the answers are the
+pipeline's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import torch
 from PIL import Image
 
 from shirg_bench.lmms.sampling import Sampling
-from shirg_lavida.chat import IMAGE_PLACEHOLDER
 from shirg_lavida.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.tokenizer import stop_ids
@@ -21,17 +21,14 @@ from shirg_lavida.tokenizer import stop_ids
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt's text, and its images in order."""
+    """A question's text and its images in order, which may be none.
+
+    `<image>` in the text is where an image stands only if there are as many as images, see
+    `shirg_lavida.chat.split_at_images`: that is how lmms-eval's tasks write prompts that mix text and images.
+    """
 
     text: str
     images: tuple[Image.Image, ...]
-
-    @property
-    def prompt(self) -> str:
-        """The text with a placeholder per image: its own, or all in front, as LaViDa's evaluation puts them."""
-        if IMAGE_PLACEHOLDER in self.text:
-            return self.text
-        return f"{' '.join([IMAGE_PLACEHOLDER] * len(self.images))}\n{self.text}"
 
 
 @dataclass(frozen=True)
@@ -65,34 +62,21 @@ class Reply:
     step_ms: float
 
 
-def require_images(question: Question) -> None:
-    """Refuse a question without images.
-
-    Raises:
-        ValueError: quoting it.
-    """
-    if not question.images:
-        raise ValueError(f"a LaViDa prompt needs an image, but the question {question.text[:60]!r} has none")
-
-
 @torch.no_grad()
 def answer(pipe: LavidaPipeline, questions: Sequence[Question], sampling: Sampling, *, seed: int = 0) -> list[Reply]:
     """Answer questions as one batch.
 
     Args:
         pipe: the model and how it sees images.
-        questions: at least one, each with at least one image.
+        questions: at least one.
         sampling: how.
         seed: of what the sampler draws.
 
     Raises:
-        ValueError: a question without images or text, images that do not fit its placeholders, or too long a prompt.
+        ValueError: a question without text, or too long a prompt.
     """
-    for question in questions:
-        require_images(question)
     clock, whole = (Clock(pipe.device, synchronise=True) for _ in range(2))
-    images = [image for question in questions for image in question.images]
-    prefix = pipe.embed([question.prompt for question in questions], images)
+    prefix = pipe.embed([question.text for question in questions], [question.images for question in questions])
     embed_ms = clock.lap()
     result = pipe.model.generate(
         prefix,

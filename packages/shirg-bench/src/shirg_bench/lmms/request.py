@@ -42,7 +42,7 @@ class Asked:
     visuals: Callable[[Any], Any]
 
     def question(self, data: Mapping[str, Any]) -> Question:
-        """Fetch the images.
+        """Fetch the images; a visual that is None, such as an empty field of the data, is no image.
 
         Args:
             data: task → split → documents.
@@ -51,7 +51,7 @@ class Asked:
             ValueError: a visual that is no image, such as a video, or an image that cannot be read.
         """
         found = self.visuals(data[self.task][self.split][self.doc_id])
-        return Question(self.context, tuple(as_image(visual, self.where) for visual in found or ()))
+        return Question(self.context, tuple(as_image(v, self.where) for v in found or () if v is not None))
 
     @property
     def where(self) -> str:

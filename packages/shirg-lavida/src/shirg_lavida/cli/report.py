@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shirg_core.budget import Budget, kept_tokens
+from shirg_core.layout import ViewLayout
 from shirg_lavida.answer import Answer
 from shirg_lavida.cli.methods import takes_budget
 
@@ -29,19 +30,26 @@ class Outcome:
     answer: Answer
 
     @property
+    def layout(self) -> ViewLayout:
+        """Geometry of the tokens that were chosen from; `shirg ask` always has an image."""
+        if self.answer.layout is None:
+            raise ValueError("an answer without an image has no layout")
+        return self.answer.layout
+
+    @property
     def n_kept(self) -> int:
         """Tokens that stand for the image, newlines and summary not counted."""
         selection = self.answer.selection
-        return self.answer.layout.n_selectable if selection is None else selection.indices.shape[1]
+        return self.layout.n_selectable if selection is None else selection.indices.shape[1]
 
     @property
     def budget(self) -> int:
         """K; what was kept, for a method that takes no budget."""
-        return kept_tokens(self.budget_asked, self.answer.layout) if takes_budget(self.method) else self.n_kept
+        return kept_tokens(self.budget_asked, self.layout) if takes_budget(self.method) else self.n_kept
 
     def as_json(self) -> dict[str, Any]:
         """Everything, in JSON's types."""
-        answer, layout, selection = self.answer, self.answer.layout, self.answer.selection
+        answer, layout, selection = self.answer, self.layout, self.answer.selection
         return {
             "answer": answer.text,
             "method": self.method,
@@ -100,4 +108,4 @@ def print_comparison(console: Console, outcomes: Sequence[Outcome], written: Seq
 def _kept(outcome: Outcome) -> str:
     if outcome.answer.selection is None:
         return f"{outcome.n_kept} tokens, none chosen"
-    return f"{outcome.n_kept} of {outcome.answer.layout.n_selectable} tokens"
+    return f"{outcome.n_kept} of {outcome.layout.n_selectable} tokens"

@@ -109,7 +109,7 @@ def run(request: Request) -> None:
         from shirg_core.images.figure import save_figure, selection_figure
 
         title = f"{request.question} → {outcome.answer.text} · {method}, {outcome.n_kept} tokens kept"
-        figure = selection_figure(image, outcome.answer.layout, outcome.answer.selection, " ".join(title.split()))
+        figure = selection_figure(image, outcome.layout, outcome.answer.selection, " ".join(title.split()))
         write_file(request.overlay, lambda path: save_figure(figure, path))
     summary = outcome.as_json()
     total = sum(timer.timings_ms.values()) + outcome.answer.timings_ms["total"]
