@@ -94,7 +94,8 @@ def test_the_shipped_recipe_is_the_proposals():
     assert (recipe.batch.size, recipe.epochs) == (16, 3.0)
     assert [policy.name for policy in recipe.keep] == [
         "pooled",
-        *(f"{gate}-{budget}" for gate in ("v2", "v3") for budget in (1024, 768, 512)),
+        "v2-1024-capped",
+        *(f"{gate}-{budget}" for gate, budget in (("v2", 768), ("v2", 512), ("v3", 1024), ("v3", 768), ("v3", 512))),
     ]
     assert recipe.escalation.ranks == (32, 64)
     assert plain(recipe)["keep"][4]["budget"] == 1024

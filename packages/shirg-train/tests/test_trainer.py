@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from PIL import Image
 from safetensors.torch import load_file
 
 from shirg_lavida.adapter import trained_positions
@@ -26,10 +27,10 @@ from shirg_train.metrics import read_metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.trainer import loop
 from shirg_train.trainer.engine import TorchEngine
-from shirg_train.trainer.measure import measure
+from shirg_train.trainer.measure import measure, validation_policy
 from shirg_train.trainer.module import LossModule
 from shirg_train.trainer.resume import find_checkpoint
-from shirg_train.trainer.run import build_engine, count_steps, run
+from shirg_train.trainer.run import Sources, build_engine, count_steps, run
 
 from .training_setup import ALONE, TinyStream, tiny_recipe, tiny_sources
 
@@ -84,7 +85,7 @@ def test_same_seed_same_curve_other_seed_another(whole, tmp_path):
     assert losses(whole) != losses(tmp_path / "other")
 
 
-def run_interrupted(monkeypatch, output, steps, **changes):
+def run_interrupted(monkeypatch, output, steps, sources=tiny_sources, **changes):
     """End a run with an exception after some steps."""
     real, done = loop._train_step, []
 
@@ -97,7 +98,7 @@ def run_interrupted(monkeypatch, output, steps, **changes):
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_train_step", interrupted)
         with pytest.raises(InterruptedRunError):
-            run(tiny_recipe(output, **changes), tiny_sources(), ALONE)
+            run(tiny_recipe(output, **changes), sources(), ALONE)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
@@ -267,9 +268,10 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match=r"output: .*file"):
         run(tiny_recipe(tmp_path / "file"), tiny_sources(), ALONE)
-    for every in (0, 1):
+    for every, found in ((0, "1000 samples in a row do not fit"), (1, "no held-out sample fits")):
         recipe = tiny_recipe(tmp_path / f"{every}", keep=[{"method": "v2", "budget": 500}], validation={"every": every})
-        with pytest.raises(RecipeError, match=r"step 1, policy v2-500: budget K=500 is larger than the \d+ selectable"):
+        message = rf"policy v2-500: {found}; .* budget K=500 is larger than the \d+ selectable .*cap_budget"
+        with pytest.raises(RecipeError, match=message):
             run(recipe, tiny_sources(), ALONE)
     with pytest.raises(RecipeError, match="set steps"):
         count_steps(tiny_recipe(tmp_path, steps=None), None)
@@ -294,11 +296,12 @@ def test_validation_is_the_same_whatever_dropout_drew(tmp_path):
     engine = build_engine(module, recipe, ALONE)
     held_out = tiny_sources().held_out
     asked = {"recipe": recipe, "eos_id": lavida.config.eos_token_id, "world": ALONE}
-    one, other = (measure(engine, held_out, recipe.keep[0], **asked) for _ in range(2))
+    policy = validation_policy(recipe.keep[0], recipe.seed)
+    one, other = (measure(engine, held_out, policy, **asked) for _ in range(2))
     assert one == other
     assert lavida.training
     lavida.eval()
-    assert measure(engine, held_out, recipe.keep[0], **asked) == one
+    assert measure(engine, held_out, policy, **asked) == one
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
@@ -336,11 +339,57 @@ def test_policies_that_differ_in_an_option_have_names_of_their_own():
     assert [policy.name for policy in policies] == ["v3-8", "v3-8(temperature=0.05)", "v3-4"]
 
 
-def test_samples_that_do_not_fit_the_context_are_one_clear_error(tmp_path):
+def test_a_context_that_holds_no_sample_is_one_clear_error(tmp_path):
     def short(dtype):
         return tiny_lavida(side=5, max_sequence_length=30).to(dtype)
 
     sources = replace(tiny_sources(), load_model=short)
-    recipe = tiny_recipe(tmp_path, keep=["baseline"], validation={"every": 0})
-    with pytest.raises(RecipeError, match=r"step 1, policy baseline: .*context holds 30\. .* lower data\.max_tokens"):
-        run(recipe, sources, ALONE)
+    for every in (0, 1):
+        recipe = tiny_recipe(tmp_path / f"{every}", keep=["baseline"], validation={"every": every})
+        message = r"policy baseline: .*context holds 30\. .* lower data\.max_tokens"
+        with pytest.raises(RecipeError, match=message):
+            run(recipe, sources, ALONE)
+
+
+class MixedStream(TinyStream):
+    """Every fifth sample has an image of one row of tokens, every seventh a long answer."""
+
+    def __iter__(self):
+        for sample in super().__iter__():
+            number = self._count - 1
+            if number % 5 == 3:
+                yield replace(sample, images=(Image.new("RGB", (1000, 2)),))
+            elif number % 7 == 6:
+                yield replace(sample, answer_ids=torch.arange(2, 202))
+            else:
+                yield sample
+
+
+def mixed_sources():
+    held_out = [*tiny_sources().held_out, replace(tiny_sources().held_out[0], images=(Image.new("RGB", (1000, 2)),))]
+    return Sources(lambda dtype: tiny_lavida(side=5, max_sequence_length=220).to(dtype), MixedStream(ALONE), held_out)
+
+
+def test_samples_that_do_not_fit_are_skipped_counted_and_told(tmp_path, monkeypatch, caplog):
+    changes = {"keep": [{"method": "v2", "budget": 30}], "validation": {"every": 6, "times": 1}}
+    run(tiny_recipe(tmp_path / "whole", **changes), mixed_sources(), ALONE)
+    assert len(losses(tmp_path / "whole")) == 6
+    (event,) = read_metrics(tmp_path / "whole" / "metrics.jsonl", "event")
+    assert event["event"] == "skipped"
+    assert event["samples"].keys() == {"budget (v2-30)", "context (v2-30)"}
+    assert min(event["samples"].values()) > 1
+    told = "\n".join(caplog.messages)
+    assert "skipped a sample that does not fit: budget: budget K=30 is larger than the" in told
+    assert "but the model's context holds 220" in told
+    assert "validation at step 0, policy v2-30: 1 of 6 samples do not fit; the last one: budget: " in told
+    assert f"{sum(event['samples'].values())} samples were skipped: " in caplog.messages[-1]
+    run_interrupted(monkeypatch, tmp_path / "parts", 3, mixed_sources, **changes)
+    run(tiny_recipe(tmp_path / "parts", **changes), mixed_sources(), ALONE)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_capped_budget_learns_from_small_images_too(tmp_path):
+    keep = [{"method": "v2", "budget": 30, "cap_budget": True}]
+    run(tiny_recipe(tmp_path, keep=keep, steps=3, validation={"every": 0}), mixed_sources(), ALONE)
+    (event,) = read_metrics(tmp_path / "metrics.jsonl", "event")
+    assert event["samples"].keys() == {"context (v2-30-capped)"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class TinyStream:
 
     def __init__(self, world: World) -> None:
         self._world, self._count = world, 0
+        self.skipped = Counter()
 
     def __iter__(self) -> Iterator[TinySample]:
         while True:
@@ -49,10 +51,10 @@ class TinyStream:
             yield tiny_sample(number)
 
     def state_dict(self) -> Mapping[str, Any]:
-        return {"count": self._count}
+        return {"count": self._count, "skipped": dict(self.skipped)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._count = state["count"]
+        self._count, self.skipped = state["count"], Counter(state["skipped"])
 
 
 def tiny_recipe(output: Path, **changes: Any) -> AdapterRecipe:

@@ -1,7 +1,8 @@
 """Mixed keep ratios: each step draws how images become tokens, so that one adapter serves every budget.
 
 The draw depends on the run's seed and the step only, so all ranks and all micro-batches of a step share it, and the
-number of kept tokens is the same for all of a step's images. (A fraction keeps a fraction of each image's own layout.)
+number of kept tokens is the same for all of a step's images. (A fraction keeps a fraction of each image's own layout,
+and with `cap_budget` an image with fewer tokens than the budget keeps all of its own.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.selection import Selector
 from shirg_lavida.views import Views
 from shirg_train.seeds import derive, generator
+from shirg_train.served import CappedBudget
 
 METHODS: Mapping[str, Any] = {"v2": ShirgV2, "v3": ShirgV3, **BASELINES}
 MERGING = frozenset({"pooling", "tome", "scissor"})
@@ -43,6 +45,8 @@ class PolicyConfig:
         up_to: a larger one of the same kind: each step draws its budget evenly from `budget` to this. A model is sure
             only of lengths that it was trained on; None = always `budget`.
         views: see `shirg_lavida.views`; None = the method's own, see `OWN_VIEWS`.
+        cap_budget: keep min(K, selectable): an image with fewer tokens than the budget keeps all of them. Without it
+            such an image is skipped, and counted, in the steps that draw this policy.
         weight: how often it is drawn, relative to the others.
         options: further arguments of the method.
 
@@ -54,6 +58,7 @@ class PolicyConfig:
     budget: Budget | None = None
     up_to: Budget | None = None
     views: str | None = None
+    cap_budget: bool = False
     weight: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,6 +76,8 @@ class PolicyConfig:
             check_budget(self.up_to)
             if self.budget is None or type(self.budget) is not type(self.up_to) or self.budget >= self.up_to:
                 raise ValueError(f"up_to must be a larger budget of the same kind than {self.budget}, got {self.up_to}")
+        if self.cap_budget and not isinstance(self.budget, int):
+            raise ValueError(f"cap_budget needs a budget that is a number of tokens, got budget={self.budget}")
         if self.method in NO_SELECTOR and (self.budget is not None or self.options):
             raise ValueError(f"{self.method!r} selects nothing and takes neither budget nor options")
         build_selector(self, 0)
@@ -86,9 +93,10 @@ class PolicyConfig:
 
     @property
     def name(self) -> str:
-        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-512..1024`, `v3-768(temperature=0.1)`."""
+        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-512..1024`, `v3-768(temperature=0.1)`, `v2-768-capped`."""
         name = self.method if self.budget is None else f"{self.method}-{self.budget:g}"
         name = name if self.up_to is None else f"{name}..{self.up_to:g}"
+        name = f"{name}-capped" if self.cap_budget else name
         if self.options:
             name += "(" + ",".join(f"{key}={value}" for key, value in sorted(self.options.items())) + ")"
         return name if self.views is None else f"{name}@{self.views}"
@@ -153,4 +161,4 @@ def build_selector(config: PolicyConfig, seed: int) -> Selector | None:
         selector: Selector = METHODS[config.method](**arguments)
     except TypeError as error:
         raise ValueError(f"method {config.method!r} does not take {sorted(arguments)}: {error}") from error
-    return selector
+    return CappedBudget(selector) if config.cap_budget else selector

@@ -9,19 +9,18 @@ place and the step are all there is to a run's state, and a resumed run is the u
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shirg_core.budget import BudgetError
-from shirg_lavida.context import TooLongError
+from shirg_lavida.config import LavidaConfig
 from shirg_train.checkpointing import Checkpoint, Progress, save_checkpoint
 from shirg_train.escalation import next_rank
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
@@ -33,9 +32,16 @@ from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine
-from shirg_train.trainer.measure import measure
+from shirg_train.trainer.fit import Fit
+from shirg_train.trainer.measure import measure, validation_policy
 from shirg_train.trainer.optimizer import lr_factor
 from shirg_train.trainer.samples import Sample, SampleStream, step_batches
+
+_log = logging.getLogger(__name__)
+ADVICE = (
+    "In a new run lower the budget in keep, set cap_budget: true there, or lower data.max_tokens; its init takes over "
+    "what was learnt"
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ class Loop:
         engine: gradients and steps.
         stream: this rank's training samples.
         held_out: all validation samples, the same on every rank.
-        eos_id: pads answers.
+        lavida: the model's configuration.
         metrics: where numbers go.
+        patience: samples in a row that may not fit.
         write_adapter: `(folder, full parameters, card)`, writes the adapter.
     """
 
@@ -60,8 +67,9 @@ class Loop:
     engine: Engine
     stream: SampleStream
     held_out: Sequence[Sample]
-    eos_id: int
+    lavida: LavidaConfig
     metrics: Metrics
+    patience: int
     write_adapter: Callable[[Path, dict[str, torch.Tensor], dict[str, Any]], None]
 
 
@@ -71,12 +79,12 @@ def run_loop(loop: Loop, progress: Progress) -> Progress:
     Raises:
         CheckpointError: a checkpoint cannot be written.
         FloatingPointError: loss or gradient is not finite; the newest checkpoint is from before.
-        RecipeError: a budget that an image cannot serve, or samples that do not fit the model's context together.
+        RecipeError: no sample fits a policy's budget and the model's context, or the data ended.
     """
     recipe = loop.recipe
     if progress.step == 0 and recipe.validation.every and progress.baseline_nll is None:
         progress = _first_validation(loop, progress)
-    samples = iter(loop.stream)
+    samples, begun = iter(loop.stream), progress.step
     while progress.step < loop.total_steps:
         _train_step(loop, progress.step, samples)
         progress = replace(progress, step=progress.step + 1)
@@ -89,19 +97,37 @@ def run_loop(loop: Loop, progress: Progress) -> Progress:
             _save(loop, progress, grown=progress.rank != rank)
         if progress.rank != rank:
             return progress
+    if progress.step > begun:
+        _report_skipped(loop, progress.step)
     return progress
 
 
-def _train_step(loop: Loop, step: int, samples: Any) -> None:
+def _report_skipped(loop: Loop, step: int) -> None:
+    """Say how many samples the run has skipped, by reason."""
+    total: Counter[str] = sum(map(Counter, loop.world.gather(dict(loop.stream.skipped))), start=Counter())
+    if total and loop.world.is_main:
+        loop.metrics.write("event", step, event="skipped", samples=dict(total.most_common()))
+        named = ", ".join(f"{count} {reason}" for reason, count in total.most_common())
+        _log.warning("%d samples were skipped: %s", total.total(), named)
+
+
+def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
     started = time.perf_counter()
     recipe, world, engine = loop.recipe, loop.world, loop.engine
     seed, loss = recipe.seed, recipe.loss
     # 1. The same policy on all ranks, the same masks whatever their number.
     policy = draw_policy(recipe.keep, seed, step)
-    mine = list(islice(samples, share := recipe.batch.size // world.size))
-    if len(mine) < share:
-        raise RecipeError(f"the data ended at step {step} of {loop.total_steps}")
-    batches = step_batches(mine, recipe.batch.micro, loss=loss, eos_id=loop.eos_id, seed=seed, step=step, world=world)
+    fit = Fit(loop.lavida, policy, recipe.positions)
+    batches = step_batches(
+        _take(loop, step, samples, fit),
+        recipe.batch.micro,
+        room=fit.room,
+        loss=loss,
+        eos_id=loop.lavida.eos_token_id,
+        seed=seed,
+        step=step,
+        world=world,
+    )
     torch.manual_seed(derive(seed, "dropout", step, world.rank))
     # 2. One denominator for the whole step.
     count = sum((normaliser(b.noise, complement=loss.complement, weighting=loss.weighting) for b in batches), start=0.0)
@@ -109,8 +135,7 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     # 3. Gradients add up to those of the step's loss.
     total = torch.zeros((), device=world.device)
     for batch in batches:
-        with _fits(step, policy.name):
-            nll = engine.forward(batch, policy)
+        nll = engine.forward(batch, policy)
         engine.backward(nll.total, denominator)
         total += nll.total.detach()
     mean = float(world.sum(total)) / denominator
@@ -130,28 +155,48 @@ def _train_step(loop: Loop, step: int, samples: Any) -> None:
     )
 
 
-@contextmanager
-def _fits(step: int, policy: str) -> Iterator[None]:
-    """Samples that the recipe lets in, and cannot be used, are the recipe's fault.
+def _take(loop: Loop, step: int, samples: Iterator[Sample], fit: Fit) -> list[Sample]:
+    """This rank's share of a step: the next samples that fit; the others are skipped, counted and logged.
 
     Raises:
-        RecipeError: a budget that an image cannot serve, or a prefix and answers longer than the model's context.
+        RecipeError: the data ended, or so many in a row do not fit that none will.
     """
-    where = f"step {step + 1}, policy {policy}"
-    try:
-        yield
-    except BudgetError as error:
-        raise RecipeError(f"{where}: {error}. Change its budget in keep") from error
-    except TooLongError as error:
-        raise RecipeError(
-            f"{where}: {error}. Answers are padded to the longest of a step; lower data.max_tokens, or keep fewer "
-            f"visual tokens"
-        ) from error
+    taken: list[Sample] = []
+    share, in_a_row = loop.recipe.batch.size // loop.world.size, 0
+    while len(taken) < share:
+        sample = next(samples, None)
+        if sample is None:
+            raise RecipeError(f"the data ended at step {step} of {loop.total_steps}")
+        reason = fit.refuse(sample)
+        if reason is None:
+            taken.append(sample)
+            in_a_row = 0
+            continue
+        in_a_row += 1
+        loop.stream.skipped[f"{reason.partition(':')[0]} ({fit.policy.name})"] += 1
+        _log.warning("step %d, policy %s: skipped a sample that does not fit: %s", step + 1, fit.policy.name, reason)
+        if in_a_row == loop.patience:
+            raise RecipeError(
+                f"step {step + 1}, policy {fit.policy.name}: {in_a_row} samples in a row do not fit; the last one: "
+                f"{reason}. {ADVICE}"
+            )
+    return taken
 
 
 def _measure(loop: Loop, policy: PolicyConfig, step: int) -> float:
-    with _fits(step, policy.name):
-        return measure(loop.engine, loop.held_out, policy, recipe=loop.recipe, eos_id=loop.eos_id, world=loop.world)
+    recipe, ready = loop.recipe, validation_policy(policy, loop.recipe.seed)
+    # One end-of-text behind each answer is scored, too.
+    fit = Fit(loop.lavida, ready, recipe.positions, spare=1)
+    reasons = [(sample, fit.refuse(sample)) for sample in loop.held_out]
+    usable, refused = [s for s, r in reasons if r is None], [r for _, r in reasons if r is not None]
+    where = f"validation at step {step}, policy {policy.name}"
+    if not usable:
+        raise RecipeError(f"{where}: no held-out sample fits; the last one: {refused[-1]}. {ADVICE}")
+    if refused and loop.world.is_main:
+        left_out = len(refused), len(loop.held_out)
+        _log.warning("%s: %d of %d samples do not fit; the last one: %s", where, *left_out, refused[-1])
+    eos_id = loop.lavida.eos_token_id
+    return measure(loop.engine, usable, ready, recipe=recipe, eos_id=eos_id, world=loop.world)
 
 
 def _first_validation(loop: Loop, progress: Progress) -> Progress:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from shirg_lavida.noise import Noise
-from shirg_train.keep_ratio import PolicyConfig, build_policy
+from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
@@ -15,11 +15,16 @@ from shirg_train.trainer.engine import Engine
 from shirg_train.trainer.samples import MicroBatch, Sample, pad_answers
 
 
+def validation_policy(policy: PolicyConfig, seed: int) -> Policy:
+    """The policy as every validation of a run draws it."""
+    return build_policy(policy, derive(seed, "validation-policy"))
+
+
 @torch.no_grad()
 def measure(
     engine: Engine,
     held_out: Sequence[Sample],
-    policy: PolicyConfig,
+    policy: Policy,
     *,
     recipe: AdapterRecipe,
     eos_id: int,
@@ -29,20 +34,19 @@ def measure(
 
     Args:
         engine: runs the model.
-        held_out: all validation samples, the same on every rank.
-        policy: how images become tokens.
+        held_out: the validation samples that fit, see `shirg_train.trainer.fit`; the same on every rank.
+        policy: from `validation_policy`.
         recipe: the run's.
         eos_id: pads answers.
         world: the ranks.
     """
     micro, seed, device = recipe.batch.micro, recipe.seed, world.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
-    ready = build_policy(policy, derive(seed, "validation-policy"))
     for first in range(0, len(held_out), micro * world.size):
         start = first + micro * world.rank
         batch = held_out_batch(held_out, start, micro, eos_id, device)
         draws = generator(seed, "validation", start)
-        nll = engine.forward(batch, ready, times=recipe.validation.times, generator=draws)
+        nll = engine.forward(batch, policy, times=recipe.validation.times, generator=draws)
         sums += torch.stack([nll.total, nll.normaliser]).double()
     total, count = world.sum(sums).tolist()
     return float(total / count)

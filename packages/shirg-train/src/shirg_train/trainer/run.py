@@ -18,6 +18,7 @@ from shirg_lavida.model import LavidaModel
 from shirg_train.adapter import attach, block_linears, parameter_counts, trainable
 from shirg_train.adapter_files import save_adapter
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
+from shirg_train.data.stream import GIVE_UP_AFTER
 from shirg_train.metrics import Metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.seeds import derive
@@ -137,6 +138,8 @@ def _run_at_one_rank(
         if checkpoint is None:
             metrics.write("start", 0, parameters=counts, total_steps=total_steps, world_size=world.size)
         metrics.say(f"{counts['trainable']:,} of {counts['total']:,} parameters are trained (rank {progress.rank})")
+        # Two of one rank's samples may lie almost two epochs apart, and further where ranks share them.
+        patience = min(GIVE_UP_AFTER, 8 * (sources.samples_per_epoch or GIVE_UP_AFTER))
         loop = Loop(
             recipe,
             total_steps,
@@ -144,8 +147,9 @@ def _run_at_one_rank(
             engine,
             sources.stream,
             sources.held_out,
-            lavida.config.eos_token_id,
+            lavida.config,
             metrics,
+            patience,
             write_adapter,
         )
         try:

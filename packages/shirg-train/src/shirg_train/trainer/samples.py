@@ -1,13 +1,15 @@
 """From samples to a step's micro-batches, the same whatever the number of ranks.
 
 A step takes B samples. Rank r of R takes every R-th, so its k-th sample is row k·R + r of the step. Answers are
-padded with end-of-text, which is a target like any other token, to one length for all rows of all ranks; masks are
-drawn row by row from seeds that name step and row. So the loss of a step does not depend on R, nor on the size of
-micro-batches, beyond rounding.
+padded with end-of-text, which is a target like any other token, to one length for all rows of all ranks (only where one
+rank's longest answer does not fit beside another's longest prefix, each rank pads to its own); masks are drawn row by
+row from seeds that name step and row. So the loss of a step does not depend on R, nor on the size of micro-batches,
+beyond rounding.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,7 +45,13 @@ class Sample(Protocol):
 
 
 class SampleStream(Protocol):
-    """This rank's samples, epoch after epoch, and its place among them."""
+    """This rank's samples, epoch after epoch, and its place among them.
+
+    Attributes:
+        skipped: samples that could not be used, by kind of reason, since the start of the run; part of the state.
+    """
+
+    skipped: Counter[str]
 
     def __iter__(self) -> Iterator[Sample]:
         """Samples from the present place on, without end."""
@@ -76,12 +84,21 @@ class MicroBatch:
 
 
 def step_batches(
-    samples: Sequence[Sample], micro: int, *, loss: LossConfig, eos_id: int, seed: int, step: int, world: World
+    samples: Sequence[Sample],
+    micro: int,
+    *,
+    room: int,
+    loss: LossConfig,
+    eos_id: int,
+    seed: int,
+    step: int,
+    world: World,
 ) -> list[MicroBatch]:
     """The micro-batches of this rank's share of a step.
 
     Args:
         samples: this rank's, in order.
+        room: tokens that the context holds beside the longest prefix of them; no less than the longest answer.
         micro: rows of a micro-batch.
         loss: padding and ε.
         eos_id: pads answers.
@@ -90,7 +107,9 @@ def step_batches(
         world: the ranks.
     """
     extra = derive(seed, "padding", step) % (2 * loss.extra_padding) - loss.extra_padding if loss.extra_padding else 0
-    length = world.max(max(len(sample.answer_ids) for sample in samples)) + max(extra, 0)
+    own = max(len(sample.answer_ids) for sample in samples)
+    longest, room = world.max(own), -world.max(-room)
+    length = min(longest + max(extra, 0), room) if longest <= room else own
     answers = pad_answers([sample.answer_ids for sample in samples], length, eos_id)
     every = torch.ones(1, length, dtype=torch.bool)
     rows = [k * world.size + world.rank for k in range(len(samples))]

@@ -1,0 +1,76 @@
+"""Whether samples can be learnt from together: each image serves the policy's budget, and the context holds them.
+
+    prefix + answer ≤ context for the longest prefix and the longest answer of a step,
+    because answers are padded to one length
+
+The prefix is taken as long as it can get: with a newline after every line, whichever tokens are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shirg_core.budget import BudgetError
+from shirg_lavida.config import LavidaConfig
+from shirg_lavida.prompt import Positions
+from shirg_lavida.reading_order import reading_order
+from shirg_lavida.views import plan_views
+from shirg_train.keep_ratio import Policy
+from shirg_train.served import kept_count
+from shirg_train.trainer.samples import Sample
+
+
+@dataclass
+class Fit:
+    """What has been let in so far.
+
+    Args:
+        config: the model's.
+        policy: how images become tokens.
+        positions: see `shirg_lavida.reading_order`.
+        spare: places that every answer needs behind its last token.
+        longest_prefix: places of the longest prefix so far.
+        longest_answer: tokens of the longest answer so far.
+    """
+
+    config: LavidaConfig
+    policy: Policy
+    positions: Positions
+    spare: int = 0
+    longest_prefix: int = 0
+    longest_answer: int = 0
+
+    @property
+    def room(self) -> int:
+        """The longest that answers may be padded to."""
+        return self.config.llada.max_sequence_length - self.longest_prefix
+
+    def refuse(self, sample: Sample) -> str | None:
+        """Let a sample in, or say why it cannot be; the kind of reason comes first, up to a colon."""
+        try:
+            prefix = max(self.longest_prefix, prefix_places(self.config, self.policy, self.positions, sample))
+        except BudgetError as error:
+            return f"budget: {error}"
+        answer, limit = max(self.longest_answer, len(sample.answer_ids)), self.config.llada.max_sequence_length
+        if prefix + answer + self.spare > limit:
+            return (
+                f"context: the longest prefix takes up to {prefix} places and the longest answer {answer + self.spare},"
+                f" but the model's context holds {limit}"
+            )
+        self.longest_prefix, self.longest_answer = prefix, answer
+        return None
+
+
+def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sample: Sample) -> int:
+    """The most places that a sample's prefix can take.
+
+    Raises:
+        BudgetError: an image that the policy's budget cannot serve.
+    """
+    places = len(sample.prompt_ids) - len(sample.images)
+    for image in sample.images:
+        plan = plan_views(config, image.size, policy.views, selecting=policy.selector is not None)
+        order, kept = reading_order(plan, "row"), kept_count(policy.selector, plan.layout)
+        shown = order.span if positions == "original" else kept + len(order.newline_place)
+        places += shown + (policy.selector is not None)
+    return places
