@@ -4,12 +4,15 @@ The interpreter must be switched on before Triton is imported, so these tests ne
 collected with the others.
 """
 
+from functools import partial
+
 import pytest
 import torch
 
-from shirg_core import shirg_v3
+from shirg_core import shirg_v2, shirg_v3
 from shirg_core.kernels.geometry import geometry
 from shirg_core.kernels.ranking import Component, Components, rank
+from shirg_core.precision import default_dtype
 from shirg_core.scores import combine, minmax
 
 from .kernel_cases import CASES, LAYOUTS
@@ -37,6 +40,23 @@ def test_equal_components_give_equal_scores_bit_for_bit(place):
     scaled = [(w, minmax(x, layout, group)) for (w, x), group in zip(weighted, groups, strict=True)]
     ranking = rank(given, geometry(layout, CPU), layout, k, batch=2)
     assert torch.equal(ranking.scores, combine(scaled, weighted[0][1], layout))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("build", [shirg_v2, shirg_v3, partial(shirg_v3, coverage="clusters", attention_queries=7)])
+def test_the_default_dtype_decides_nothing(build, dtype):
+    layout, k = LAYOUTS[3]
+    inputs = {
+        "text": torch.randn(2, 5, 24, dtype=torch.float32),
+        "edges": torch.rand(2, layout.n_tokens, dtype=torch.float32),
+    }
+    features = torch.randn(2, layout.n_tokens, 24, dtype=torch.float32)
+    plain = build(k)(features, layout, impl="triton", **inputs)
+    with default_dtype(dtype):
+        other = build(k)(features, layout, impl="triton", **inputs)
+    assert torch.equal(other.scores, plain.scores)
+    assert torch.equal(other.tokens, plain.tokens)
+    assert (other.scores.dtype, other.tokens.dtype) == (torch.float32, torch.float32)
 
 
 def test_a_kept_tokens_gradient_is_copied_whatever_its_dtype():

@@ -7,6 +7,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from shirg_core.precision import default_dtype
 from shirg_lavida import adapter as without_peft
 from shirg_lavida.fingerprint import fingerprint
 from shirg_lavida.testing import tiny_lavida
@@ -37,7 +38,7 @@ def saved(request, tmp_path_factory):
 
 
 def outputs(model):
-    pixels = torch.linspace(-1, 1, 3 * model.config.vision.image_size**2)
+    pixels = torch.linspace(-1, 1, 3 * model.config.vision.image_size**2, dtype=torch.float32)
     pixels = pixels.view(1, 3, model.config.vision.image_size, -1)
     with torch.no_grad():
         words = model.backbone(X.repeat(1, 1, 2), torch.arange(25).expand(2, -1))
@@ -52,6 +53,26 @@ def check(model, expected):
 def test_weights_are_as_readable_as_any_new_file(saved, tmp_path):
     (tmp_path / "plain").touch()
     assert {file.stat().st_mode for file in saved[0].iterdir()} == {(tmp_path / "plain").stat().st_mode}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
+def test_the_default_dtype_decides_nothing(saved, dtype):
+    def adapted():
+        model = tiny_lavida(side=5)
+        load_adapter(model, saved[0])
+        return outputs(model)
+
+    def fresh():
+        model = tiny_lavida(side=5)
+        torch.manual_seed(0)
+        attach(model, AdapterConfig(r=4))
+        return dict(model.named_parameters())
+
+    words, weights = adapted(), fresh()
+    with default_dtype(dtype):
+        others, redrawn = adapted(), fresh()
+    assert all(torch.equal(a, b) for a, b in zip(others, words, strict=True))
+    assert all(torch.equal(redrawn[name], value) for name, value in weights.items())
 
 
 def test_loads_here_and_merges(saved):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from shirg_core.precision import default_dtype
 from shirg_lavida import load_lavida
 from shirg_train.micro import loop
 from shirg_train.micro.config import MicroConfig, StageConfig
@@ -55,6 +56,21 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert [json.loads(line)["total"] for line in lines] == list(range(1, 9))
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_default_dtype_decides_nothing(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:
+    data = [{"questions": 2, "weight": 1}, {"questions": 1, "weight": 2}]
+    stages = (READ, {**ANSWER, "templates": 3, "data": data}, {**ADAPT, "steps": 2})
+    options = {"precision": precision, "owner_codes": "own", "log_every": 1}
+    train_micro(recipe(*stages, **options), tmp_path / "plain")
+    with default_dtype(dtype):
+        train_micro(recipe(*stages, **options), tmp_path / "other")
+    for name, value in weights(tmp_path / "plain").items():
+        other = weights(tmp_path / "other")[name]
+        assert other.dtype == value.dtype == torch.float32
+        assert torch.equal(other, value), name
 
 
 def test_owners_with_codes_of_their_own_leave_word_embeddings_alone(tmp_path: Path) -> None:

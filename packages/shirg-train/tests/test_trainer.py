@@ -15,6 +15,7 @@ from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file
 
+from shirg_core.precision import default_dtype
 from shirg_lavida.adapter import trained_positions
 from shirg_lavida.fingerprint import linear_marks
 from shirg_lavida.testing import tiny_lavida
@@ -83,6 +84,13 @@ def test_same_seed_same_curve_other_seed_another(whole, tmp_path):
     assert_same_run(whole, tmp_path / "same")
     run(tiny_recipe(tmp_path / "other", seed=1, **GROWS), tiny_sources(), ALONE)
     assert losses(whole) != losses(tmp_path / "other")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
+def test_the_default_dtype_decides_nothing(whole, tmp_path, dtype):
+    with default_dtype(dtype):
+        run(tiny_recipe(tmp_path, **GROWS), tiny_sources(), ALONE)
+    assert_same_run(whole, tmp_path)
 
 
 def run_interrupted(monkeypatch, output, steps, sources=tiny_sources, **changes):

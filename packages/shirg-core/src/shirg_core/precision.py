@@ -1,8 +1,12 @@
-"""Scores and choices are computed in float32, also where the caller trains or runs under autocast."""
+"""Scores and choices are computed in float32, also where the caller trains or runs under autocast.
+
+They do not depend on torch's default dtype either: whatever makes a tensor says its dtype.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -26,3 +30,14 @@ def without_autocast(compute: Callable[Concatenate[Tensor, P], R]) -> Callable[C
             return compute(first, *args, **kwargs)
 
     return in_full
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Modules that are built inside have weights of this dtype. Not for use in several threads at once."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -31,7 +31,7 @@ def attention_weights(q: Tensor, k: Tensor, allowed: Tensor | None) -> Tensor:
 def attention_received(q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor:
     """Attention every key receives, mean over heads and valid queries, `[B, S_k]`; a chunk of queries at a time."""
     allowed = None if valid is None else valid[:, None, None]
-    received = torch.zeros(q.shape[0], k.shape[2], device=q.device)
+    received = torch.zeros(q.shape[0], k.shape[2], dtype=torch.float32, device=q.device)
     for start in range(0, q.shape[2], _QUERY_CHUNK):
         weights = attention_weights(q[:, :, start : start + _QUERY_CHUNK], k, allowed).mean(dim=1)
         if valid is not None:

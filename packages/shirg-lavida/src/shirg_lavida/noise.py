@@ -42,7 +42,7 @@ class Noise:
 
 def sample_times(batch: int, *, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
     """`[B]` float32 diffusion times t ~ U(0, 1)."""
-    return torch.rand(batch, generator=generator, device=device)
+    return torch.rand(batch, generator=generator, device=device, dtype=torch.float32)
 
 
 def mask_probability(times: Tensor, epsilon: float = EPSILON) -> Tensor:
@@ -80,7 +80,7 @@ def forward_process(
     if times.shape != answer.shape[:1]:
         raise ValueError(f"times must be [{answer.shape[0]}], got {list(times.shape)}")
     probability = mask_probability(times, epsilon)
-    draws = torch.rand(answer.shape, generator=generator, device=answer.device)
+    draws = torch.rand(answer.shape, generator=generator, device=answer.device, dtype=torch.float32)
     draws = draws.masked_fill(~answer, torch.inf)
     cutoff = torch.maximum(probability, draws.amin(dim=1))[:, None]
     return Noise(draws <= cutoff, probability, answer)

@@ -64,7 +64,7 @@ def transfer_plan(
 def _curve_plan(masked: int, steps: int, schedule: str, shift: float) -> list[int]:
     """The plan of one row, `steps` ≤ `masked` long."""
     # float32 throughout: the floors are taken of float32 products upstream, and an ulp moves a token.
-    sigma = _CURVES[schedule](torch.linspace(0, 1, steps + 1), shift)
+    sigma = _CURVES[schedule](torch.linspace(0, 1, steps + 1, dtype=torch.float32), shift)
     if not bool(sigma.isfinite().all()):
         raise ValueError(f"shift must be a number that float32 can work with, got {shift}")
     reached = (sigma * torch.tensor(masked)).to(torch.int64)

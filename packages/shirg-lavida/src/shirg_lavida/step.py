@@ -94,7 +94,8 @@ def settle(
     # 3. How sure the model is of it.
     if rule.remasking == "random":
         shape = (ids.shape[0], unseen + ids.shape[1])
-        sure = torch.rand(shape, generator=rule.generator, device=ids.device)[:, unseen + start : unseen + stop]
+        sure = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float32)
+        sure = sure[:, unseen + start : unseen + stop]
     else:
         sure = confidence(logits, chosen, rule.remasking)
         sure = _spread(sure, rows) if compact else sure
@@ -119,7 +120,7 @@ def settle(
 
 def _spread(values: Tensor, rows: Tensor) -> Tensor:
     """`values [R]` of the R true entries of `rows [B, W]`, at their places; 0 elsewhere."""
-    return torch.zeros(rows.shape, device=rows.device).masked_scatter(rows, values)
+    return torch.zeros(rows.shape, dtype=values.dtype, device=rows.device).masked_scatter(rows, values)
 
 
 def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from shirg_core.anyres import LAVIDA_CANVASES
+from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
@@ -77,7 +78,7 @@ def tiny_raw_config(vision: VisionConfig, **overrides: Any) -> dict[str, Any]:
 
 
 def tiny_lavida(seed: int = 0, *, side: int = 27, patch_size: int = 14, **overrides: Any) -> LavidaModel:
-    """A tiny random LaViDa in eval mode, weights frozen as after `load_lavida`.
+    """A tiny random LaViDa in eval mode and float32, weights frozen as after `load_lavida`.
 
     Args:
         seed: of the weights.
@@ -87,7 +88,7 @@ def tiny_lavida(seed: int = 0, *, side: int = 27, patch_size: int = 14, **overri
     """
     vision = tiny_vision(side=side, patch_size=patch_size)
     # Module constructors draw initial weights; those are replaced below, and the caller's random state is left alone.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
         model = LavidaModel(LavidaConfig.from_checkpoint(tiny_raw_config(vision, **overrides), vision))
     parameters = dict(model.named_parameters())
     with torch.no_grad():
@@ -131,7 +132,8 @@ def write_tiny_checkpoint(
         inside = {key.removeprefix(TOWER_KEY): weights.pop(key) for key in list(weights) if key.startswith(TOWER_KEY)}
         from transformers import SiglipVisionModel
 
-        siglip = SiglipVisionModel(model.config.vision.to_transformers())
+        with default_dtype(torch.float32):
+            siglip = SiglipVisionModel(model.config.vision.to_transformers())
         siglip.load_state_dict({**siglip.state_dict(), **inside})
         siglip.save_pretrained(folder / TOWER_FOLDER)
         save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -148,8 +150,8 @@ def set_config(folder: Path, **overrides: Any) -> None:
 def _random_weight(key: str, shape: torch.Size, seed: int) -> torch.Tensor:
     """Matrices ~ N(0, 1/fan-in), norms' weights around 1, biases and other vectors small."""
     generator = torch.Generator().manual_seed(zlib.crc32(key.encode()) + seed)
-    noise = torch.randn(shape, generator=generator)
+    noise = torch.randn(shape, generator=generator, dtype=torch.float32)
     if noise.dim() > 1:
         return noise / math.sqrt(noise[0].numel())
-    centre: torch.Tensor = torch.full(shape, 1.0 if key.endswith("weight") else 0.0)
+    centre: torch.Tensor = torch.full(shape, 1.0 if key.endswith("weight") else 0.0, dtype=torch.float32)
     return centre.add_(noise, alpha=0.1)

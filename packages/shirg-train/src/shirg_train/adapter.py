@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from shirg_core.precision import default_dtype
 from shirg_lavida.model import LavidaModel
 
 Bias = Literal["none", "lora_only"]
@@ -107,20 +109,15 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
     if config.train_projector and left_out:
         names = ", ".join(name.removeprefix("model.") for name in left_out)
         raise ValueError(f"train_projector trains all of the projector, so target must name {names}, too")
-    peft = cast(
-        "PeftModel",
-        get_peft_model(
-            host,
-            LoraConfig(
-                r=config.r,
-                lora_alpha=cast("int", config.alpha),
-                lora_dropout=config.dropout,
-                target_modules=targets,
-                bias=config.bias,
-            ),
-            adapter_name=ADAPTER_NAME,
-        ),
+    lora = LoraConfig(
+        r=config.r,
+        lora_alpha=cast("int", config.alpha),
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        bias=config.bias,
     )
+    with default_dtype(torch.float32):
+        peft = cast("PeftModel", get_peft_model(host, lora, adapter_name=ADAPTER_NAME))
     adopt(model, host)
     if config.train_projector:
         for layer in projector_linears(model):

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from peft import LoraConfig, PeftConfig, PeftModel
 from peft.utils.save_and_load import get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from shirg_core.precision import default_dtype
 from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE
 from shirg_lavida.fingerprint import CARD_FILE, check_fingerprint
 from shirg_lavida.model import LavidaModel
@@ -71,12 +73,8 @@ def load_adapter(model: LavidaModel, folder: str | Path) -> PeftModel:
     host = released_names(model)
     _check_model(folder, host, model, shapes)
     dtype = model.image_newline.dtype
-    peft = PeftModel.from_pretrained(
-        host,
-        str(folder),
-        adapter_name=ADAPTER_NAME,
-        autocast_adapter_dtype=False,
-    )
+    with default_dtype(torch.float32):
+        peft = PeftModel.from_pretrained(host, str(folder), adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False)
     adopt(model, host)
     # The model runs in one dtype, and so does what was put into it.
     model.projector.to(dtype)

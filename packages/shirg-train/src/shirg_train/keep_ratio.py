@@ -124,7 +124,7 @@ class Policy:
 
 def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
     """The policy of a step, drawn by weight."""
-    weights = torch.tensor([policy.weight for policy in policies])
+    weights = torch.tensor([policy.weight for policy in policies], dtype=torch.float32)
     chosen = policies[int(torch.multinomial(weights, 1, generator=generator(seed, "policy", step)))]
     return build_policy(chosen, derive(seed, "policy-choice", step))
 

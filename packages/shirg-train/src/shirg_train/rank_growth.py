@@ -48,7 +48,7 @@ def grow_parameters(parameters: Mapping[str, Tensor], rank: int, generator: torc
     grown = dict(parameters)
     for name, old in parameters.items():
         if ".lora_A." in name:
-            rows = torch.empty(rank - old.shape[0], old.shape[1])
+            rows = torch.empty(rank - old.shape[0], old.shape[1], dtype=torch.float32)
             nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
             grown[name] = torch.cat([old, rows.to(old)])
         elif ".lora_B." in name:

@@ -45,10 +45,10 @@ def validation_nll(
         times: T.
         attention: `prefix`, or `full`.
     """
-    total, count = torch.zeros((), device=answer.device), torch.zeros((), device=answer.device)
+    total, count = (torch.zeros((), dtype=torch.float32, device=answer.device) for _ in range(2))
     for t in fixed_times(times):
-        p = mask_probability(torch.full((len(answer),), t, device=answer.device))
-        draws = torch.rand(answer.shape, generator=generator).to(answer.device)
+        p = mask_probability(torch.full((len(answer),), t, dtype=torch.float32, device=answer.device))
+        draws = torch.rand(answer.shape, generator=generator, dtype=torch.float32).to(answer.device)
         noise = Noise(answer & (draws < p[:, None]), p, answer)
         nll = diffusion_nll(
             backbone,

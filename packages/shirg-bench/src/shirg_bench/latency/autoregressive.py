@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from shirg_bench.latency.clock import Now
-from shirg_bench.latency.random_models import default_dtype
+from shirg_core.precision import default_dtype
 from shirg_lavida.model import LavidaModel
 
 _BLOCK = {

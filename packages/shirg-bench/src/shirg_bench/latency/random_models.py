@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from shirg_core.precision import default_dtype
 from shirg_lavida.chat import ChatStyle
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
@@ -81,14 +81,3 @@ def random_pipeline(
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(write_tiny_tokenizer(Path(folder)), config.llada.vocab_size)
     return LavidaPipeline(model, tokenizer, chat=ChatStyle(system=None) if chat is None else chat)
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """What is made without a dtype has this one."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

@@ -98,9 +98,9 @@ def _select(selector: Selector, layout: ViewLayout, inputs: Mapping[str, Tensor]
 def _inputs(tokens: int, device: torch.device, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     given = {
-        "features": torch.randn(1, tokens, WIDTH, generator=generator),
-        "text": torch.randn(1, TEXT_TOKENS, WIDTH, generator=generator),
-        "edges": torch.rand(1, tokens, generator=generator),
+        "features": torch.randn(1, tokens, WIDTH, generator=generator, dtype=torch.float32),
+        "text": torch.randn(1, TEXT_TOKENS, WIDTH, generator=generator, dtype=torch.float32),
+        "edges": torch.rand(1, tokens, generator=generator, dtype=torch.float32),
     }
     return {name: value.to(device) for name, value in given.items()}
 

@@ -62,7 +62,8 @@ def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> Non
     k = kept_tokens(budget, layout)
     if isinstance(selector, ShirgV2 | ShirgV3):
         # How many regions there must be depends on the geometry, not on what is seen.
-        find_regions(selector.coverage, torch.ones(1, layout.n_tokens, 1), layout, k, selector.coverage_share)
+        blank = torch.ones(1, layout.n_tokens, 1, dtype=torch.float32)
+        find_regions(selector.coverage, blank, layout, k, selector.coverage_share)
 
 
 def _entries(pipe: LavidaPipeline, plan: ViewPlan, budget: Budget | None) -> tuple[int, int]:

@@ -70,7 +70,7 @@ class ConditionalDPP:
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
         with torch.no_grad():
-            weight = torch.ones(features.shape[:2], device=features.device)
+            weight = torch.ones(features.shape[:2], dtype=torch.float32, device=features.device)
             if self.relevance == "text" and text is not None:
                 weight = conditional_weight(features, text, inputs.get("text_mask"), layout)
             pinned = pinned_tokens(layout, features.device)

@@ -94,7 +94,7 @@ def survival(weights: Tensor, k: int, rounds: int, pinned: Tensor) -> Tensor:
     last = torch.iinfo(torch.int64).min
     # Degree and index in one integer: of two equal degrees the higher index is the larger key.
     fixed = torch.zeros_like(here, dtype=torch.bool).index_fill(0, pinned, value=True)
-    score = torch.ones(n, device=weights.device)
+    score = torch.ones(n, dtype=torch.float32, device=weights.device)
     for t in range(rounds):
         count = (n - k) * (t + 1) // rounds - (n - k) * t // rounds
         dropped = (degree * n + here).masked_fill(fixed, last).topk(count).indices

@@ -61,7 +61,7 @@ def uniform_mask(layout: ViewLayout, k: int, device: torch.device) -> Tensor:
     for start, view, share in zip(layout.starts, layout.views, shares, strict=True):
         count = view.n_selectable if view.pinned else share
         kept += [start + token for token in spaced_tokens(view, count)]
-    return torch.zeros(layout.n_tokens).index_fill(0, torch.tensor(kept), 1.0).to(device)
+    return torch.zeros(layout.n_tokens, dtype=torch.float32).index_fill(0, torch.tensor(kept), 1.0).to(device)
 
 
 def share_out(total: int, sizes: list[int]) -> list[int]:

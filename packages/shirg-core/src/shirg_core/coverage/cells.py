@@ -38,7 +38,7 @@ def cell_regions(layout: ViewLayout, budget: int, share: float, device: torch.de
     """
     most = region_limit(layout, budget, share)
     largest = max(max(v.h, v.w) for v in layout.views)
-    labels = torch.empty(0)
+    labels = torch.empty(0, dtype=torch.int64)
     for side in range(1, largest + 1):
         if sum(math.ceil(v.h / side) * math.ceil(v.w / side) for v in layout.views) > most:
             continue

@@ -56,7 +56,7 @@ def deviation_parts(features: Tensor, norm: Tensor, keys: Tensor | None, tempera
     upcast = needs_upcast(features)
     config = attention_config(features.device, upcast, is_aligned(features))
     tiles = triton.cdiv(n_keys, config.block)
-    rests, parts = (torch.empty(batch, tiles, n_keys, device=features.device) for _ in range(2))
+    rests, parts = (torch.empty(batch, tiles, n_keys, dtype=torch.float32, device=features.device) for _ in range(2))
     for given, out in ((None, rests), (rests, parts)):
         attention_kernel[(tiles * (tiles + 1) // 2, batch)](
             features, norm, keys, given, out,

@@ -37,8 +37,8 @@ def received_parts(features: Tensor, norm: Tensor, keys: Tensor | None, asking: 
     upcast = needs_upcast(features)
     config = attention_config(features.device, upcast, is_aligned(features))
     key_tiles, query_tiles = triton.cdiv(n_keys, config.block), triton.cdiv(n_asking, config.block)
-    sums = torch.empty(batch, key_tiles, n_asking, device=features.device)
-    parts = torch.empty(batch, query_tiles, n_keys, device=features.device)
+    sums = torch.empty(batch, key_tiles, n_asking, dtype=torch.float32, device=features.device)
+    parts = torch.empty(batch, query_tiles, n_keys, dtype=torch.float32, device=features.device)
     for given, out in ((None, sums), (sums, parts)):
         attention_some_kernel[(query_tiles * key_tiles, batch)](
             features, norm, asking, keys, given, out,

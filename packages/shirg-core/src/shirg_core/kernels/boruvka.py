@@ -58,7 +58,7 @@ def cluster_levels(
     (batch, n), n_views = right.shape, len(layout.views)
     levels = torch.empty(batch, rounds + 1, n, dtype=torch.int32, device=right.device)
     counts = torch.empty(batch, rounds + 1, n_views, dtype=torch.int32, device=right.device)
-    extents = torch.empty(batch, 2, n_views, 2, device=right.device)
+    extents = torch.empty(batch, 2, n_views, 2, dtype=torch.float32, device=right.device)
     best = torch.empty(batch, n, dtype=torch.int64, device=right.device)
     # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
     parent, spare = (torch.empty(batch, n, dtype=torch.int32, device=right.device) for _ in range(2))

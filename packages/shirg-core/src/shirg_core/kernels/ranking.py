@@ -83,16 +83,18 @@ def rank(
     n, device = layout.n_tokens, geo.tokens.device
     out = Ranking(
         torch.empty(batch, k, dtype=torch.int64, device=device),
-        torch.empty(batch, n, device=device),
+        torch.empty(batch, n, dtype=torch.float32, device=device),
         torch.empty(batch, n, dtype=torch.int32, device=device),
-        torch.empty(batch, device=device),
+        torch.empty(batch, dtype=torch.float32, device=device),
         torch.empty(batch, n, dtype=torch.int64, device=device),
     )
     n_views = len(layout.views)
     best = torch.empty(batch, n, dtype=torch.int64, device=device)
     # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
     keys, first, number = (torch.empty(batch, n, dtype=torch.int32, device=device) for _ in range(3))
-    extents = torch.empty(batch, 2, n_views, 2, device=device) if clusters is None else clusters.extents
+    extents = (
+        torch.empty(batch, 2, n_views, 2, dtype=torch.float32, device=device) if clusters is None else clusters.extents
+    )
     block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
     longest = max(v.n_tokens for v in layout.views)
     turns, integer_keys = _search(components)

@@ -33,7 +33,7 @@ def relevance(features: Tensor, norm: Tensor, text: Tensor, text_norm: Tensor, t
     m = text.shape[1]
     upcast = needs_upcast(features, text)
     config = relevance_config(upcast, is_aligned(features, text))
-    out = torch.empty(batch, n, device=features.device)
+    out = torch.empty(batch, n, dtype=torch.float32, device=features.device)
     relevance_kernel[(triton.cdiv(n, config.block), batch)](
         features, norm, text, text_norm, None if text_mask is None else text_mask.contiguous(), out,
         n, m, features.stride(0), features.stride(1), text.stride(0), text.stride(1),

@@ -66,10 +66,10 @@ def token_statistics(
     m = 0 if text is None else text.shape[1]
 
     def column(wanted: bool, length: int = n) -> Tensor | None:
-        return torch.empty(batch, length, device=features.device) if wanted else None
+        return torch.empty(batch, length, dtype=torch.float32, device=features.device) if wanted else None
 
     out = Statistics(
-        torch.empty(batch, n, device=features.device),
+        torch.empty(batch, n, dtype=torch.float32, device=features.device),
         column(variance),
         column(gradient),
         column(cosine),

@@ -138,7 +138,7 @@ def _deviation(x: Tensor, temperature: float) -> Tensor:
     plain, centred = column_sums[:, :n]
     # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
     is_zero = is_zero[:n]
-    n_zero = is_zero.sum()
+    n_zero = is_zero.sum(dtype=torch.float32)
     lost = n_zero * math.exp(-1 / temperature)
     deviation = ((row_sum - centre).float() * plain - centred - lost) / row_sum.float()
     return torch.where(is_zero, plain - 1, deviation) + n_zero / n

@@ -29,7 +29,7 @@ def combine(components: Sequence[tuple[float, Tensor]], features: Tensor, layout
     Returns:
         `[B, N]` float32.
     """
-    total = torch.zeros(features.shape[:2], device=features.device)
+    total = torch.zeros(features.shape[:2], dtype=torch.float32, device=features.device)
     for weight, component in components:
         total = total + weight * component.float()
     return snap(total, layout)

@@ -63,7 +63,7 @@ def _masked_squared_difference(grid: Tensor, mask: Tensor) -> Tensor:
     has_previous = torch.cat([off, mask[:, :-1]], dim=1) & mask
     after = torch.where(has_next[..., None], grid.roll(-1, dims=2), grid)
     before = torch.where(has_previous[..., None], grid.roll(1, dims=2), grid)
-    return _distance(after, before) * torch.where(has_next & has_previous, 0.25, 1.0)
+    return _distance(after, before) * torch.where(has_next & has_previous, 0.25, 1.0).to(grid.dtype)
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -52,13 +52,13 @@ class Aids(nn.Module):
         self.chars = nn.Linear(tower_width, self.cells * CLASSES)
         self.places = nn.Linear(tower_width, self.cells * (MAX_VALUE + 1))
         self.values = nn.Linear(width, self.rows * MAX_VALUE * CLASSES)
-        self.codes = nn.Parameter(torch.randn(codes, width) * EMBEDDING_STD) if codes else None
+        self.codes = nn.Parameter(torch.randn(codes, width, dtype=torch.float32) * EMBEDDING_STD) if codes else None
 
     def glyphs(self, features: Tensor, batch: MicroBatch, cut: float = 0.0) -> tuple[Tensor, Tensor]:
         """The losses `chars` and `places` of `features [B, N, D]`; `cut` is added to the weight of cut glyphs."""
         chars = self.chars(features).unflatten(-1, (self.cells, -1))
         places = self.places(features).unflatten(-1, (self.cells, -1))
-        weight = 1 + cut * (batch.cut >= CUT_PER_CENT)
+        weight = 1 + cut * (batch.cut >= CUT_PER_CENT).float()
         return _cross_entropy(chars, batch.chars, weight), _cross_entropy(places, batch.places)
 
     def characters(self, projected: Tensor, batch: MicroBatch) -> Tensor:
@@ -76,7 +76,7 @@ def spelled(batch: MicroBatch, rows: int) -> Tensor:
 
 def _cross_entropy(logits: Tensor, target: Tensor, more: Tensor | None = None) -> Tensor:
     """Weighted mean; the weights are `EMPTY_WEIGHT` for class 0, else 1, times `more` where it is given."""
-    weight = torch.where(target == 0, EMPTY_WEIGHT, 1.0) * (target >= 0)
+    weight = torch.ones_like(target, dtype=torch.float32).masked_fill(target == 0, EMPTY_WEIGHT) * (target >= 0)
     if more is not None:
         weight = weight * more
     each = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1, reduction="none")
@@ -95,7 +95,7 @@ def owner_loss(projected: Tensor, owners: Tensor, embeddings: Tensor, labels: Te
     """
     tokens = torch.cat([torch.tensor([unknown]), labels])[owners]
     owned = owners > 0
-    weight = owned / owned.sum(-1, keepdim=True).clamp_min(1)
+    weight = owned.float() / owned.sum(-1, keepdim=True).clamp_min(1)
     weight = torch.where(owned.any(-1, keepdim=True), weight, EMPTY_WEIGHT / owners.shape[-1])
     cosine = F.normalize(projected.float(), dim=-1) @ F.normalize(embeddings.float(), dim=-1).T
     likelihood = (cosine / TEMPERATURE).log_softmax(-1).gather(-1, tokens)

@@ -98,9 +98,9 @@ def answer_pass(
 def _allowed(prefix: int, q: int, m: int, n: int, length: int, *, joined: bool) -> Tensor:
     """`[S, S]` bool, query × key."""
     # Sample 0 = not in a sample. Question 0 = head and image.
-    sample = torch.cat([torch.zeros(m), torch.arange(n).repeat_interleave(length) + 1]).repeat(q)
+    sample = torch.cat([torch.zeros(m, dtype=torch.int64), torch.arange(n).repeat_interleave(length) + 1]).repeat(q)
     question = torch.arange(q).repeat_interleave(m + n * length) + 1
-    sample = torch.cat([torch.zeros(prefix), sample])
+    sample = torch.cat([torch.zeros(prefix, dtype=torch.int64), sample])
     question = torch.cat([torch.zeros(prefix, dtype=torch.int64), question])
     if joined:
         question = question.clamp_max(0)
@@ -111,7 +111,7 @@ def _allowed(prefix: int, q: int, m: int, n: int, length: int, *, joined: bool) 
 
 
 def _bias(allowed: Tensor) -> Tensor:
-    return torch.zeros(allowed.shape).masked_fill(~allowed, -1e4)
+    return torch.zeros(allowed.shape, dtype=torch.float32).masked_fill(~allowed, -1e4)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:

@@ -56,7 +56,7 @@ def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: To
     """The pages of training step `step`, counted over all stages."""
     dice = generator(config.seed, "batch", step)
     tier = stage.tiers[int(torch.randint(len(stage.tiers), (), generator=dice))]
-    first = torch.rand((), generator=dice) < 0.5
+    first = torch.rand((), generator=dice, dtype=torch.float32) < 0.5
     template = 0 if first else int(torch.randint(stage.templates, (), generator=dice))
     at = int(torch.randint(2**38, (), generator=dice))
     seeds = [split_seed("train", at + i) for i in range(stage.pages)]
@@ -65,7 +65,7 @@ def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: To
 
 
 def _drawn(data: Sequence[DataConfig], seed: int, step: int) -> DataConfig:
-    weights = torch.tensor([each.weight for each in data])
+    weights = torch.tensor([each.weight for each in data], dtype=torch.float32)
     return data[int(torch.multinomial(weights, 1, generator=generator(seed, "data", step)))]
 
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from shirg_core.anyres import LAVIDA_CANVASES
+from shirg_core.precision import default_dtype
 from shirg_lavida.backbone import LladaBlock
 from shirg_lavida.config import LAVIDA_CROP_PX, LavidaConfig
 from shirg_lavida.model import LavidaModel
@@ -97,7 +98,7 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int) -> LavidaModel:
     """A model with fresh float32 weights; the same seed gives the same weights."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
         torch.manual_seed(derive(seed, "weights"))
         model = LavidaModel(LavidaConfig.from_checkpoint(raw_config(size, tokenizer), vision_config(size)))
         _start(model)
@@ -133,7 +134,7 @@ def _start(model: LavidaModel) -> None:
 
 def paper_filters(count: int, patch: int) -> Tensor:
     """`[count, 3, patch, patch]` grey filters, orthogonal but for their means, which are 0: they see ink, not paper."""
-    grey = nn.init.orthogonal_(torch.empty(count, patch * patch)).view(count, 1, patch, patch)
+    grey = nn.init.orthogonal_(torch.empty(count, patch * patch, dtype=torch.float32)).view(count, 1, patch, patch)
     grey = grey - grey.mean(dim=(1, 2, 3), keepdim=True)
     return (grey / math.sqrt(3)).expand(-1, 3, -1, -1)
 
@@ -141,7 +142,7 @@ def paper_filters(count: int, patch: int) -> Tensor:
 def frequencies(channels: int) -> Tensor:
     """`[channels // 4]` radians per patch, falling geometrically."""
     high, low = WAVES
-    return torch.logspace(math.log10(high), math.log10(low), channels // 4)
+    return torch.logspace(math.log10(high), math.log10(low), channels // 4, dtype=torch.float32)
 
 
 def grid_waves(side: int, channels: int) -> Tensor:
@@ -160,10 +161,10 @@ def lookup(channels: int, down: int, right: int) -> tuple[Tensor, Tensor]:
         Shifting a sum of waves is a rotation of every sine–cosine pair (Vaswani et al. 2017, section 3.5).
     """
     n = channels // 4
-    query = torch.zeros(channels, channels)
+    query = torch.zeros(channels, channels, dtype=torch.float32)
     for axis, offset in enumerate((down, right)):
         turn = frequencies(channels) * offset
         sine, cosine = (torch.arange(n) + n * (2 * axis + part) for part in (0, 1))
         query[sine, sine], query[sine, cosine] = turn.cos(), turn.sin()
         query[cosine, sine], query[cosine, cosine] = -turn.sin(), turn.cos()
-    return query, torch.eye(channels)
+    return query, torch.eye(channels, dtype=torch.float32)

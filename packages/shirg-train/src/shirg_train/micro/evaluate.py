@@ -80,7 +80,7 @@ def evaluate(
     """
     correct: list[list[NDArray[np.bool_]]] = [[] for _ in policies]
     tokens: list[list[float]] = [[] for _ in policies]
-    nll = [Nll(torch.zeros(()), torch.zeros(())) for _ in policies]
+    nll = [Nll(torch.zeros((), dtype=torch.float32), torch.zeros((), dtype=torch.float32)) for _ in policies]
     for start in range(0, pages, CHUNK):
         seeds = [split_seed(split, i) for i in range(start, min(start + CHUNK, pages))]
         batch = to_tensors(draw_pages(data.pages(size, tier), seeds), tokenizer, TEMPLATES[0])

@@ -78,7 +78,7 @@ def learning_rate(stage: StageConfig, step: int) -> float:
 
 def draw(config: MicroConfig, stage: StageConfig, total: int) -> PolicyConfig:
     """The policy of a step, by weight."""
-    weights = torch.tensor([policy.weight for policy in stage.policies])
+    weights = torch.tensor([policy.weight for policy in stage.policies], dtype=torch.float32)
     return stage.policies[int(torch.multinomial(weights, 1, generator=generator(config.seed, "policy", total)))]
 
 

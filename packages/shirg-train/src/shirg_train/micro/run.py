@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint import save_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.micro.aids import Aids
@@ -45,7 +46,7 @@ def start_run(config: MicroConfig) -> Run:
     """Fresh weights, from the seed alone, or those that the recipe starts from."""
     tokenizer = build_tokenizer()
     slots = config.data.pages(config.size, "easy").slots
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
         torch.manual_seed(derive(config.seed, "aids"))
         codes = tokenizer.get_vocab_size() if config.owner_codes == "own" else 0
         aids = Aids(config.size.tower_width, config.size.width, slots, codes)

@@ -131,9 +131,9 @@ def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
     torch.manual_seed(derive(seed, "dropout", step, world.rank))
     # 2. One denominator for the whole step.
     count = sum((normaliser(b.noise, complement=loss.complement, weighting=loss.weighting) for b in batches), start=0.0)
-    denominator = float(world.sum(torch.as_tensor(count)))
+    denominator = float(world.sum(torch.as_tensor(count, dtype=torch.float32)))
     # 3. Gradients add up to those of the step's loss.
-    total = torch.zeros((), device=world.device)
+    total = torch.zeros((), dtype=torch.float32, device=world.device)
     for batch in batches:
         nll = engine.forward(batch, policy)
         engine.backward(nll.total, denominator)

@@ -63,6 +63,6 @@ def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: i
     # One end-of-text ends each answer; more of it would only dilute the measure.
     lengths = torch.tensor([len(a) + 1 if start + k < len(held_out) else 0 for k, a in enumerate(answers)])
     scored = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
-    noise = Noise(torch.zeros_like(scored), torch.ones(micro, device=device), scored)
+    noise = Noise(torch.zeros_like(scored), torch.ones(micro, dtype=torch.float32, device=device), scored)
     images = [image for row in rows for image in row.images]
     return MicroBatch([row.prompt_ids for row in rows], images, ids.to(device), noise)
