@@ -35,6 +35,12 @@ metric_list:
 metadata:
   version: 1.0
 """
+MARKS = """\
+lmms_eval_specific_kwargs:
+  default:
+    pre_prompt: "Look at the page. "
+    post_prompt: "\\nAnswer with one word."
+"""
 CODE = """\
 from PIL import Image
 
@@ -43,6 +49,9 @@ def image(doc):
 
 def question(doc):
     return doc["question"]
+
+def told(doc, lmms_eval_specific_kwargs):
+    return "{pre_prompt}{}{post_prompt}".format(doc["question"], **lmms_eval_specific_kwargs)
 
 def results(doc, answers):
     return {"checksum": float(sum(map(ord, answers[0])) % 7)}
@@ -55,7 +64,7 @@ def tiny_model(folder: Path) -> Path:
 
 
 def tiny_tasks(folder: Path, questions: int = 6) -> Path:
-    """`tiny_a` and `tiny_b` ask the same, `tiny_lost` has no data."""
+    """`tiny_a` and `tiny_b` ask the same, `told` with instructions around it; `tiny_lost` has no data."""
     columns = {
         "level": [i * 40 % 256 for i in range(questions)],
         "question": [f"What is number {i}?" for i in range(questions)],
@@ -64,6 +73,8 @@ def tiny_tasks(folder: Path, questions: int = 6) -> Path:
     pq.write_table(pa.table(columns), folder / "tiny.parquet")
     for name, data in (("tiny_a", "tiny.parquet"), ("tiny_b", "tiny.parquet"), ("tiny_lost", "lost.parquet")):
         (folder / f"{name}.yaml").write_text(TASK.format(name=name, data=data), encoding="utf-8")
+    told = TASK.format(name="told", data="tiny.parquet").replace("tiny_task.question", "tiny_task.told")
+    (folder / "told.yaml").write_text(told + MARKS, encoding="utf-8")
     (folder / "tiny_task.py").write_text(CODE, encoding="utf-8")
     return folder
 

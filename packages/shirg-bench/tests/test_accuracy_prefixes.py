@@ -54,7 +54,13 @@ def test_prefixes_are_those_of_embed_prompt(model, batch, variant):
         image = Image.fromarray(batch.images[page].permute(1, 2, 0).numpy())
         selector = build_selector(variant.policy, 0)
         own = model.embed_prompt(
-            ids, [image], selector=selector, views="single384", positions=variant.positions, newline=variant.newline
+            ids,
+            [image],
+            question=batch.questions[page, question],
+            selector=selector,
+            views="single384",
+            positions=variant.positions,
+            newline=variant.newline,
         )
         length = own.shape[1]
         torch.testing.assert_close(asked.prefix.embeddings[row, -length:], own.embeddings[0], atol=1e-5, rtol=1e-5)

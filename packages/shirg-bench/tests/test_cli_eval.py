@@ -146,6 +146,19 @@ def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch)
     assert [s["filtered_resps"] for s in again] == [s["filtered_resps"] for s in samples]
 
 
+def test_a_selector_sees_the_question_without_the_tasks_instructions(command, monkeypatch):
+    asked, real = [], module.answer
+
+    def spy(pipe, questions, *args, **options):
+        asked.extend(questions)
+        return real(pipe, questions, *args, **options)
+
+    monkeypatch.setattr(module, "answer", spy)
+    assert shirg(*command("told", "--tasks", "told", "--method", "v2")) == 0
+    assert [question.words for question in asked] == [f"What is number {i}?" for i in range(4)]
+    assert asked[1].text == "Look at the page. What is number 1?\nAnswer with one word."
+
+
 def test_lmms_evals_own_command_agrees(command, model, tasks, tmp_path):
     assert shirg(*command("ours")) == 0
     official = {

@@ -7,6 +7,7 @@ from lmms_eval.api import task as upstream
 from lmms_eval.tasks import get_task_dict
 
 from shirg_bench.lmms.catalogue import list_tasks, own_folder, task_manager
+from shirg_bench.lmms.request import marked, unmarked
 from shirg_bench.lmms.sampling import parse_sampling
 from shirg_bench.tasks.public.subsets import reading, tiny
 from shirg_core.cli.errors import BadInput
@@ -56,6 +57,8 @@ def test_public_tasks_load_ask_and_score_with_the_official_functions(name, monke
     doc = task.test_docs()[0]
     assert "{" not in task.doc_to_text(doc)
     assert [image.mode for image in task.doc_to_visual(doc)] == ["RGB"]
+    if "question" in doc and name != "shirg_mmmu_ocr":
+        assert unmarked(task.doc_to_text(doc), marked(task.doc_to_visual)).lower() == doc["question"]
     sampling = parse_sampling(task.config.generation_kwargs, {}, max_new_tokens=0)
     assert dict(sampling.options)["block_length"] <= sampling.max_new_tokens <= 128
     if name in RIGHT:
@@ -91,3 +94,19 @@ def test_reading_keeps_print_only():
     assert reading(documents)["i"][:] == [0, 1]
     with pytest.raises(ValueError, match="'img_type' is missing; there are i"):
         reading(Dataset.from_dict({"i": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Read this.\nHow many?\nAnswer with one word.", "How many?"),
+        ("Read this. How many? Answer with one word, A or B.", "How many?"),
+        ("How many?", "How many?"),
+        ("How many? Answer with one word. Now.", "How many? Answer with one word. Now."),
+        ("Read this.\nAnswer with one word.", "Read this.\nAnswer with one word."),
+    ],
+    ids=["both", "the longer one", "neither", "inside", "nothing else"],
+)
+def test_marks_are_taken_off_a_questions_ends(text, words):
+    marks = ("Answer with one word, A or B.", "Answer with one word.", "A or B.", "Read this.")
+    assert unmarked(text, marks) == words

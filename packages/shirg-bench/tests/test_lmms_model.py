@@ -11,6 +11,7 @@ from PIL import Image
 
 from shirg_bench.lmms import costs, digest
 from shirg_bench.lmms import model as module
+from shirg_bench.lmms import request as request_module
 from shirg_bench.lmms.manifest import manifests
 from shirg_bench.lmms.model import ShirgLavida
 from shirg_bench.lmms.reply import Reply
@@ -245,7 +246,8 @@ def test_a_task_that_mixes_text_and_images_says_where_they_stand(load, monkeypat
     monkeypatch.setattr(chat, "split_at_images", lambda *given: seen.append(real(*given)) or seen[-1])
     data = {"a": {"test": [[picture("1"), picture("2")]]}}
     load(data).generate_until([request("a", 0, SHORT, "Is it <image> or <image>?")])
-    assert set(map(tuple, seen)) == {("Is it ", " or ", "?")}
+    # The selector's words come without places of images.
+    assert set(map(tuple, seen)) == {("Is it ", " or ", "?"), ("Is it or ?",)}
 
 
 @pytest.mark.parametrize(
@@ -364,6 +366,22 @@ def test_rounds_follow_the_task(load):
     (alone,) = load().generate_until([request("a", 0, LONG, "Round 0?")])
     assert answers[0] == alone.text
     assert unwrap_generation_output(answers)[0] == answers
+
+
+def test_an_answer_depends_on_the_words_that_the_selector_saw(load, monkeypatch):
+    monkeypatch.setattr(request_module, "marked", lambda _visuals: ("Answer with one word.",))
+    seen, real = [], LavidaPipeline.embed
+    monkeypatch.setattr(
+        LavidaPipeline, "embed", lambda self, *args, words: seen.append(words) or real(self, *args, words=words)
+    )
+    load().generate_until([request("a", 0, SHORT, "<image> How many? Answer with one word.")])
+    assert seen == [["How many?"]]
+
+
+def test_a_question_without_words_is_refused_before_the_first_answer(load, monkeypatch):
+    monkeypatch.setattr(module, "answer", None)
+    with pytest.raises(ValueError, match="task 'a', document 1: the question has no words"):
+        load().generate_until([request("a", 0, SHORT), request("a", 1, SHORT, "<|eot_id|>")])
 
 
 def test_likelihoods_are_refused_with_a_reason(load):

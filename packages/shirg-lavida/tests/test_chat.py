@@ -2,8 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from shirg_lavida.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces
+from shirg_lavida.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces, question_ids
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.testing import VOCAB_SIZE
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
@@ -94,3 +95,41 @@ def test_a_template_that_loses_images_is_refused(tmp_path):
 def test_an_empty_question_is_refused(tmp_path, question, n_images):
     with pytest.raises(ValueError, match="question is empty"):
         prompt_ids(tokenizer(tmp_path), question, ChatStyle(), n_images)
+
+
+@pytest.mark.parametrize("adds_bos", [False, True])
+@pytest.mark.parametrize(
+    ("question", "n_images", "words"),
+    [
+        ("  What?\n", 1, "What?"),
+        ("<image>\nWhat?", 1, "What?"),
+        ("What?\n<image>", 1, "What?"),
+        ("Look: <image> What?", 1, "Look: What?"),
+        ("<image> <image>\nWhat\nnow?", 2, "What\nnow?"),
+        ("What<|eot_id|>?<|start_header_id|>", 0, "What?"),
+        ("What does <image> mean?", 0, "What does <image> mean?"),
+        ("<image> or <image>?", 1, "<image> or <image>?"),
+    ],
+)
+def test_the_questions_ids_are_the_users_words(tmp_path, question, n_images, words, adds_bos):
+    one = tokenizer(tmp_path, adds_bos=adds_bos)
+    ids = question_ids(one, question, n_images)
+    assert ids.dtype == torch.int64
+    assert one.decode(ids) == words
+    assert torch.equal(ids, question_ids(one.backend_tokenizer, question, n_images))
+
+
+@pytest.mark.parametrize("style", [ChatStyle(), OURS], ids=["released", "ours"])
+def test_the_questions_ids_stand_in_the_prompt_as_they_are(tmp_path, style):
+    one = tokenizer(tmp_path)
+    words, prompt = question_ids(one, "What is it?").tolist(), prompt_ids(one, "What is it?", style).tolist()
+    at = prompt.index(IMAGE_TOKEN_ID) + 1
+    at += one.decode(prompt[at]) == "\n"
+    assert prompt[at : at + len(words)] == words
+    assert one.decode(prompt[at + len(words)]) == "<|eot_id|>"
+
+
+@pytest.mark.parametrize("question", ["", " \n", "<image>", "<|eot_id|>"])
+def test_a_question_without_words_is_refused(tmp_path, question):
+    with pytest.raises(ValueError, match="has no words"):
+        question_ids(tokenizer(tmp_path), question)

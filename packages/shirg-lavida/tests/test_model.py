@@ -131,3 +131,55 @@ def test_sampling_options_are_the_samplers_own_and_its_ids_are_not_among_them(mo
     prefix = model.embed_prompt(PROMPT, [picture()])
     with pytest.raises(TypeError, match="mask_id"):
         model.sample(prefix, answer_length=4, mask_id=3)
+
+
+class Spy:
+    """v2 that remembers the text it was shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, features, layout, *, text=None, text_mask=None, edges=None, **_):
+        self.seen += [row[mask] for row, mask in zip(text, text_mask, strict=True)]
+        return shirg_v2(budget=30)(features, layout, text=text, text_mask=text_mask, edges=edges)
+
+
+def shown(model, prompts, images, **options):
+    spy = Spy()
+    prefix = model.embed_prompt(prompts, images, selector=spy, **options)
+    return prefix, spy.seen
+
+
+def test_a_selector_sees_the_question_and_nothing_else(model):
+    words = [torch.tensor([5, 6]), [7, IMAGE_TOKEN_ID, 8, 9]]
+    prefix, seen = shown(model, [PROMPT, OTHER], [picture(), picture(seed=1)], question=words)
+    for text, ids in zip(seen, ([5, 6], [7, 8, 9]), strict=True):
+        assert torch.equal(text, model.backbone.embed(torch.tensor(ids)))
+    # Only the choice depends on it: the prompt stays whole.
+    assert torch.equal(prefix[0, -1], model.backbone.embed(PROMPT[-1:])[0])
+
+
+def test_every_image_of_a_prompt_is_chosen_from_by_its_question(model):
+    ids = [[1, IMAGE_TOKEN_ID, IMAGE_TOKEN_ID, 2], [3, IMAGE_TOKEN_ID]]
+    _, seen = shown(model, ids, [picture(seed=i) for i in range(3)], question=[[5], [6]])
+    assert torch.equal(torch.cat(seen), model.backbone.embed(torch.tensor([5, 5, 6])))
+
+
+def test_without_a_question_all_ids_but_image_mask_and_end_of_text_are_shown(model):
+    ids = [1, 254, IMAGE_TOKEN_ID, 3, 255]
+    _, (text,) = shown(model, ids, [picture()])
+    assert torch.equal(text, model.backbone.embed(torch.tensor([1, 3])))
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ([[5], [6]], r"one question per prompt \(1\), got 2"),
+        ([[256]], "question: id 256"),
+        ([[]], "question: .*at least one token"),
+        ("What?", "question: .*got a str"),
+    ],
+)
+def test_questions_that_do_not_fit_are_refused(model, question, message):
+    with pytest.raises(ValueError, match=message):
+        model.embed_prompt(PROMPT, [picture()], question=question)

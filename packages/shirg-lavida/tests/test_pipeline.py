@@ -11,7 +11,7 @@ from shirg_core.cli.methods import METHODS
 from shirg_core.images import load_image
 from shirg_lavida import LavidaPipeline
 from shirg_lavida.answer import Confidence, confidence
-from shirg_lavida.chat import ChatStyle, prompt_ids
+from shirg_lavida.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.cli.methods import with_method
 from shirg_lavida.pairing import pair_up
 from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
@@ -44,7 +44,8 @@ def ask(pipe, *args, **options):
 def test_is_the_model_below_the_tokenizer(pipe, selector):
     answer = ask(replace(pipe, selector=selector), picture(), "What?")
     ids = prompt_ids(pipe.tokenizer, "What?", ChatStyle())[None]
-    prefix = pipe.model.embed_prompt(ids, [picture()], selector=selector)
+    words = [question_ids(pipe.tokenizer, "What?")]
+    prefix = pipe.model.embed_prompt(ids, [picture()], question=words, selector=selector)
     result = pipe.model.generate(prefix, answer_length=16, **SAMPLING)
     assert torch.equal(answer.ids, result.ids[0])
     assert answer.nfe == result.nfe == 8 == len(answer.step_ms)
@@ -272,3 +273,28 @@ def test_bad_input_is_named(pipe, folder, tmp_path):
     (bare / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match="no tokenizer"):
         LavidaPipeline.from_pretrained(bare)
+
+
+def test_unrelated_questions_keep_different_tokens_under_lavidas_chat(pipe):
+    """The template's own words are in every prompt, so a choice that sees them hardly depends on the question."""
+    pipe = replace(pipe, selector=shirg_v2(budget=20))
+    assert pipe.chat == ChatStyle()
+    kept = [set(ask(pipe, picture(), question).selection.indices[0].tolist()) for question in ("QXJ 137", "zkv + &")]
+    assert len(kept[0] & kept[1]) < 10
+
+
+def test_a_question_without_words_is_refused(pipe):
+    with pytest.raises(ValueError, match="no words"):
+        ask(pipe, picture(), "<image><|eot_id|>")
+
+
+def test_the_selector_may_be_shown_a_part_of_the_question(pipe):
+    pipe = replace(pipe, selector=shirg_v2(budget=20))
+    whole = "zkv + &\nAnswer with one word."
+    part = pipe.embed([whole], [[picture()]], words=["zkv + &"])
+    chosen = part.selections[0].indices
+    assert torch.equal(chosen, pipe.embed(["zkv + &"], [[picture()]]).selections[0].indices)
+    assert not torch.equal(chosen, pipe.embed([whole], [[picture()]]).selections[0].indices)
+    # The prompt stays whole.
+    text = len(prompt_ids(pipe.tokenizer, whole, pipe.chat)) - 1
+    assert part.shape[1] - part.visual_tokens[0] == text

@@ -170,7 +170,7 @@ def test_shirg_plugs_in(model, selector, views):
 
 
 @pytest.mark.parametrize(
-    ("select_on", "cause"), [("projected", "no text token of its own"), ("tower", "select_on='tower' passes no text")]
+    ("select_on", "cause"), [("projected", "the question has no token"), ("tower", "select_on='tower' passes no text")]
 )
 def test_text_aware_selector_without_text_is_told_why(model, select_on, cause):
     with pytest.raises(ValueError, match=f"needs `text`.*{cause}"):

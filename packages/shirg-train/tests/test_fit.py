@@ -24,7 +24,8 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "lavida_lora.yaml"
 
 def sample(*sizes, answer=2):
     images = tuple(Image.effect_noise(size, 60).convert("RGB") for size in sizes)
-    return TinySample(torch.tensor([1, *[IMAGE_TOKEN_ID] * len(sizes), 2, 3]), torch.arange(answer), images)
+    prompt = torch.tensor([1, *[IMAGE_TOKEN_ID] * len(sizes), 2, 3])
+    return TinySample(prompt, prompt[-2:], torch.arange(answer), images)
 
 
 @pytest.mark.parametrize("positions", ["packed", "original"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_lavida.chat import prompt_ids
+from shirg_lavida.chat import prompt_ids, question_ids
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_selector
@@ -43,7 +43,10 @@ def real_prefix(model, batch: MicroBatch, pages, policy: PolicyConfig):
     ids = torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID])])
     rows = [torch.cat([ids, tail]) for tail in batch.tails.flatten(0, 1)]
     images = [Image.fromarray(page) for page in pages.images for _ in range(batch.tails.shape[1])]
-    return model.embed_prompt(rows, images, selector=build_selector(policy, 7), views=VIEWS)
+    words = [
+        question_ids(build_tokenizer(), TEMPLATES[1].format(pages.label(b, q))) for b in range(2) for q in range(2)
+    ]
+    return model.embed_prompt(rows, images, question=words, selector=build_selector(policy, 7), views=VIEWS)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
@@ -67,7 +70,7 @@ def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None
         expected = model.denoise_logits(real_prefix(model, batch, pages, policy), masked[:, 0, 0])
         images = batch.images.repeat_interleave(2, 0)
         tails = batch.tails.flatten(0, 1)
-        text = model.backbone.embed(torch.cat([batch.head.expand(4, -1), tails], dim=1))
+        text = model.backbone.embed(batch.questions.flatten(0, 1))
         features = see(model, images, train_tower=False)
         visual = visual_rows(model, images, features, build_selector(policy, 7), text)
         out = answer_pass(model, visual.rows, visual.valid, batch.head, tails[:, None], masked, joined=True)

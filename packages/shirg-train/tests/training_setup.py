@@ -25,6 +25,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 @dataclass(frozen=True)
 class TinySample:
     prompt_ids: torch.Tensor
+    question_ids: torch.Tensor
     answer_ids: torch.Tensor
     images: tuple[Image.Image, ...]
 
@@ -34,7 +35,7 @@ def tiny_sample(number: int) -> TinySample:
     level = number % 5
     image = Image.new("L", (70, 70 if number % 2 else 40), 40 * level).convert("RGB")
     answer = torch.tensor([10 + level, 20 + level, *[30] * (number % 3)])
-    return TinySample(torch.tensor([1, IMAGE_TOKEN_ID, 2, 3]), answer, (image,))
+    return TinySample(torch.tensor([1, IMAGE_TOKEN_ID, 2, 3]), torch.tensor([2, 3]), answer, (image,))
 
 
 class TinyStream:

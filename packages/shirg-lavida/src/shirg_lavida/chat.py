@@ -1,4 +1,4 @@
-"""From a question to the ids of a whole prompt, id for id as the released code makes them.
+"""From a question to the ids of a whole prompt, id for id as the released code makes them, and to those of its words.
 
     system turn, user turn with its images on a line before the question, and the header of the assistant's turn
 
@@ -9,18 +9,24 @@ The released code drops one token from the start of every piece when the first p
 is right for tokenizers that put one before each piece. LLaDA's does not: its template writes the start of text once, so
 every later piece loses a token of its own, the line feed after the image, which the released training code keeps.
 `released_ids=False` drops nothing but a start of text.
+
+`question_ids` says what a selector sees of all this: the words of the user's turn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 IMAGE_PLACEHOLDER = "<image>"
 SYSTEM_PROMPT = (
@@ -112,4 +118,34 @@ def prompt_ids(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatSty
     ids = [bos] if starts[0] else []
     for number, (piece, start) in enumerate(zip(pieces, starts, strict=True)):
         ids += ([IMAGE_TOKEN_ID] if number else []) + piece[int(start) :]
+    return torch.tensor(ids, dtype=torch.int64)
+
+
+def question_words(question: str, n_images: int = 1) -> str:
+    """The user's words: a question without the placeholders of its images, see `split_at_images`."""
+    pieces = [piece.strip() for piece in split_at_images(question, n_images)]
+    return " ".join(piece for piece in pieces if piece)
+
+
+def question_ids(tokenizer: PreTrainedTokenizerFast | Tokenizer, question: str, n_images: int = 1) -> Tensor:
+    """`[M]` int64 ids of the user's words, which is the text that a selector sees: the only definition of it.
+
+    No turn's header or end, no line feed around the images, no placeholder, no start of text, and no special token
+    whose name stands in the question.
+
+    Args:
+        tokenizer: the checkpoint's.
+        question: text of the user's turn; of a conversation, of the turn that the answer answers.
+        n_images: of the question.
+
+    Raises:
+        ValueError: a question without words.
+    """
+    backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+    words = question_words(question, n_images)
+    # By name, because an unknown character's token is a special one, too, in some tokenizers, but stands for a word.
+    named = {i for i, token in backend.get_added_tokens_decoder().items() if token.special and token.content in words}
+    ids = [i for i in backend.encode(words, add_special_tokens=False).ids if i not in named]
+    if not ids:
+        raise ValueError(f"the question has no words: {question!r}")
     return torch.tensor(ids, dtype=torch.int64)

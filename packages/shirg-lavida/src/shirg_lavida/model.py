@@ -19,7 +19,7 @@ from shirg_lavida.context import TooLongError
 from shirg_lavida.prefix import visual_prefix
 from shirg_lavida.prefix_type import Prefix
 from shirg_lavida.projector import build_projector
-from shirg_lavida.prompt import Ids, Positions, image_owners, join, split_rows
+from shirg_lavida.prompt import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.reading_order import Newline
 from shirg_lavida.sampler import SampleResult, denoise_logits, sample
 from shirg_lavida.sampling_options import AnswerOptions
@@ -60,6 +60,7 @@ class LavidaModel(nn.Module):
         positions: Positions = "packed",
         newline: Newline = "row",
         attention_mask: Tensor | None = None,
+        question: Ids | None = None,
         select_on: SelectOn = "projected",
         tower_attention: bool = False,
     ) -> Prefix:
@@ -69,12 +70,15 @@ class LavidaModel(nn.Module):
             input_ids: `[L]`, `[B, L]`, or B prompts `[L_b]`; tensors, or lists of ints. `IMAGE_TOKEN_ID` stands for one
                 image.
             images: in prompt order, over all prompts.
-            selector: chooses tokens, with the prompt's own tokens as text; None pools `anyres` as released and keeps
+            selector: chooses tokens, with the question's tokens as text; None pools `anyres` as released and keeps
                 every token of other views.
             views: see `shirg_lavida.views`.
             positions: `packed` or `original`, see `shirg_lavida.reading_order`.
             newline: see `shirg_lavida.reading_order`.
             attention_mask: `[B, L]`, 0 = padding of `input_ids`.
+            question: per prompt, the ids of the user's words `[M_b]`, see `shirg_lavida.chat.question_ids`; they are
+                what the selector sees of the text. None = all ids of the prompt but image, mask and end-of-text tokens:
+                without a tokenizer, a chat template's words cannot be told from the user's.
             select_on: see `VisionOptions`.
             tower_attention: see `VisionOptions`.
 
@@ -82,16 +86,18 @@ class LavidaModel(nn.Module):
             `[B, P, d]`, shorter prompts padded on the left.
 
         Raises:
-            ValueError: ids, images or options that do not fit.
+            ValueError: ids, images, questions or options that do not fit.
             TooLongError: a prefix longer than the model's context.
         """
         options = VisionOptions(selector, views, newline, select_on, tower_attention)
         rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
         check_images(images)
+        asked = question_rows(question, rows, self.config)
         owners = image_owners(rows, len(images))
         device = self.image_newline.device
         texts = [self.backbone.embed(row[row != IMAGE_TOKEN_ID].to(device)[None])[0] for row in rows]
-        entries = visual_prefix(self, images, options, [texts[b] for b in owners])
+        words = [self.backbone.embed(row.to(device)[None])[0] for row in asked]
+        entries = visual_prefix(self, images, options, [words[b] for b in owners])
         prefix = join(rows, texts, entries, positions)
         limit = self.config.llada.max_sequence_length
         if prefix.shape[1] > limit:

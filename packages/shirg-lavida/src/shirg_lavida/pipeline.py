@@ -16,7 +16,7 @@ from shirg_core.images import load_image
 from shirg_core.selection import Selector
 from shirg_lavida.adapter import merge_adapter, trained_positions
 from shirg_lavida.answer import Answer, split_answers
-from shirg_lavida.chat import ChatStyle, prompt_ids
+from shirg_lavida.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.clock import Clock
 from shirg_lavida.locate import PathOrId, locate
@@ -171,23 +171,33 @@ class LavidaPipeline:
         answers = split_answers(texts, prefix, result, stages, stops, [bool(shown) for shown in pictures])
         return answers if is_list(image) or is_list(question) else answers[0]
 
-    def embed(self, questions: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> Prefix:
+    def embed(
+        self,
+        questions: Sequence[str],
+        images: Sequence[Sequence[Image.Image]],
+        *,
+        words: Sequence[str] | None = None,
+    ) -> Prefix:
         """The prefix `[B, P, d]` of B questions about any number of images each, none included.
 
         Args:
             questions: each may say where its images stand, see `shirg_lavida.chat.split_at_images`.
             images: per question.
+            words: per question, the part of its words that the selector sees, such as without a benchmark's
+                instructions; None = all of them.
 
         Raises:
-            ValueError: an empty question, or as many lists of images as questions are not there.
+            ValueError: a question without words, or as many lists of images as questions are not there.
             TooLongError: a prefix longer than the model's context.
         """
+        asked = list(zip(questions, map(len, images), strict=True)) if words is None else [(text, 0) for text in words]
         return self.model.embed_prompt(
             [
-                prompt_ids(self.tokenizer, asked, self.chat, len(shown))
-                for asked, shown in zip(questions, images, strict=True)
+                prompt_ids(self.tokenizer, question, self.chat, len(shown))
+                for question, shown in zip(questions, images, strict=True)
             ],
             [image for shown in images for image in shown],
+            question=[question_ids(self.tokenizer, text, n_images) for text, n_images in asked],
             selector=self.selector,
             views=self.views,
             positions=self.positions,

@@ -49,7 +49,7 @@ def visual_prefix(
         model: tower, projector and newline embedding.
         images: Pillow images of any mode; each is turned upright and converted to RGB here, once.
         options: views, selector, newlines.
-        text: per image, `[M, d]` embeddings of its prompt's own tokens; M = 0 when there are none.
+        text: per image, `[M, d]` embeddings of its question's tokens; M = 0 when there are none.
 
     Raises:
         ValueError: options the checkpoint cannot serve, images that are not a list of Pillow images, or what the

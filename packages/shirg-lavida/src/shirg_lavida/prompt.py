@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.prefix import ImagePrefix
 from shirg_lavida.prefix_type import Prefix
 
@@ -66,6 +66,31 @@ def _rows(input_ids: object) -> list[Tensor]:
         return [prompt if isinstance(prompt, Tensor) else torch.tensor(prompt) for prompt in prompts]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"input_ids must be ids, or one list or tensor of ids per prompt: {error}") from error
+
+
+def question_rows(question: Ids | None, rows: Sequence[Tensor], config: LavidaConfig) -> list[Tensor]:
+    """Per prompt, the ids that a selector sees, `[M_b]` int64 on the CPU, without image tokens.
+
+    Args:
+        question: as `split_rows` takes prompts, one per prompt. None = everything that `config` cannot tell from words:
+            all ids of a prompt but its mask and end-of-text tokens, so a chat template's tokens stay.
+        rows: the prompts.
+        config: of the checkpoint.
+
+    Raises:
+        ValueError: not one question per prompt, or ids that `split_rows` refuses.
+    """
+    silent = [IMAGE_TOKEN_ID]
+    if question is None:
+        asked, silent = list(rows), [*silent, config.mask_token_id, config.eos_token_id]
+    else:
+        try:
+            asked = split_rows(question, None, config.llada.vocab_size)
+        except ValueError as error:
+            raise ValueError(f"question: {error}") from error
+        if len(asked) != len(rows):
+            raise ValueError(f"question must hold the ids of one question per prompt ({len(rows)}), got {len(asked)}")
+    return [row[~torch.isin(row, torch.tensor(silent))] for row in asked]
 
 
 def image_owners(rows: Sequence[Tensor], n_images: int) -> list[int]:

@@ -24,7 +24,7 @@ class ImageBatch(NamedTuple):
         tokens: `[B, V, T, d]`, projected, or the tower's where the selector works on those.
         pixels: `[B, V, 3, S, S]` in [0, 1].
         attention: `[B, V, T]`, attention received in the tower; None unless asked.
-        text: per image, `[M, d]` embeddings of its prompt's own tokens.
+        text: per image, `[M, d]` embeddings of its question's tokens.
     """
 
     tokens: Tensor
@@ -83,7 +83,7 @@ def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
             raise
         # A selector that lacks text cannot know why, and its advice alone sends the caller astray.
         tower = options.select_on == "tower"
-        cause = "select_on='tower' passes no text" if tower else "the prompt has no text token of its own"
+        cause = "select_on='tower' passes no text" if tower else "the question has no token"
         raise ValueError(f"{error} (the selector got no text: {cause})") from error
     kept, summary = selection.kept, selection.summary
     if options.select_on == "tower":
@@ -92,7 +92,7 @@ def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
 
 
 def pad_text(text: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Stack `[M_b, d]` of B prompts as `[B, M, d]` and a mask `[B, M]`; None when no prompt has a token."""
+    """Stack `[M_b, d]` of B questions as `[B, M, d]` and a mask `[B, M]`; None when none has a token."""
     lengths = torch.tensor([len(t) for t in text])
     if not lengths.any():
         return None, None

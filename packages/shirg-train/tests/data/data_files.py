@@ -5,17 +5,14 @@ import json
 
 from PIL import Image
 
+from shirg_train.data.chat import Encode
 from shirg_train.pages.tokenizer import build_tokenizer
 
-_TOKENIZER = build_tokenizer()
-
-
-def encode(text):
-    return _TOKENIZER.encode(text, add_special_tokens=False).ids
+encode = Encode(build_tokenizer())
 
 
 def decode(ids):
-    return _TOKENIZER.decode([i for i in ids.tolist() if i >= 0], skip_special_tokens=False)
+    return encode.tokenizer.decode([i for i in ids.tolist() if i >= 0], skip_special_tokens=False)
 
 
 def png(width, height, shade=0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_train.data import DataConfig, open_data, open_source
+from shirg_train.data import DataConfig, Encode, open_data, open_source
 from shirg_train.data.pages_source import PagesConfig, PagesSource
 from shirg_train.micro.config import DataConfig as MicroData
 from shirg_train.micro.config import SizeConfig
@@ -31,7 +31,7 @@ def test_pages_are_the_training_split_s_in_turn():
 def test_prompts_and_answers_are_those_the_micro_model_learnt():
     tokenizer = build_tokenizer()
     config = DataConfig(pages=PagesConfig(3), system=None, workers=0)
-    opened = open_data(config, lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
+    opened = open_data(config, Encode(tokenizer))
     table = prompt_table(tokenizer)
     for sample in itertools.islice(opened.stream, 3):
         index = int(sample.key.removeprefix("page-"))

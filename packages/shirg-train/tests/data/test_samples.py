@@ -117,3 +117,29 @@ def test_one_exchange_is_chosen_anew_every_epoch():
     assert answers == [decode(read(many, epoch).answer_ids) for epoch in range(20)]
     sample = read(many, 5)
     assert f"q{decode(sample.answer_ids)[0]}?" in decode(sample.prompt_ids)
+
+
+def test_the_question_is_the_turn_that_the_answer_answers():
+    talk = record(png(9, 9), talk=[("<image>\nwhat is the total?", "1"), ("how much is the tax?", "2")])
+    read = Reader(encode, system="be brief.", seed=3)
+    asked = {decode(s.answer_ids)[0]: decode(s.question_ids) for s in (read(talk, epoch) for epoch in range(9))}
+    assert asked == {"1": "what is the total?", "2": "how much is the tax?"}
+
+
+def test_a_character_that_the_tokenizer_does_not_know_is_a_word():
+    sample = Reader(encode)(record(png(9, 9), talk=[("é?", "1")]))
+    assert decode(sample.question_ids) == "<|unknown|>?"
+
+
+def test_an_exchange_without_words_makes_room_for_another_one():
+    talk = record(png(9, 9), talk=[("<image>", "a page"), ("why?", "2")])
+    for epoch in range(6):
+        sample = Reader(encode)(talk, epoch)
+        assert (decode(sample.question_ids), decode(sample.answer_ids)) == ("why?", "2<|eot_id|>")
+        assert "a page" in decode(sample.prompt_ids)
+
+
+@pytest.mark.parametrize("question", ["<image>", " \n<image>", "<|eot_id|>"])
+def test_a_question_without_words_makes_the_sample_corrupt(question):
+    with pytest.raises(CorruptSampleError, match=r"^conversation: the question has no words"):
+        Reader(encode)(record(png(9, 9), talk=[(question, "a page")]))

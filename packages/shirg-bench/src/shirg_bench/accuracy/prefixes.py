@@ -66,6 +66,7 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
     tails = batch.tails.flatten(0, 1)
     ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
     texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
+    words = list(model.backbone.embed(batch.questions.flatten(0, 1)))
     tokens, pixels = seen.tokens, seen.pixels
     if variant.policy.method in ONE_BY_ONE:
         images = [
@@ -74,7 +75,7 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
             for image in _images(model, tokens[i : i + 1], pixels[i : i + 1], (), variant, seed)
         ]
     elif variant.policy.method in READS_TEXT:
-        images = _images(model, tokens.repeat_interleave(q, 0), pixels.repeat_interleave(q, 0), texts, variant, 0)
+        images = _images(model, tokens.repeat_interleave(q, 0), pixels.repeat_interleave(q, 0), words, variant, 0)
     else:
         images = _images(model, tokens, pixels, (), variant, 0)
     if len(images) == b:

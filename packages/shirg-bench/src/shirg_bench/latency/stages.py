@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -19,7 +19,6 @@ from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, Selector
 from shirg_lavida.backbone_protocol import DiffusionBackbone
 from shirg_lavida.cache import PrefixCache
-from shirg_lavida.chat import prompt_ids
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prefix_type import Prefix
@@ -63,18 +62,10 @@ def embed(subject: Subject, pipe: LavidaPipeline, now: Now) -> Embedded:
     """Embed the subject's page and question as `pipe` does it."""
     tower_ms: list[float] = []
     selector = None if pipe.selector is None else _TimedSelector(pipe.selector, now, [])
+    timed = replace(pipe, selector=selector)
     start = now()
     with _hooked(pipe.model.tower, now, tower_ms):
-        prefix = pipe.model.embed_prompt(
-            [prompt_ids(pipe.tokenizer, subject.question, pipe.chat)],
-            [subject.page],
-            selector=selector,
-            views=pipe.views,
-            positions=pipe.positions,
-            newline=pipe.newline,
-            select_on=pipe.select_on,
-            tower_attention=pipe.tower_attention,
-        )
+        prefix = timed.embed([subject.question], [[subject.page]])
     return Embedded(prefix, now() - start, sum(tower_ms), sum(selector.ms) if selector is not None else 0.0)
 
 

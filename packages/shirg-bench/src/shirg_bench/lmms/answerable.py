@@ -14,7 +14,7 @@ from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.reference import find_regions
 from shirg_core.selection import Selector
-from shirg_lavida.chat import prompt_ids
+from shirg_lavida.chat import prompt_ids, question_ids
 from shirg_lavida.context import TooLongError, answer_context
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.reading_order import reading_order
@@ -41,6 +41,7 @@ def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, A
         question = one.question(data)
         try:
             ids = prompt_ids(pipe.tokenizer, question.text, pipe.chat, len(question.images))
+            question_ids(pipe.tokenizer, question.words, 0)
             plans = _plans(pipe, question)
             layouts = {plan.layout for plan in plans}
             if pipe.selector is not None and budget is not None:
@@ -103,4 +104,5 @@ def _check_length(
         )
     if most > context:
         with torch.no_grad():
-            answer_context(pipe.embed([question.text], [question.images]), answer, context)
+            prefix = pipe.embed([question.text], [question.images], words=[question.words])
+            answer_context(prefix, answer, context)

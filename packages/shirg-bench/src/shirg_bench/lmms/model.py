@@ -142,8 +142,8 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         sampling = batch[0].sampling
         questions = [one.question(self.task_dict) for one in batch]
         items = [
-            [one.task, one.split, one.doc_id, one.repeat, question.text, images_digest(question.images)]
-            for one, question in zip(batch, questions, strict=True)
+            [one.task, one.split, one.doc_id, one.repeat, asked.text, asked.words, images_digest(asked.images)]
+            for one, asked in zip(batch, questions, strict=True)
         ]
         how = [sampling.max_new_tokens, sampling.until, sampling.options]
         key = digest([self.identity, how, items])

@@ -25,10 +25,16 @@ class Question:
 
     `<image>` in the text is where an image stands only if there are as many as images, see
     `shirg_lavida.chat.split_at_images`: that is how lmms-eval's tasks write prompts that mix text and images.
+
+    Attributes:
+        text: all of it.
+        images: in order.
+        words: what selectors see of the text: no placeholder, and not what the task puts around every question.
     """
 
     text: str
     images: tuple[Image.Image, ...]
+    words: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,11 @@ def answer(pipe: LavidaPipeline, questions: Sequence[Question], sampling: Sampli
         ValueError: a question without text, or too long a prompt.
     """
     clock, whole = (Clock(pipe.device, synchronise=True) for _ in range(2))
-    prefix = pipe.embed([question.text for question in questions], [question.images for question in questions])
+    prefix = pipe.embed(
+        [question.text for question in questions],
+        [question.images for question in questions],
+        words=[question.words for question in questions],
+    )
     embed_ms = clock.lap()
     result = pipe.model.generate(
         prefix,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
+from lmms_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
 from PIL import Image
 
 from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.sampling import Sampling
 from shirg_core.images import ImageError, load_image, upright_rgb
+from shirg_lavida.chat import question_words
 
 _PADDING_ONLY = "__padding_only__"
 
@@ -30,6 +33,7 @@ class Asked:
         sampling: how to answer.
         repeat: how many equal requests came before it; tasks ask again to see how much answers vary.
         visuals: document → its images.
+        marks: see `marked`.
     """
 
     number: int
@@ -40,6 +44,7 @@ class Asked:
     sampling: Sampling
     repeat: int
     visuals: Callable[[Any], Any]
+    marks: tuple[str, ...] = ()
 
     def question(self, data: Mapping[str, Any]) -> Question:
         """Fetch the images; a visual that is None, such as an empty field of the data, is no image.
@@ -51,7 +56,8 @@ class Asked:
             ValueError: a visual that is no image, such as a video, or an image that cannot be read.
         """
         found = self.visuals(data[self.task][self.split][self.doc_id])
-        return Question(self.context, tuple(as_image(v, self.where) for v in found or () if v is not None))
+        images = tuple(as_image(v, self.where) for v in found or () if v is not None)
+        return Question(self.context, images, unmarked(question_words(self.context, len(images)), self.marks))
 
     @property
     def where(self) -> str:
@@ -75,6 +81,28 @@ def as_image(visual: object, where: str) -> Image.Image:
     return upright_rgb(visual)
 
 
+def marked(visuals: object) -> tuple[str, ...]:
+    """The instructions that a task puts around its questions, longest first.
+
+    They are the texts in its `lmms_eval_specific_kwargs` under `pre_prompt`, `post_prompt`, and other keys that end so,
+    such as `mcq_post_prompt` or `multiple_choice_prompt`.
+
+    Args:
+        visuals: the `doc_to_visual` of a request; a method of its task, through which the configuration is found.
+    """
+    task = visuals.__self__ if isinstance(visuals, MethodType) else None
+    given = (task.lmms_eval_specific_kwargs or {}) if isinstance(task, ConfigurableTask) else {}
+    texts = {text.strip() for key, text in given.items() if key.endswith("prompt") and isinstance(text, str)}
+    return tuple(sorted(filter(None, texts), key=lambda text: (-len(text), text)))
+
+
+def unmarked(text: str, marks: Sequence[str]) -> str:
+    """A question without one of `marks` at its beginning and one at its end; all of it if nothing else is left."""
+    rest = text.removeprefix(next(filter(text.startswith, marks), ""))
+    rest = rest.removesuffix(next(filter(rest.endswith, marks), ""))
+    return rest.strip() or text
+
+
 def is_padding(request: Instance) -> bool:
     """Whether lmms-eval only evens out the ranks with this request; nobody reads its answer."""
     return bool(request.metadata.get(_PADDING_ONLY))
@@ -94,8 +122,8 @@ def read_requests(requests: Sequence[Instance], sampling: Callable[[Mapping[str,
     for number, request in enumerate(requests):
         if not is_padding(request):
             context, gen_kwargs, visuals, doc_id, task, split = request.args
-            how = sampling(gen_kwargs)
-            asked.append(Asked(number, task, split, doc_id, context, how, seen[task, split, doc_id], visuals))
+            how, repeat = sampling(gen_kwargs), seen[task, split, doc_id]
+            asked.append(Asked(number, task, split, doc_id, context, how, repeat, visuals, marked(visuals)))
             seen[task, split, doc_id] += 1
     return asked
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.reply import Reply
-from shirg_bench.lmms.request import Asked
+from shirg_bench.lmms.request import Asked, marked
 from shirg_bench.lmms.sampling import Sampling
 
 
@@ -61,7 +61,7 @@ def first_round(model: Answers, request: Instance) -> Asked:
         ValueError: a way of sampling that cannot be followed.
     """
     context, gen_kwargs, visuals, _, doc_id, task, split = request.args
-    return Asked(0, task, split, doc_id, context, model.sampling(gen_kwargs), 0, visuals)
+    return Asked(0, task, split, doc_id, context, model.sampling(gen_kwargs), 0, visuals, marked(visuals))
 
 
 def _shows(images: object) -> Any:

@@ -11,10 +11,9 @@ The line feed is kept, as the released training code keeps it. The released infe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from tokenizers import Tokenizer
@@ -23,10 +22,24 @@ from torch import Tensor
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
 
-Encode: TypeAlias = Callable[[str], Sequence[int]]
-"""Text with special tokens by name → ids, nothing added."""
 BOS, EOT = "<|startoftext|>", "<|eot_id|>"
 START_HEADER, END_HEADER = "<|start_header_id|>", "<|end_header_id|>"
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Text with special tokens by name → ids, nothing added.
+
+    Args:
+        tokenizer: the checkpoint's.
+    """
+
+    tokenizer: Tokenizer
+
+    def __call__(self, text: str) -> list[int]:
+        """The ids of a text."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
 
 def load_encoder(folder: Path) -> Encode:
@@ -43,7 +56,7 @@ def load_encoder(folder: Path) -> Encode:
     for name in (BOS, EOT, START_HEADER, END_HEADER):
         if tokenizer.token_to_id(name) is None:
             raise ValueError(f"{file} has no token {name!r}, which LLaDA's chat template needs")
-    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+    return Encode(tokenizer)
 
 
 def header(role: str) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.images import DECODE_ERRORS, upright_rgb
+from shirg_lavida.chat import question_ids
 from shirg_train.data.chat import Encode, Exchange, answer_ids, exchanges, prompt_ids
 from shirg_train.data.record import CorruptSampleError, Record
 from shirg_train.seeds import derive
@@ -22,12 +23,15 @@ class TrainingSample:
     Attributes:
         key: names the sample in reports.
         prompt_ids: `[M]` int64, `IMAGE_TOKEN_ID` for each image.
+        question_ids: `[W]` int64, the words of the user's turn that the answer answers, see
+            `shirg_lavida.chat.question_ids`; other turns are not among them.
         answer_ids: `[L]` int64, unpadded; these alone are learnt.
         images: RGB, at their own sizes, in prompt order.
     """
 
     key: str
     prompt_ids: Tensor
+    question_ids: Tensor
     answer_ids: Tensor
     images: tuple[Image.Image, ...]
 
@@ -40,7 +44,7 @@ class Reader:
         encode: the tokenizer.
         system: text of the system turn; None = no such turn.
         max_tokens: longest prompt and answer together, images counted as one token each; 0 = no limit. An exchange that
-            is too long with what was said before makes room for another one.
+            is too long with what was said before, or asks without a word, makes room for another one.
         smallest_px: an image with a shorter side is of no use.
         seed: chooses one exchange of a conversation, anew in every epoch; what was said and shown before comes with it.
     """
@@ -56,22 +60,30 @@ class Reader:
 
         Raises:
             CorruptSampleError: no image (nothing that is trained here would learn from it), an unreadable one, a
-                conversation that does not fit, or too many tokens.
+                conversation that does not fit, a question without words, or too many tokens.
         """
         if not record.images:
             raise CorruptSampleError("no image: text alone teaches the visual path nothing")
         talk = self._exchanges(record)
         chosen = derive(self.seed, "exchange", epoch, record.key) % len(talk)
         # Text first: it costs little, and an unfit conversation needs no image.
+        problem = ""
         for last in (chosen, *range(chosen), *range(chosen + 1, len(talk))):
             shown = talk[last : last + 1] if record.independent else talk[: last + 1]
             prompt = prompt_ids(shown, self.encode, system=self.system)
             target = answer_ids(talk[last].answer, self.encode)
             length = len(prompt) + len(target)
-            if not self.max_tokens or length <= self.max_tokens:
-                images = record.images[: sum(each.n_images for each in shown)]
-                return TrainingSample(record.key, prompt, target, tuple(map(self._decode, images)))
-        raise CorruptSampleError(f"length: {length} tokens, {self.max_tokens} are allowed")
+            if self.max_tokens and length > self.max_tokens:
+                problem = f"length: {length} tokens, {self.max_tokens} are allowed"
+                continue
+            try:
+                words = question_ids(self.encode.tokenizer, talk[last].question, talk[last].n_images)
+            except ValueError as error:
+                problem = f"conversation: {error}"
+                continue
+            images = record.images[: sum(each.n_images for each in shown)]
+            return TrainingSample(record.key, prompt, words, target, tuple(map(self._decode, images)))
+        raise CorruptSampleError(problem)
 
     def _exchanges(self, record: Record) -> list[Exchange]:
         if not record.independent:

@@ -15,7 +15,7 @@ from shirg_train.micro.config import DataConfig, MicroConfig, StageConfig
 from shirg_train.pages.batch import PageBatch
 from shirg_train.pages.config import split_seed
 from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tokens import TEMPLATES, answer_ids, prompt_table
+from shirg_train.pages.tokens import TEMPLATES, answer_ids, prompt_table, question_table
 from shirg_train.pages.words import LABELS
 from shirg_train.seeds import generator
 
@@ -31,6 +31,7 @@ class MicroBatch:
         images: `[B, 3, size, size]` uint8.
         head: `[H]` prompt ids before the image.
         tails: `[B, Q, M]` prompt ids after it.
+        questions: `[B, Q, W]` ids of the user's words among them, which are what selectors see.
         label_at: index of the label in a tail.
         answers: `[B, Q, L]`.
         pointers: `[B, Q, L]` patch that shows an answer's character, −1 = none.
@@ -43,6 +44,7 @@ class MicroBatch:
     images: Tensor
     head: Tensor
     tails: Tensor
+    questions: Tensor
     label_at: int
     answers: Tensor
     pointers: Tensor
@@ -82,6 +84,7 @@ def to_tensors(pages: PageBatch, tokenizer: Tokenizer, template: str) -> MicroBa
         images=grey[:, None].expand(-1, 3, -1, -1),
         head=torch.from_numpy(table[0, :image_at]),
         tails=tails,
+        questions=torch.from_numpy(question_table(tokenizer, template)[pages.question_labels]),
         label_at=label_at,
         answers=torch.from_numpy(answer_ids(pages, tokenizer, ANSWER_LENGTH)),
         pointers=pointers,

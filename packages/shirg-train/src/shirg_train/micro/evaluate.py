@@ -127,9 +127,10 @@ def prefixes(
     tails = batch.tails.flatten(0, 1)
     head = model.backbone.embed(batch.head).expand(len(tails), -1, -1)
     tail = model.backbone.embed(tails)
+    words = model.backbone.embed(batch.questions.flatten(0, 1))
     for policy in policies:
         selector = build_selector(policy, seed)
-        visual = visual_rows(model, images, features, selector, torch.cat([head, tail], dim=1))
+        visual = visual_rows(model, images, features, selector, words)
         yield _join(head, visual.rows, visual.valid, tail), float(visual.valid.sum(1).float().mean())
 
 

@@ -79,11 +79,12 @@ def _answer_losses(
             batch,
             images=batch.images.repeat_interleave(questions, 0),
             tails=batch.tails.flatten(0, 1)[:, None],
+            questions=batch.questions.flatten(0, 1)[:, None],
             answers=batch.answers.flatten(0, 1)[:, None],
             pointers=batch.pointers.flatten(0, 1)[:, None],
         )
         features = features.repeat_interleave(questions, 0)
-        text = model.backbone.embed(torch.cat([batch.head.expand(len(features), -1), batch.tails[:, 0]], dim=1))
+        text = model.backbone.embed(batch.questions[:, 0])
     visual = visual_rows(model, batch.images, features, selector, text)
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers

@@ -57,7 +57,7 @@ def visual_rows(
         images: `[B, 3, S, S]` uint8, for the edges.
         features: `[B, N, D]` from `see`.
         selector: None keeps every token.
-        text: `[B, M, d]` embeddings of each row's own prompt.
+        text: `[B, W, d]` embeddings of the words of each row's question; None without a question.
     """
     size = model.config.vision.image_size
     side = model.config.vision.side

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from shirg_lavida.chat import question_ids
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.pages.batch import PageBatch
 from shirg_train.pages.tokenizer import BOS, END_HEADER, EOT, START_HEADER, SpecialIds
@@ -36,6 +38,18 @@ def prompt_table(tokenizer: Tokenizer, template: str = TEMPLATES[0]) -> NDArray[
     if len({len(row) for row in rows}) > 1:
         raise ValueError(f"template {template!r} gives labels prompts of different lengths")
     return np.array(rows, np.int64)
+
+
+def question_table(tokenizer: Tokenizer, template: str = TEMPLATES[0]) -> NDArray[np.int64]:
+    """`[labels, W]` ids of the questions' words, which are what a selector sees of `prompt_table`'s prompts.
+
+    Raises:
+        ValueError: a template that gives labels questions of different lengths.
+    """
+    rows = [question_ids(tokenizer, template.format(label)) for label in LABELS]
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"template {template!r} gives labels questions of different lengths")
+    return torch.stack(rows).numpy()
 
 
 def prompt_ids(batch: PageBatch, table: NDArray[np.int64]) -> NDArray[np.int64]:

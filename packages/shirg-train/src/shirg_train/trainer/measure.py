@@ -65,4 +65,5 @@ def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: i
     scored = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
     noise = Noise(torch.zeros_like(scored), torch.ones(micro, dtype=torch.float32, device=device), scored)
     images = [image for row in rows for image in row.images]
-    return MicroBatch([row.prompt_ids for row in rows], images, ids.to(device), noise)
+    prompts, questions = [row.prompt_ids for row in rows], [row.question_ids for row in rows]
+    return MicroBatch(prompts, questions, images, ids.to(device), noise)

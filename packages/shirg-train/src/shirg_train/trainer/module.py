@@ -52,7 +52,12 @@ class LossModule(nn.Module):
         # Dropout is for training: validation compares models, not draws.
         with self._autocast(ids.device), _mode(lavida, training=times is None):
             prefix = lavida.embed_prompt(
-                batch.prompts, batch.images, selector=policy.selector, views=policy.views, positions=self.positions
+                batch.prompts,
+                batch.images,
+                question=batch.questions,
+                selector=policy.selector,
+                views=policy.views,
+                positions=self.positions,
             )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
             if times is not None:

@@ -34,6 +34,11 @@ class Sample(Protocol):
         ...
 
     @property
+    def question_ids(self) -> Tensor:
+        """`[W]` int64, what a selector sees of the prompt, see `shirg_lavida.chat.question_ids`."""
+        ...
+
+    @property
     def answer_ids(self) -> Tensor:
         """`[L]` int64, unpadded, all of them targets."""
         ...
@@ -72,12 +77,14 @@ class MicroBatch:
 
     Attributes:
         prompts: B tensors `[M_b]`.
+        questions: B tensors `[W_b]`, what selectors see of them.
         images: of all rows, in order.
         answer_ids: `[B, L]` int64.
         noise: what is hidden.
     """
 
     prompts: list[Tensor]
+    questions: list[Tensor]
     images: list[Image.Image]
     answer_ids: Tensor
     noise: Noise
@@ -119,6 +126,7 @@ def step_batches(
     return [
         MicroBatch(
             [sample.prompt_ids for sample in samples[at : at + micro]],
+            [sample.question_ids for sample in samples[at : at + micro]],
             [image for sample in samples[at : at + micro] for image in sample.images],
             answers[at : at + micro].to(world.device),
             stack_noise(draws[at : at + micro], world.device),
