@@ -23,7 +23,10 @@ from shirg_lavida.tokenizer import load_tokenizer
 from shirg_lavida.vision_config import VisionConfig
 
 VOCAB, WIDTH, BUDGET, PAIRS = 32_768, 512, 768, 5
-QUESTION, ASK = "What is the total?", {"max_new_tokens": 32, "step_ratio": 0.5, "schedule": "shift"}
+QUESTION, ASK = (
+    "What is the total?",
+    {"max_new_tokens": 32, "stop_at_eos": False, "step_ratio": 0.5, "schedule": "shift"},
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
+import io
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -199,3 +201,35 @@ def test_budget_beyond_the_layout_is_refused_by_methods_that_take_none(page, tmp
     assert "K=2305" in refused(capsys, "select", page, "--method", "pooling", "--budget", "2305", "-o", picture)
     assert "K=2305" in refused(capsys, "compare", page, "--methods", "pooling", "--budget", "2305", "-o", picture)
     assert not picture.exists()
+
+
+@pytest.mark.parametrize("command", ["select", "compare"])
+def test_standard_input_and_output(page, tmp_path, capsys, monkeypatch, command):
+    options = ("--budget", 20, *(("--methods", "v3,uniform") if command == "compare" else ()))
+    assert shirg(command, page, *options, "--json", tmp_path / "o.json") == 0
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(page.read_bytes())))
+    assert shirg(command, "-", *options, "--json", "-") == 0
+    output = capsys.readouterr()
+    piped, filed = json.loads(output.out), json.loads((tmp_path / "o.json").read_text())
+    assert piped["image"] == "-"
+    for report in (piped, filed):
+        for key in ("image", "timings_ms"):
+            del report[key]
+        for method in report.get("methods", ()):
+            del method["select_ms"]
+    assert piped == filed
+    assert "ink recall" in output.err
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"text", "not a PNG"), (None, "terminal")])
+def test_a_standard_input_without_an_image(capsys, monkeypatch, content, words):
+    stdin = io.TextIOWrapper(io.BytesIO(content or b""))
+    if content is None:
+        monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    line = refused(capsys, "select", "-")
+    assert "standard input" in line
+    assert words in line
+    assert "/" not in line

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from shirg_lavida import load_lavida, save_lavida
 from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys
-from shirg_lavida.testing import set_config, tiny_lavida, write_tiny_checkpoint
+from shirg_lavida.testing import set_config, tiny_lavida, tiny_vision, write_tiny_checkpoint
+from shirg_lavida.vision_config import SO400M_384
 
 TIED = "model.transformer.ff_out.weight"
 SMALL = {"side": 6, "patch_size": 4}
@@ -99,6 +101,43 @@ def test_tower_folder_may_be_absolute_or_given(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match="/nowhere/siglip"):
         load_lavida(folder)
     assert same_weights(load_lavida(folder, vision_tower=moved), tiny_lavida(3, **SMALL))
+
+
+def test_a_given_tower_is_looked_for_here_and_then_in_the_checkpoint(tmp_path, folder, monkeypatch):
+    set_config(folder, mm_vision_tower="/nowhere/siglip")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert same_weights(load_lavida(folder, vision_tower=TOWER_FOLDER), tiny_lavida(3, **SMALL))
+    Path(TOWER_FOLDER).mkdir()
+    with pytest.raises(FileNotFoundError, match=r"the vision tower: no config\.json"):
+        load_lavida(folder, vision_tower=TOWER_FOLDER)
+
+
+@pytest.mark.parametrize("named", ["/data/authors/siglip", "google/siglip-so400m-patch14-384", None])
+def test_released_checkpoints_hold_a_tower_of_known_shape(folder, monkeypatch, named):
+    shutil.rmtree(folder / TOWER_FOLDER)
+    set_config(folder, mm_vision_tower=named)
+    monkeypatch.setattr("shirg_lavida.checkpoint.SO400M_384", tiny_vision(**SMALL))
+    assert same_weights(load_lavida(folder), tiny_lavida(3, **SMALL))
+
+
+@pytest.mark.parametrize("named", ["/data/authors/siglip", None])
+def test_a_tower_that_is_not_there_names_the_option(folder, named):
+    set_config(folder, mm_vision_tower=named)
+    with pytest.raises((OSError, ValueError), match=r"mm_vision_tower.*name the SigLIP tower by --vision-tower"):
+        load_lavida(folder)
+
+
+def test_the_known_tower_is_recognised_by_all_its_shapes():
+    shapes = {
+        "embeddings.patch_embedding.weight": (1152, 3, 14, 14),
+        "embeddings.position_embedding.weight": (729, 1152),
+        **{f"encoder.layers.{i}.mlp.fc1.weight": (4304, 1152) for i in range(26)},
+    }
+    assert SO400M_384.holds(shapes)
+    assert not SO400M_384.holds({**shapes, "encoder.layers.26.mlp.fc1.weight": (4304, 1152)})
+    assert not SO400M_384.holds({**shapes, "embeddings.position_embedding.weight": (256, 1152)})
+    assert not SO400M_384.holds({})
 
 
 def test_hub_ids_are_downloaded(tmp_path, folder, monkeypatch):

@@ -1,8 +1,11 @@
+import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 import pytest
@@ -13,11 +16,15 @@ from rich.console import Console
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_lavida import embedded
+from shirg_lavida.answer import Confidence
+from shirg_lavida.cli.methods import with_method
+from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
+REPRODUCIBLE = {"schema", "model", "seed", "confidence", "versions", "image_sha256", "sampling", "device", "dtype"}
 PROMISED = {"answer", "method", "budget", "prefix_tokens", "visual_tokens", "nfe", "kv_bytes", "timings_ms"}
 
 
@@ -77,7 +84,7 @@ def test_answer_and_facts(page, model, capsys):
     report = asked(page, model)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == report["answer"]
-    assert report.keys() >= PROMISED
+    assert report.keys() >= PROMISED | REPRODUCIBLE
     assert (report["method"], report["views"], report["nfe"]) == ("v2", "anyres", 8)
     assert report["budget"] == report["n_kept"] == len(report["indices"]) == round(0.25 * report["n_selectable"])
     assert report["indices"] == sorted(set(report["indices"]))
@@ -239,6 +246,125 @@ def test_a_hub_id_offline_is_one_line(page, capsys, monkeypatch):
 
     monkeypatch.setattr("shirg_lavida.locate.snapshot_download", offline)
     assert "'someone/model' is no folder" in refused(capsys, page, "What?", "--model", "someone/model")
+
+
+def test_the_summary_is_enough_to_get_the_answer_again(page, model):
+    options = ("--temperature", 5, "--method", "random", "--budget", 12, "--no-stop-at-eos")
+    first = asked(page, model, *options)
+    assert 0 <= first["seed"] < 2**53
+    again = asked(page, model, *options, "--seed", first["seed"])
+    others = [asked(page, model, *options) for _ in range(2)]
+    assert first["answer_ids"] == again["answer_ids"]
+    assert first["seed"] not in {other["seed"] for other in others}
+    assert first["model"] == str(model)
+    assert first["versions"].keys() >= {"python", "torch", "transformers", "shirg-core", "shirg-lavida"}
+    assert first["image_sha256"] == hashlib.sha256(page.read_bytes()).hexdigest()
+    pipe = with_method(LavidaPipeline.from_pretrained(model), "random", 12, first["views"], first["seed"])
+    generator = torch.Generator().manual_seed(first["seed"])
+    answer = pipe(
+        page, "What is the total?", max_new_tokens=first["max_new_tokens"], generator=generator, **first["sampling"]
+    )
+    assert answer.ids.tolist() == first["answer_ids"]
+    assert first["confidence"]["min"] == pytest.approx(answer.confidence.min, abs=1e-5)
+
+
+def test_nothing_random_has_no_seed(page, model):
+    assert asked(page, model)["seed"] is None
+    assert asked(page, model, "--remasking", "random")["seed"] is not None
+    assert asked(page, model, "--eos-penalty", "inf")["sampling"]["eos_penalty"] == "inf"
+
+
+def test_standard_streams(page, model, capsys, monkeypatch):
+    filed = asked(page, model)
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(page.read_bytes())))
+    argv = ("ask", "-", "What is the total?", "--model", model, "--max-new-tokens", 8, "--json", "-")
+    assert shirg(*argv) == 0
+    output = capsys.readouterr()
+    piped = json.loads(output.out)
+    assert (piped["answer_ids"], piped["image_sha256"]) == (filed["answer_ids"], filed["image_sha256"])
+    assert (piped["image"], filed["image"]) == ("-", str(page))
+    assert output.err.splitlines()[0] == piped["answer"]
+
+
+def test_the_answer_is_said_before_anything_is_written(page, model, capsys, monkeypatch):
+    expected = asked(page, model)["answer"]
+    capsys.readouterr()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for broken, option in (
+        ("shirg_core.images.figure.save_figure", ("--overlay", "kept.png", "--json", "summary.json")),
+        ("shirg_core.cli.output._write_text", ("--json", "summary.json")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, full)
+            assert shirg("ask", page, "What is the total?", "--model", model, "--max-new-tokens", 8, *option) == 2
+        output = capsys.readouterr()
+        assert output.out.splitlines()[0] == expected
+        assert output.err == f"shirg: error: cannot write {option[1]}: [Errno 28] No space left on device\n"
+        # A picture that cannot be written does not cost the summary.
+        assert (page.parent / "summary.json").exists() == ("--overlay" in option)
+        (page.parent / "summary.json").unlink(missing_ok=True)
+
+
+def test_an_empty_answer_is_no_silent_success(page, model, capsys, monkeypatch):
+    monkeypatch.setattr(LavidaPipeline, "text", lambda *_: "")
+    report = asked(page, model)
+    (note,) = report["notes"]
+    assert "the answer is empty" in note
+    assert capsys.readouterr().err == f"shirg: note: {note}\n"
+
+
+def test_a_tower_may_be_named(page, model, tmp_path, capsys):
+    own = tmp_path / "own"
+    shutil.copytree(model, own)
+    set_config(own, mm_vision_tower="/data/authors/siglip")
+    (own / "siglip_tower").rename(tmp_path / "tower")
+    assert "--vision-tower" in refused(capsys, page, "What?", "--model", own)
+    report = asked(page, own, "--vision-tower", "tower")
+    assert report["answer_ids"] == asked(page, model)["answer_ids"]
+    assert report["vision_tower"] == "tower"
+
+
+@pytest.mark.parametrize(
+    ("size", "colour", "question", "words"),
+    [
+        ((39, 39), None, "ab", []),
+        ((39, 39), None, "Describe ab", ["'describe'"]),
+        ((39, 39), "grey", "ab", ["blank"]),
+        ((1, 1), "white", "ab", ["blank"]),
+        ((1240, 1754), None, "ab", ["1240 × 1754"]),
+        ((10, 300), None, "ab", ["10 × 300"]),
+    ],
+)
+def test_notes_name_what_an_embedded_model_cannot_read(model, size, colour, question, words):
+    pipe = LavidaPipeline.from_pretrained(model)
+    image = Image.effect_noise(size, 50).convert("RGB") if colour is None else Image.new("RGB", size, colour)
+    answer = replace(pipe(Image.new("RGB", (39, 39)), "a", max_new_tokens=4), confidence=Confidence(0.9, 0.8))
+    pipe.tokenizer.add_tokens(["ab"])
+    notes = embedded_notes(pipe, image, question, answer)
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))
+    unsure = embedded_notes(pipe, image, question, replace(answer, confidence=Confidence(0.4, 0.1)))
+    assert unsure[:-1] == notes
+    assert "unsure" in unsure[-1]
+
+
+def test_only_embedded_models_have_notes_on_what_they_can_read(page, model, monkeypatch, capsys):
+    argv = ("ask", page, "What is the zebra?", "--max-new-tokens", 4, "--json", "out.json")
+    assert shirg(*argv, "--model", model) == 0
+    assert "zebra" not in capsys.readouterr().err
+    monkeypatch.setattr(embedded, "_tiny", lambda: model, raising=False)
+    embed(monkeypatch, "shirg_lavida.embedded:_tiny")
+    assert shirg(*argv) == 0
+    output = capsys.readouterr()
+    report = json.loads((page.parent / "out.json").read_text())
+    assert output.err.splitlines() == [f"shirg: note: {note}" for note in report["notes"]]
+    assert "zebra" in output.err
+    assert "zebra" not in output.out
+    assert report["model"] == "micro-joint"
 
 
 def test_a_terminal_shows_the_steps(model):

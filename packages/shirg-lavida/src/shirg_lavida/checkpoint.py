@@ -3,7 +3,8 @@
 A folder holds `config.json` and `model.safetensors` (or shards with `model.safetensors.index.json`). Its
 `mm_vision_tower` names the SigLIP tower: a folder relative to the checkpoint, an absolute folder, or a hub id.
 Checkpoints whose tower was trained, the released ones among them, carry the tower's weights themselves and need only
-its `config.json` from there.
+its `config.json` from there; if `mm_vision_tower` is a path on their authors' machine, and the weights are those of
+SigLIP so400m at 384 px, its known configuration is taken.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shirg_lavida.empty import no_weights
 from shirg_lavida.locate import PathOrId, locate
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.placement import DeviceMap, part_devices, part_of
-from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.vision_config import SO400M_384, VisionConfig
 from shirg_lavida.weights import (
     FLOAT_DTYPES,
     Stored,
@@ -37,6 +38,7 @@ from shirg_lavida.weights import (
 
 TOWER_KEY = "model.vision_tower.vision_tower.vision_model."
 TOWER_FOLDER = "siglip_tower"
+TOWER_HINT = "name the SigLIP tower by --vision-tower (vision_tower= in Python), a folder or a hub id"
 
 
 def load_lavida(
@@ -54,8 +56,8 @@ def load_lavida(
         dtype: of all weights; None keeps the checkpoint's.
         device: of all weights; None = CPU.
         device_map: instead of `device`, see `shirg_lavida.placement`.
-        vision_tower: the tower's folder or hub id, in place of the checkpoint's own `mm_vision_tower` (released
-            checkpoints name a path on their authors' machine).
+        vision_tower: the tower's folder, relative to the working directory or else to the checkpoint, or its hub id,
+            in place of the checkpoint's own `mm_vision_tower`.
 
     Raises:
         OSError: a folder, file or download that is not there.
@@ -70,12 +72,14 @@ def load_lavida(
     raw = read_json(root / "config.json", "not a LaViDa checkpoint")
     check_lavida(raw)
     stored = stored_weights(root)
-    own_tower = any(key.startswith(TOWER_KEY) for key in stored)
-    tower_root = locate(vision_tower or raw.get("mm_vision_tower"), root, weights=not own_tower)
-    vision = VisionConfig.from_checkpoint(read_json(tower_root / "config.json", "the vision tower"))
+    own_tower = {key.removeprefix(TOWER_KEY): w.shape for key, w in stored.items() if key.startswith(TOWER_KEY)}
+    tower_root = _tower_folder(raw.get("mm_vision_tower"), vision_tower, root, own_tower)
+    vision = SO400M_384
+    if tower_root is not None:
+        vision = VisionConfig.from_checkpoint(read_json(tower_root / "config.json", "the vision tower"))
     if dtype is None:
         dtype = _common_dtype(stored)
-    if not own_tower:
+    if not own_tower and tower_root is not None:
         stored |= _tower_weights(tower_root, vision)
 
     with no_weights():
@@ -144,6 +148,25 @@ def checkpoint_keys(model: LavidaModel) -> dict[str, str]:
     if own != set(names.values()):
         raise ValueError(f"no upstream name for {sorted(own ^ set(names.values()))[:4]}")
     return names
+
+
+def _tower_folder(
+    own: PathOrId | None, chosen: PathOrId | None, root: Path, shapes: Mapping[str, tuple[int, ...]]
+) -> Path | None:
+    """Where the tower is; None = in the checkpoint in `root`, whose tower's `shapes` are those of `SO400M_384`."""
+    if chosen is not None:
+        here = Path(chosen)
+        return here if here.is_dir() else locate(chosen, root, weights=not shapes)
+    if own and (root / own).is_dir():
+        return root / own
+    if shapes and SO400M_384.holds(shapes):
+        return None
+    if not own:
+        raise ValueError(f"config.json names no mm_vision_tower; {TOWER_HINT}")
+    try:
+        return locate(own, root, weights=not shapes)
+    except OSError as error:
+        raise type(error)(f"the checkpoint's mm_vision_tower: {error}; {TOWER_HINT}") from error
 
 
 def _common_dtype(stored: Mapping[str, Stored]) -> torch.dtype | None:

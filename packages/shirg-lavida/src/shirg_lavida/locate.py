@@ -13,7 +13,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _CONFIG_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 
 
-def locate(location: PathOrId | None, root: Path, *, weights: bool) -> Path:
+def locate(location: PathOrId, root: Path, *, weights: bool) -> Path:
     """The folder that `location` means: relative to `root`, absolute, or downloaded from the hub.
 
     Args:
@@ -23,10 +23,7 @@ def locate(location: PathOrId | None, root: Path, *, weights: bool) -> Path:
 
     Raises:
         OSError: neither a folder nor on the hub.
-        ValueError: nothing was named.
     """
-    if not location:
-        raise ValueError("config.json names no mm_vision_tower; pass vision_tower=")
     folder = root / location
     if folder.is_dir():
         return folder

@@ -54,6 +54,20 @@ class VisionConfig:
         if self.image_size < self.patch_size:
             raise ValueError(f"a view of {self.image_size} px holds no patch of {self.patch_size} px")
 
+    def holds(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether these are shapes of the tower's weights, by transformers' names without `vision_model.`."""
+        layers = {name.split(".")[2] for name in shapes if name.startswith("encoder.layers.")}
+        patch, width = self.patch_size, self.hidden_size
+        expected = {
+            "embeddings.patch_embedding.weight": (width, 3, patch, patch),
+            "embeddings.position_embedding.weight": (self.side**2, width),
+            "encoder.layers.0.mlp.fc1.weight": (self.intermediate_size, width),
+        }
+        # LaViDa trains a tower without its last layer.
+        return len(layers) == self.num_hidden_layers - 1 and all(
+            shapes.get(name) == shape for name, shape in expected.items()
+        )
+
     @classmethod
     def from_checkpoint(cls, config: Mapping[str, Any]) -> VisionConfig:
         """Read a SigLIP `config.json`: a whole SigLIP model's, or its vision part alone.
@@ -86,3 +100,14 @@ class VisionConfig:
     def single_px(self) -> int:
         """Side in pixels of SHIRG-v3's one larger view: 7/4 of a crop, in whole patches (384 → 672)."""
         return self.image_size * 7 // 4 // self.patch_size * self.patch_size
+
+
+SO400M_384 = VisionConfig(
+    hidden_size=1152,
+    intermediate_size=4304,
+    num_hidden_layers=27,
+    num_attention_heads=16,
+    image_size=384,
+    patch_size=14,
+)
+"""`google/siglip-so400m-patch14-384`, the tower of every released LaViDa."""

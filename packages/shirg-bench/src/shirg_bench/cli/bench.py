@@ -9,12 +9,14 @@ import typer
 
 _WHAT = "latency, memory, ar (a same-size autoregressive model beside), selection (every method at every shape)."
 _MODEL = "random-small, micro (or another embedded model), random-8b (needs a GPU), a folder, or a hub id."
+_TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
 _METHODS = "pooled, baseline, v3-768, full@single, divprune-512, …: a method, its budget, its views."
 
 
 def bench(
     what: Annotated[str, typer.Option(help=_WHAT)] = "latency,memory",
     model: Annotated[str | None, typer.Option(help=_MODEL, show_default="random-small")] = None,
+    vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
     methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
     cache: Annotated[str | None, typer.Option(help="The prefix cache: on, off or both.", show_default="both")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of all variants in turn.", show_default="3")] = None,
@@ -40,6 +42,7 @@ def bench(
 
     options = {
         "model": model,
+        "vision_tower": vision_tower,
         "methods": methods,
         "cache": cache,
         "rounds": rounds,

@@ -12,6 +12,7 @@ from shirg_bench.names import distinct_names
 
 _OWN = "the model's own"
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
+_TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
 _METHOD = "v2, v3, a baseline selector, pooled, full, or baseline (one view of 27 × 27 tokens)."
 _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, schedule__shift, prefix_lm, temperature, …"
 
@@ -25,6 +26,7 @@ def evaluate(
             show_default="micro",
         ),
     ] = None,
+    vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
@@ -62,6 +64,7 @@ def evaluate(
     options = {
         "--tasks": ",".join(names),
         "--model": model,
+        "--vision-tower": vision_tower,
         "--method": method,
         "--budget": budget,
         "--views": views,
@@ -88,6 +91,7 @@ def evaluate(
         output=output,
         model={
             "pretrained": model,
+            "vision_tower": vision_tower,
             "method": method,
             "budget": budget,
             "views": views,

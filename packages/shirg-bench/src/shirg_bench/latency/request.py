@@ -11,13 +11,14 @@ from typing import Any
 from shirg_bench.latency.results import read_results
 from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.cli.run import SEEDS
+from shirg_lavida.cli.request import SEEDS
 
 LATENCY, MEMORY, AUTOREGRESSIVE, SELECTION = WHAT = ("latency", "memory", "ar", "selection")
 CACHES = {"on": (True,), "off": (False,), "both": (True, False)}
 OF_MODELS = (LATENCY, MEMORY, AUTOREGRESSIVE)
 USED_BY = {
     "model": OF_MODELS,
+    "vision_tower": OF_MODELS,
     "methods": OF_MODELS,
     "cache": (LATENCY, MEMORY),
     "rounds": (LATENCY, AUTOREGRESSIVE, SELECTION),
@@ -35,6 +36,7 @@ class Request:
 
     what: str
     model: str
+    vision_tower: str | None
     methods: str | None
     cache: str
     rounds: int

@@ -66,7 +66,13 @@ def run(request: Request) -> None:
         # 2. The model; selection alone needs none.
         sections: list[Section] = []
         if what != (SELECTION,):
-            subject = load_subject(request.model, device=request.device, dtype=request.dtype, seed=request.seed)
+            subject = load_subject(
+                request.model,
+                vision_tower=request.vision_tower,
+                device=request.device,
+                dtype=request.dtype,
+                seed=request.seed,
+            )
             sections += _model_sections(request, what, subject)
         if SELECTION in what:
             grid = partial(selections, device, request.rounds, request.seed)

@@ -55,11 +55,19 @@ class Subject:
         return str(self.pipe.model.backbone.wte.weight.dtype).removeprefix("torch.")
 
 
-def load_subject(name: str, *, device: str | None = None, dtype: str | None = None, seed: int = 0) -> Subject:
+def load_subject(
+    name: str,
+    *,
+    vision_tower: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    seed: int = 0,
+) -> Subject:
     """Build or load what the user named; see the table above.
 
     Args:
         name: of the model.
+        vision_tower: a folder or hub id, see `load_lavida`; not of a random model.
         device: as torch spells it; None = a GPU if there is one.
         dtype: `float32`, `bfloat16` or `float16`; None = the model's own.
         seed: of random weights.
@@ -68,8 +76,11 @@ def load_subject(name: str, *, device: str | None = None, dtype: str | None = No
         BadInput: a model, device or dtype that cannot be used.
     """
     if name not in RANDOM:
-        pipe = load_pipeline(None if name == EMBEDDED else name, None, device, dtype, default=EMBEDDED)
+        location = None if name == EMBEDDED else name
+        pipe = load_pipeline(location, None, device, dtype, vision_tower=vision_tower, default=EMBEDDED)
         return Subject(name, pipe, *((text_page(), QUESTION) if name != EMBEDDED else micro_page()))
+    if vision_tower is not None:
+        raise BadInput(f"--vision-tower belongs to a checkpoint, got {vision_tower!r} with --model {name}")
     shape = RANDOM[name]
     if dtype is not None and dtype not in DTYPES:
         raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")

@@ -33,6 +33,7 @@ class ModelSettings:
     Args:
         pretrained: a folder, an embedded model's name, or a hub id; a folder wins. None = `EMBEDDED`, whatever
             folders there are.
+        vision_tower: folder or hub id of the tower, see `load_lavida`; None = the checkpoint's own.
         method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
         views: see `shirg_lavida.views`; None = the checkpoint's own, or else the method's.
@@ -51,6 +52,7 @@ class ModelSettings:
     """
 
     pretrained: str | None = None
+    vision_tower: str | None = None
     method: str | None = None
     budget: Budget | None = None
     views: str | None = None
@@ -108,7 +110,15 @@ class ModelSettings:
         Raises:
             BadInput: whatever of these cannot be used.
         """
-        pipe = load_pipeline(self.pretrained, self.adapter, str(device), self.dtype, self.positions, default=EMBEDDED)
+        pipe = load_pipeline(
+            self.pretrained,
+            self.adapter,
+            str(device),
+            self.dtype,
+            self.positions,
+            self.vision_tower,
+            default=EMBEDDED,
+        )
         recommended = Recommended.from_checkpoint(pipe.model.config.raw)
         used = self._resolve(recommended)
         if used.method == BASELINE:
@@ -121,6 +131,7 @@ class ModelSettings:
 
 _KINDS: Mapping[str, Kind] = {
     "pretrained": text,
+    "vision_tower": text,
     "method": text,
     "budget": lambda value: parse_budget(str(value)),
     "views": text,

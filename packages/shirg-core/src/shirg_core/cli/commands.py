@@ -62,7 +62,9 @@ def run(argv: list[str]) -> int:
         result = typer.main.get_command(app).main(argv, prog_name="shirg", standalone_mode=False)
     except typer.TyperException as error:
         raise BadInput(error.format_message()) from error
-    except typer.Abort:
+    except typer.Abort as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         return 1
     return result if isinstance(result, int) else 0
 

@@ -10,7 +10,12 @@ import typer
 
 def compare(
     image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.",
+            show_default=False,
+        ),
     ],
     budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
     methods: Annotated[
@@ -20,16 +25,14 @@ def compare(
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed, for methods that draw lots.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture, one panel a method.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:
     """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
     # Imported here so that `shirg --help` does not wait for torch.
-    from rich.console import Console
-
     from shirg_core.cli.comparison import as_json, print_table, run_methods
     from shirg_core.cli.material import prepare
     from shirg_core.cli.methods import COMPARED, parse_budget
-    from shirg_core.cli.output import check_outputs, write_file, write_json
+    from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
     from shirg_core.cli.timer import StageTimer
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
@@ -51,4 +54,7 @@ def compare(
         write_file(output, lambda path: save_figure(figure, path))
     if json is not None:
         write_json(json, as_json(image, page, budget, material, results, timer.timings_ms))
-    print_table(Console(), results, [path for path in (output, json) if path is not None])
+    console = report_console(json)
+    print_table(console, results)
+    for path in files_of(output, json):
+        print_written(console, path)

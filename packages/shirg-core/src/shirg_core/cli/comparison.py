@@ -106,7 +106,7 @@ def as_json(
     }
 
 
-def print_table(console: Console, results: Sequence[MethodResult], written: Sequence[Path]) -> None:
+def print_table(console: Console, results: Sequence[MethodResult]) -> None:
     """One line a method."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("method")
@@ -116,5 +116,3 @@ def print_table(console: Console, results: Sequence[MethodResult], written: Sequ
         cells = str(result.n_kept), str(result.n_regions), f"{result.ink_recall:.1%}", f"{result.select_ms:.1f}"
         table.add_row(result.method, *cells)
     console.print(table)
-    for path in written:
-        console.print(f"written  {path}", markup=False, highlight=False)

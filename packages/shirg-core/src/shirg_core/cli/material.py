@@ -11,8 +11,9 @@ from torch import Tensor
 
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.source import read_image
 from shirg_core.cli.timer import StageTimer
-from shirg_core.images import ImageError, ImageViews, anyres_views, load_image, pixel_features, single_view
+from shirg_core.images import ImageViews, anyres_views, pixel_features, single_view
 from shirg_core.layout import ViewLayout
 from shirg_core.scores.edges import layout_edges
 from shirg_core.selection import Selection, Selector
@@ -52,7 +53,7 @@ def prepare(path: Path, page: int, views: str, timer: StageTimer) -> Material:
     """Load an image and featurize its views.
 
     Args:
-        path: image or PDF.
+        path: image or PDF; `-` is standard input.
         page: page, from 1.
         views: a key of `VIEWS`.
         timer: gets the stages `load` and `features`.
@@ -62,8 +63,8 @@ def prepare(path: Path, page: int, views: str, timer: StageTimer) -> Material:
     """
     if views not in VIEWS:
         raise BadInput(f"--views must be one of {', '.join(VIEWS)}, got {views!r}")
-    with timer.stage("load"), bad_input(ImageError):
-        image = load_image(path, page)
+    with timer.stage("load"):
+        image = read_image(path, page).image
     with timer.stage("features"):
         cut = VIEWS[views](image)
         return Material(image, cut.layout, pixel_features(cut), layout_edges(cut.pixels, cut.layout))

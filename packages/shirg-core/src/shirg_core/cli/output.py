@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.files import atomic_path
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STANDARD = Path("-")
+"""Standard input for an image, standard output for a summary."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
 
 
@@ -28,7 +34,7 @@ def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> N
 def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> None:
     if picture is not None and picture.suffix.lower() not in PICTURE_SUFFIXES:
         raise BadInput(f"cannot write {picture}: the picture must end in one of {', '.join(PICTURE_SUFFIXES)}")
-    outputs = [path for path in (picture, summary) if path is not None]
+    outputs = files_of(picture, summary)
     for path in outputs:
         if path.is_dir():
             raise BadInput(f"cannot write {path}: it is a folder")
@@ -47,6 +53,23 @@ def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> 
         raise BadInput(f"cannot write {outputs[0]} twice: the picture and the summary need different files")
 
 
+def files_of(*outputs: Path | None) -> list[Path]:
+    """Those of `outputs` that were asked for and are files."""
+    return [path for path in outputs if path is not None and path != STANDARD]
+
+
+def report_console(summary: Path | None) -> Console:
+    """Where people read: standard output, or standard error if the summary goes to standard output."""
+    from rich.console import Console
+
+    return Console(stderr=summary == STANDARD)
+
+
+def print_written(console: Console, path: Path) -> None:
+    """Say that a file is there."""
+    console.print(f"written  {path}", markup=False, highlight=False, soft_wrap=True)
+
+
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file and move it to `path` when it is whole.
 
@@ -58,12 +81,15 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` as JSON, whole or not at all.
+    """Write `content` as JSON, whole or not at all; `-` is standard output.
 
     Raises:
         BadInput: the file cannot be written.
     """
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    if path == STANDARD:
+        sys.stdout.write(text)
+        return
     write_file(path, lambda temporary: _write_text(temporary, text))
 
 

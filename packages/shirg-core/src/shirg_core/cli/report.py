@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import parse_budget
@@ -104,7 +103,7 @@ def headline(report: Report) -> str:
     )
 
 
-def print_report(console: Console, report: Report, timings_ms: Mapping[str, float], written: Sequence[Path]) -> None:
+def print_report(console: Console, report: Report, timings_ms: Mapping[str, float]) -> None:
     """A short summary for the terminal."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     coverage = _coverage(report.kept_per_region)
@@ -120,6 +119,4 @@ def print_report(console: Console, report: Report, timings_ms: Mapping[str, floa
     )
     table.add_row("ink recall", f"{report.ink_recall:.1%}")
     table.add_row("ms", ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items()))
-    for path in written:
-        table.add_row("written", Text(str(path)))
     console.print(table)

@@ -10,7 +10,12 @@ import typer
 
 def select(
     image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.",
+            show_default=False,
+        ),
     ],
     method: Annotated[str, typer.Option(help="v3, v2, or a baseline (uniform, random, divprune, …).")] = "v3",
     budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
@@ -21,15 +26,13 @@ def select(
     text_weight: Annotated[float | None, typer.Option(help="Of v2; required, and 0: there is no model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, for methods that draw lots.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture of what was kept.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:
     """Keep K visual tokens of IMAGE: kept patches clear, dropped ones dimmed, scores beside them."""
     # Imported here so that `shirg --help` does not wait for torch.
-    from rich.console import Console
-
     from shirg_core.cli.material import prepare
     from shirg_core.cli.methods import build_selector, parse_budget
-    from shirg_core.cli.output import check_outputs, write_file, write_json
+    from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
     from shirg_core.cli.report import Report, headline, print_report
     from shirg_core.cli.timer import StageTimer
 
@@ -49,4 +52,7 @@ def select(
             write_file(output, lambda path: save_figure(figure, path))
     if json is not None:
         write_json(json, report.as_json(image, page, timer.timings_ms))
-    print_report(Console(), report, timer.timings_ms, [path for path in (output, json) if path is not None])
+    console = report_console(json)
+    print_report(console, report, timer.timings_ms)
+    for path in files_of(output, json):
+        print_written(console, path)

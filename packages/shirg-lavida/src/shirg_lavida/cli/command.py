@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 _OWN = "the model's own"
-_PATH = typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF.", show_default=False)
+_PATH = typer.Argument(
+    metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.", show_default=False
+)
 _METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
 _MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
+_TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
 _ADAPTER = "LoRA: a folder in peft's format, micro-lora or micro-lora-language."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
 _POSITIONS = "packed, or original: kept tokens stay as far apart as they were."
@@ -21,6 +24,7 @@ def ask(
     image: Annotated[Path, _PATH],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
     model: Annotated[str | None, typer.Option(help=_MODEL, show_default="micro-joint")] = None,
+    vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
     adapter: Annotated[Path | None, typer.Option(help=_ADAPTER)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
@@ -31,7 +35,7 @@ def ask(
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
     compare: Annotated[bool, typer.Option("--compare", help="Answer with pooled and full tokens too.")] = False,
     overlay: Annotated[Path | None, typer.Option(help="Picture of what was kept.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Machine-readable summary.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
@@ -71,7 +75,9 @@ def ask(
     confidence_threshold: Annotated[
         float | None, typer.Option(help="Also settle tokens at least this probable.", rich_help_panel=_SAMPLING)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.", rich_help_panel=_SAMPLING)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed.", show_default="drawn, and in the JSON", rich_help_panel=_SAMPLING)
+    ] = None,
     attention: Annotated[str | None, typer.Option(help="prefix or full.", rich_help_panel=_SAMPLING)] = None,
     stop_at_eos: Annotated[
         bool, typer.Option(help="Stop once the answer has an end of text.", rich_help_panel=_SAMPLING)
@@ -88,7 +94,8 @@ def ask(
 ) -> None:
     """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
     # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_lavida.cli.run import Request, run
+    from shirg_lavida.cli.request import Request
+    from shirg_lavida.cli.run import run
 
     sampling = {
         "block_length": block_length,
@@ -110,6 +117,7 @@ def ask(
             image=image,
             question=question,
             model=model,
+            vision_tower=vision_tower,
             adapter=adapter,
             method=method,
             budget=budget,

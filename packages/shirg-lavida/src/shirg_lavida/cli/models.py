@@ -25,6 +25,7 @@ def load_pipeline(
     device: str | None,
     dtype: str | None,
     positions: str | None = None,
+    vision_tower: str | None = None,
     *,
     default: str = DEFAULT,
 ) -> LavidaPipeline:
@@ -35,6 +36,7 @@ def load_pipeline(
         adapter: folder of a LoRA or an embedded one's name, merged into the weights.
         device: as torch spells it; None = a GPU if there is one.
         dtype: a key of `DTYPES`; None = the checkpoint's.
+        vision_tower: a folder or hub id, see `load_lavida`.
         positions: see `shirg_lavida.reading_order`; None = those the adapter was trained on, else `packed`.
         default: see `model_location`.
 
@@ -51,6 +53,8 @@ def load_pipeline(
     if adapter is not None:
         with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {adapter}: "):
             adapter = Path(named(adapter, ADAPTERS))
+    if vision_tower is not None:
+        options["vision_tower"] = vision_tower
     with bad_input(OSError, ValueError):
         return LavidaPipeline.from_pretrained(
             location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter, **options
@@ -88,6 +92,11 @@ def model_location(model: str | None, default: str = DEFAULT) -> Path | str:
     if folder is None:
         raise BadInput("no --model given: the embedded model comes with the training package, shirg-train")
     return folder
+
+
+def is_embedded(model: str | None) -> bool:
+    """Whether a model comes with an installed package, and is no folder or hub id."""
+    return model is None or (not Path(model).exists() and embedded(model) is not None)
 
 
 def parse_device(name: str | None) -> torch.device:

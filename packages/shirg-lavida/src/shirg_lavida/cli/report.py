@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -52,6 +51,7 @@ class Outcome:
         answer, layout, selection = self.answer, self.layout, self.answer.selection
         return {
             "answer": answer.text,
+            "confidence": {"mean": round(answer.confidence.mean, 6), "min": round(answer.confidence.min, 6)},
             "method": self.method,
             "budget": self.budget,
             "budget_asked": self.budget_asked if takes_budget(self.method) else None,
@@ -72,37 +72,40 @@ class Outcome:
         }
 
 
-def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float], written: Sequence[Path]) -> None:
+def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float]) -> None:
     """The answer on a line of its own, then what it cost."""
     answer = outcome.answer
     console.print(answer.text, markup=False, highlight=False, soft_wrap=True, style="bold")
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("confidence", f"{answer.confidence.mean:.3f} mean, {answer.confidence.min:.3f} min")
     table.add_row("method", f"{outcome.method} on {outcome.views} views")
     table.add_row("kept", _kept(outcome))
     table.add_row("prefix", f"{answer.prefix_tokens} tokens, {answer.visual_tokens} of them for the image")
     table.add_row("cache", f"{answer.kv_bytes / MIB:.2f} MiB" if answer.kv_bytes else "none")
     table.add_row("steps", f"{answer.nfe} for {len(answer.ids)} tokens")
     table.add_row("ms", ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items()))
-    for path in written:
-        table.add_row("written", Text(str(path)))
     console.print(table)
 
 
-def print_comparison(console: Console, outcomes: Sequence[Outcome], written: Sequence[Path]) -> None:
+def print_comparison(console: Console, outcomes: Sequence[Outcome]) -> None:
     """One line a method."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("method", no_wrap=True)
     table.add_column("answer", overflow="fold", min_width=12)
-    for heading in ("kept", "prefix", "cache MiB", "steps", "prefill ms", "ms a step", "total ms"):
+    for heading in ("min p", "kept", "prefix", "cache MiB", "steps", "prefill ms", "ms a step", "total ms"):
         table.add_column(heading, justify="right")
     for outcome in outcomes:
         answer, ms = outcome.answer, outcome.answer.timings_ms
-        costs = (outcome.n_kept, answer.prefix_tokens, f"{answer.kv_bytes / MIB:.2f}", answer.nfe)
+        costs = (
+            f"{answer.confidence.min:.3f}",
+            outcome.n_kept,
+            answer.prefix_tokens,
+            f"{answer.kv_bytes / MIB:.2f}",
+            answer.nfe,
+        )
         times = (f"{value:.1f}" for value in (ms["prefill"], median(answer.step_ms), ms["total"]))
         table.add_row(outcome.method, Text(answer.text), *map(str, costs), *times)
     console.print(table)
-    for path in written:
-        console.print(f"written  {path}", markup=False, highlight=False)
 
 
 def _kept(outcome: Outcome) -> str:

@@ -1,0 +1,64 @@
+"""What can happen to the process at any moment: Ctrl-C, and a standard output that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+class Interrupts:
+    """Makes Ctrl-C end this process with `INTERRUPTED` and without a traceback, from `install` to the very end.
+
+    The first one raises `KeyboardInterrupt`, so that half-written files are removed. Where that would be swallowed or
+    printed, the process ends at once: while a module is imported, in a finaliser, after `finished`, at the second one.
+    """
+
+    def __init__(self) -> None:
+        self.pending = False
+        self.finished = False
+
+    def install(self) -> None:
+        """Take over, unless Ctrl-C is ignored (`nohup`, a background job) or somebody else handles it."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            sys.unraisablehook = self._unraisable
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the signal module's signature)
+        if self.pending or self.finished or _importing(frame):
+            os._exit(INTERRUPTED)
+        self.pending = True
+        raise KeyboardInterrupt
+
+    def _unraisable(self, unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            os._exit(INTERRUPTED)
+        sys.__unraisablehook__(unraisable)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def stdout_fails() -> bool:
+    """Whether standard output cannot be written; what could not be is then discarded."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What is left in the buffer would be written again, and fail again, when the interpreter ends.
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        return True
+    return False

@@ -1,0 +1,106 @@
+"""What a user of `shirg ask` typed, and what has to be known to do the same again."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import platform
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from shirg_core.cli.errors import BadInput
+from shirg_lavida.embedded import DEFAULT
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.recommended import Recommended
+from shirg_lavida.sampler import sample
+
+SCHEMA = "shirg.ask/2"
+"""Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
+SEEDS = 2**63
+"""Seeds that every source of randomness here takes, PyTorch's generators and the selectors that draw lots."""
+DRAWN_SEEDS = 2**32
+"""Those that are drawn where none is given: JSON readers keep them exactly."""
+PACKAGES = ("torch", "transformers", "shirg-core", "shirg-lavida", "shirg-train", "shirg-bench")
+RECORDED = (
+    "block_length", "lookahead", "steps", "step_ratio", "schedule", "shift", "remasking", "temperature", "attention",
+    "cache", "stop_at_eos", "eos_penalty", "allow_mask_prediction", "confidence_threshold",
+)  # fmt: skip
+"""Sampling options that decide an answer."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user typed; None = not given. See `shirg ask --help`."""
+
+    image: Path
+    question: str
+    model: str | None
+    vision_tower: str | None
+    adapter: Path | None
+    method: str | None
+    budget: str | None
+    views: str | None
+    positions: str | None
+    page: int
+    compare: bool
+    overlay: Path | None
+    json: Path | None
+    device: str | None
+    dtype: str | None
+    max_new_tokens: int | None
+    seed: int | None
+    sampling: Mapping[str, Any]
+
+    def chosen_seed(self) -> int | None:
+        """The seed that is used: the user's, or one drawn now if the sampling is random; None = nothing is random.
+
+        Raises:
+            BadInput: out of range.
+        """
+        if self.seed is not None and not 0 <= self.seed < SEEDS:
+            raise BadInput(f"--seed must be an integer in [0, 2⁶³), got {self.seed}")
+        random = self.sampling.get("temperature", 0) != 0 or self.sampling.get("remasking") == "random"
+        return secrets.randbelow(DRAWN_SEEDS) if self.seed is None and random else self.seed
+
+
+def as_json(
+    request: Request, pipe: LavidaPipeline, *, sha256: str, seed: int | None, max_new_tokens: int
+) -> dict[str, Any]:
+    """Everything that decided the answer, in JSON's types: another run with it gives the same."""
+    recommended = Recommended.from_checkpoint(pipe.model.config.raw)
+    defaults = {name: inspect.signature(sample).parameters[name].default for name in RECORDED}
+    own = {"block_length": recommended.max_new_tokens, "lookahead": recommended.lookahead, "stop_at_eos": True}
+    sampling = {**defaults, **own, **request.sampling}
+    return {
+        "schema": SCHEMA,
+        "image": str(request.image),
+        "image_sha256": sha256,
+        "page": request.page,
+        "question": request.question,
+        "model": DEFAULT if request.model is None else request.model,
+        "vision_tower": request.vision_tower,
+        "adapter": None if request.adapter is None else str(request.adapter),
+        "positions": pipe.positions,
+        "device": str(pipe.device),
+        "dtype": str(pipe.model.image_newline.dtype).removeprefix("torch."),
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+        # JSON has no infinity.
+        "sampling": {name: "inf" if value == math.inf else value for name, value in sampling.items()},
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of every package here that takes part in an answer."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
