@@ -67,7 +67,7 @@ def split_answers(
     stops: Collection[int],
     has_image: Sequence[bool],
 ) -> list[Answer]:
-    """One `Answer` per row of a batch, whose rows have an image each or none; `stops` are the ids that end an answer."""
+    """One `Answer` per row of a batch, whose rows have an image each or none; `stops` are ids that end an answer."""
     images = iter(zip(prefix.selections, prefix.layouts, strict=True))
     shown = [next(images) if has else (None, None) for has in has_image]
     batch, length = prefix.shape[:2]

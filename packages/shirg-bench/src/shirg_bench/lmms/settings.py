@@ -131,10 +131,10 @@ class ModelSettings:
 
 _KINDS: Mapping[str, Kind] = {
     "pretrained": text,
-    "vision_tower": text,
     "method": text,
     "budget": lambda value: parse_budget(str(value)),
     "views": text,
+    "vision_tower": text,
     "adapter": lambda value: Path(str(value)),
     "positions": text,
     "cache": switch,
