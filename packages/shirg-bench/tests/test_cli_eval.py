@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -236,7 +237,11 @@ def test_failures_are_one_line(command, capsys, tmp_path, monkeypatch):
     assert "names no task" in refused(capsys, 2, *command("out", "--tasks", ","))
     assert "neither a folder nor a hub id" in refused(capsys, 2, *command("out", "--model", tmp_path / "none"))
     assert "the data of task 'tiny_lost'" in refused(capsys, 1, *command("out", "--tasks", "tiny_lost"))
-    assert "--gen-kwargs: task 'tiny_a': " in refused(capsys, 2, *command("out", "--gen-kwargs", "block_length=3"))
+    assert "--gen-kwargs: task 'tiny_a': " in refused(capsys, 2, *command("out", "--gen-kwargs", "do_sample=True"))
+    # A task may hold any name, so what is left out is looked up in its file.
+    assert "unknown generation argument 'step_ratoi', did you mean 'step_ratio'?" in refused(
+        capsys, 2, *command("out", "--gen-kwargs", "step_ratoi=none")
+    )
     assert "until must be a text or a list of texts, got 8" in refused(
         capsys, 2, *command("out", "--gen-kwargs", "until=8")
     )
@@ -264,6 +269,31 @@ def test_a_temperature_wins_over_a_tasks_do_sample(command, tasks, tmp_path):
     results, _ = read(tmp_path / "out")
     assert results["generation_kwargs"]["tiny_a"]["temperature"] == 0.5
     assert results["generation_kwargs"]["tiny_a"]["do_sample"] is True
+
+
+def test_arguments_of_official_tasks_are_followed_neutral_or_named(command, tasks, tmp_path, capsys):
+    official = Path(shutil.copytree(tasks, tmp_path / "official"))
+    path = official / "tiny_a.yaml"
+    held = "  image_aspect_ratio: original\n  stop_sequences: ['a', 'e']\n  repetition_penalty: 1.2\n  step_ratio"
+    path.write_text(path.read_text(encoding="utf-8").replace("  step_ratio", held), encoding="utf-8")
+    asked = ("--include-path", official, "--tasks", "tiny_a,tiny_b", "--limit", 3)
+    assert shirg(*command("out", *asked)) == 0
+    why = "repetition_penalty=1.2: this sampler does not count repetitions"
+    assert " ".join(capsys.readouterr().out.split()).count(f"note task tiny_a: ignored {why}") == 1
+    results, samples = read(tmp_path / "out")
+    assert results["ignored"] == {"tiny_a": [why]}
+    _, whole = read(tmp_path / "out", "tiny_b")
+    assert [sample["filtered_resps"][0] for sample in samples] == [
+        re.split("[ae]", sample["filtered_resps"][0])[0].strip() for sample in whole
+    ]
+    left_out = "repetition_penalty=none, image_aspect_ratio=None, stop_sequences=none"
+    assert shirg(*command("left", *asked, "--gen-kwargs", left_out)) == 0
+    results, samples = read(tmp_path / "left")
+    assert results["ignored"] == {}
+    assert [sample["filtered_resps"] for sample in samples] == [sample["filtered_resps"] for sample in whole]
+    assert f"--gen-kwargs: {why}; leave it out" in refused(
+        capsys, 2, *command("typed", *asked, "--gen-kwargs", "repetition_penalty=1.2")
+    )
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,23 @@ def test_verdicts_stand_only_where_the_numbers_bear_them_out(results, tmp_path):
     assert {each.bar_met for each in nowhere} == {None}
 
 
+@pytest.mark.parametrize(
+    ("bar", "rows", "met"),
+    [
+        ("ours >= theirs + 0.05", (0.95, 0.9), True),
+        ("ours < theirs - 0.2", (0.6, 0.8), False),
+        ("ours <= 1.1 * theirs", (1.21, 1.1), True),
+        ("ours <= theirs / 3 and ours >= 1 / 3 * theirs", (0.1, 0.3), True),
+        ("ours >= 0.97 * theirs", (0.9699, 1), False),
+    ],
+)
+def test_bars_are_met_in_decimals(results, bar, rows, met):
+    written = [{**row, "ms": ms} for row, ms in zip((ROWS[0], ROWS[2]), rows, strict=True)]
+    (results / "times.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
+    (settled,) = settle(read_claims(CLAIM.replace("ours < theirs", bar), read_numbers(NUMBERS)), results)
+    assert settled.bar_met is met
+
+
 OTHERS = {"slow": "fails", "middling": "partly", "unseen": "not testable here"}
 
 
@@ -148,6 +165,11 @@ def test_a_line_separator_inside_a_text_is_no_new_line(tmp_path):
     rows = [{"regime": "one\u2028two\u0085three"}, {"regime": "x"}]
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
     assert read_rows(path) == rows
+
+
+def test_what_is_not_finite_is_no_number():
+    with pytest.raises(LedgerError, match="ms of name=a is nan, not a number"):
+        look_up(Reference("times.jsonl", {"name": "a"}, "ms"), [{"name": "a", "ms": float("nan")}])
 
 
 @pytest.mark.parametrize("line", ["{", "[]"])

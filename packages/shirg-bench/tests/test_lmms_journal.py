@@ -30,10 +30,35 @@ def test_a_torn_line_is_dropped_and_not_written_onto(tmp_path):
     assert again.find("whole") == again.find("next") == [REPLY]
 
 
-def test_a_damaged_line_is_an_error(tmp_path):
-    (tmp_path / "answers_0.jsonl").write_text('{"key": 1}\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="line 1: not a journal entry"):
-        Journal(tmp_path)
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\0" * 40,
+        b'{"key": 1}',
+        b"[]",
+        b'{"key": "lost", "replies": [{"text": "4',
+        b'{"key": "k", "replies": "\xff\xfe"}',
+    ],
+    ids=["blank", "zeroed", "no replies", "no entry", "half", "no text"],
+)
+def test_a_damaged_line_is_set_aside_and_the_others_count(tmp_path, line):
+    Journal(tmp_path).add("before", [REPLY])
+    path = tmp_path / "answers_0.jsonl"
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    Journal(tmp_path).add("after", [REPLY])
+    resumed = Journal(tmp_path)
+    assert resumed.find("before") == resumed.find("after") == [REPLY]
+    assert resumed.damaged == ["answers_0.jsonl, line 2"]
+
+
+def test_an_entry_right_behind_zeros_counts(tmp_path):
+    path = tmp_path / "answers_0.jsonl"
+    Journal(tmp_path).add("whole", [REPLY])
+    path.write_bytes(b"\0" * 100 + path.read_bytes())
+    resumed = Journal(tmp_path)
+    assert resumed.find("whole") == [REPLY]
+    assert resumed.damaged == []
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):

@@ -161,6 +161,21 @@ def test_a_killed_run_goes_on_where_it_stood(load, tmp_path, monkeypatch):
     assert len(calls) == 4
 
 
+def test_a_damaged_line_of_the_journal_is_said_and_only_its_answers_are_given_again(load, tmp_path, monkeypatch):
+    calls, notes = [], []
+    real = module.answer
+    monkeypatch.setattr(module, "answer", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    first = load(journal=str(tmp_path)).generate_until(mixed())
+    path = tmp_path / "answers_0.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[0], "\n", "\0" * 30 + "\n", *lines[3:]]), encoding="utf-8")
+    again = load(journal=str(tmp_path), on_note=notes.append).generate_until(mixed())
+    assert len(calls) == 6 + 2
+    assert texts(again) == texts(first)
+    where = "answers_0.jsonl, line 2; answers_0.jsonl, line 3"
+    assert notes == [f"2 damaged line(s) of the journal, answered again: {where}"]
+
+
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"budget": "0.25"}, {"method": "uniform"}, {"cache": False}, {"views": "single384"}],

@@ -61,7 +61,7 @@ def test_official_task_files_pass():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"refix_lm": True}, "unknown generation argument 'refix_lm'; known: max_new_tokens"),
+        ({"refix_lm": True}, "unknown generation argument 'refix_lm', did you mean 'prefix_lm'? known: max_new_tokens"),
         ({"max_new_tokens": "many"}, "max_new_tokens: expected a number, got 'many'"),
         ({"max_new_tokens": 7.5}, "max_new_tokens: expected an integer, got 7.5"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
@@ -69,10 +69,9 @@ def test_official_task_files_pass():
         ({"block_length": -5}, "block_length=-5 must be at least 1"),
         ({"schedule": "steep"}, "schedule must be one of"),
         ({"remasking": "luck"}, "remasking must be one of"),
-        ({"temperature": 0.5, "do_sample": False}, "contradict each other"),
         ({"do_sample": True}, "contradict each other"),
-        ({"num_beams": 4}, "num_beams=4"),
-        ({"temperature": 0.5, "top_p": 0.9}, "top_p=0.9"),
+        ({"qqq": 4}, "unknown generation argument 'qqq'; known: max_new_tokens"),
+        ({"stop_sequences": 3}, "stop_sequences must be a text or a list of texts, got 3"),
         ({"shift": 3}, "shift=3.0 belongs to schedule=shift"),
         ({"shift": 3, "schedule__shift": 5, "schedule": "shift"}, "shift=3.0 and schedule__shift=5.0 contradict"),
         ({"prefix_lm": True, "attention": "full"}, "prefix_lm=True and attention=full contradict each other"),
@@ -86,6 +85,51 @@ def test_what_cannot_be_followed_is_one_clear_error(given, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("official", "options", "until"),
+    [
+        # seedbench, hd_epic, mindcube, kaleidoscope, microvqa and lsdbench of lmms-eval 0.7.3 hold the like.
+        ({"image_aspect_ratio": "original", "max_agentic_steps": 8}, {}, ()),
+        ({"stop_sequences": ["\n"], "until": ["</s>", "\n"]}, {}, ("</s>", "\n")),
+        ({"stop_sequences": "\n", "until": "none"}, {}, ("\n",)),
+        ({"repetition_penalty": 1.0, "skip_special_tokens": False, "seed": 0}, {}, ()),
+        ({"temperature": 0.7, "do_sample": True, "top_k": 1}, {"temperature": 0.0}, ()),
+        ({"temperature": 0.7, "do_sample": True, "top_p": 0}, {"temperature": 0.0}, ()),
+        ({"image_aspect_ratio": None, "nobody_knows": "None"}, {}, ()),
+    ],
+)
+def test_what_changes_nothing_here_or_is_followed_is_not_ignored(official, options, until):
+    sampling = parse(**official)
+    assert dict(sampling.options) == {"cache": True, **options}
+    assert (sampling.until, sampling.ignored) == (until, ())
+
+
+@pytest.mark.parametrize(
+    ("official", "temperature", "ignored"),
+    [
+        ({"temperature": 0.5, "top_p": 0.9, "do_sample": True}, 0.5, {"top_p": "top_p=0.9: "}),
+        ({"temperature": 0.5, "top_k": 20}, 0.5, {"top_k": "top_k=20: "}),
+        (
+            {"temperature": 0.2, "do_sample": False, "top_p": 0.9},
+            0.0,
+            {"temperature": "do_sample=False: temperature=0.2"},
+        ),
+        (
+            {"repetition_penalty": 1.2, "num_beams": 4},
+            None,
+            {"num_beams": "num_beams=4", "repetition_penalty": "1.2: "},
+        ),
+    ],
+)
+def test_what_this_sampler_cannot_do_is_named_and_left_out(official, temperature, ignored):
+    sampling = parse(**official)
+    assert dict(sampling.options).get("temperature") == temperature
+    assert not dict(sampling.options).keys() & {"top_p", "top_k", "do_sample", "num_beams", "repetition_penalty"}
+    assert sampling.ignored
+    assert {name for name, _ in sampling.ignored} == ignored.keys()
+    assert all(ignored[name] in why for name, why in sampling.ignored)
+
+
 def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
     for usable in (
         {},
@@ -95,6 +139,8 @@ def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
         {"do_sample": True},
         {"steps": 4, "max_new_tokens": 16, "block_length": 4},
         {"max_new_tokens": 7, "block_length": 4},
+        {"top_p": 0.9},
+        {"image_aspect_ratio": "none", "whatever_a_task_holds": None},
     ):
         check_override(usable)
     for wrong, message in (
@@ -103,6 +149,11 @@ def test_what_no_task_could_make_usable_is_refused_before_any_is_loaded():
         ({"schedule": "foo"}, "foo"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"until": 8}, "until must be a text"),
+        ({"temperature": 0.5, "do_sample": False}, "temperature=0.5 is not used; leave it out"),
+        ({"temperature": 0.5, "top_p": 0.9}, "top_p=0.9: this sampler draws from the whole vocabulary; leave it out"),
+        ({"num_beams": 4}, "num_beams=4: a diffusion sampler has no beams; leave it out"),
+        ({"image_aspect_ratio": "pad"}, "image_aspect_ratio=pad changes nothing here: --views says"),
+        ({"temprature": 0.5}, "unknown generation argument 'temprature', did you mean 'temperature'"),
     ):
         with pytest.raises(ValueError, match=message):
             check_override(wrong)

@@ -57,7 +57,7 @@ def test_strings_become_values():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"metod": "v3"}, "unknown model argument 'metod'; known: pretrained, method"),
+        ({"metod": "v3"}, "unknown model argument 'metod', did you mean 'method'? known: pretrained, method"),
         ({"method": "v4"}, "unknown method 'v4'"),
         ({"method": "full", "budget": 8}, "method 'full' takes no budget, got 8"),
         ({"budget": "2.5"}, "got '2.5'"),

@@ -16,3 +16,13 @@ def test_records_are_appended_one_object_a_line(tmp_path):
         assert row["torch"]
         assert row["time"].endswith("+00:00")
         assert "gpu" in row
+
+
+def test_a_torn_line_spoils_no_record_after_it(tmp_path):
+    path = tmp_path / "kernels.jsonl"
+    path.write_text('{"benchmark": "whole"}\n{"benchm')
+    records.append(path, [{"benchmark": "next"}])
+    whole, torn, after = path.read_text().splitlines()
+    assert json.loads(whole)["benchmark"] == "whole"
+    assert torn == '{"benchm'
+    assert json.loads(after)["benchmark"] == "next"

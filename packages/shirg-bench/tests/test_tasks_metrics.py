@@ -44,12 +44,35 @@ def test_anls_is_similarity_above_a_half(prediction, answer, score):
         ("0", "0", 1),
         ("0.01", "0", 0),
         ("nan", "100", 0),
+        ("19%", "20%", 1),
+        ("1.05", "1", 1),
+        ("0.95", "1", 1),
+        ("0.021", "0.02", 1),
+        ("0.0210000000000000000000000001", "0.02", 0),
+        ("-21", "-20", 1),
+        ("21", "-20", 0),
+        ("1e2", "100", 1),
+        ("20 %", "20%", 1),
+        ("1e999999999", "5", 0),
+        ("1e999999999", "1e999999999", 1),
+        ("inf", "100", 0),
+        ("NaN", "nan", 1),
+        ("1/2", "0.5", 0),
         ("north", "North", 1),
         ("north", "100", 0),
     ],
 )
 def test_relaxed_accuracy_allows_five_percent_of_numbers(prediction, answer, right):
     assert metrics.relaxed_accuracy(prediction, answer) == right
+
+
+def test_the_bound_of_relaxed_accuracy_is_exact_for_every_percentage():
+    for answer in range(1, 101):
+        for prediction in range(121):
+            right = abs(prediction - answer) * 20 <= answer
+            for scale in ("{}", "{}%", "0.{:03d}"):
+                given, wanted = scale.format(prediction), scale.format(answer)
+                assert metrics.relaxed_accuracy(given, wanted) == right, (given, wanted)
 
 
 def test_exact_match_forgives_case_and_outer_space_only():

@@ -29,6 +29,30 @@ def test_resuming_forgets_what_came_after_the_checkpoint(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "damage", [b"\n", b"\0" * 20 + b"\n", b"\xff\xfe\n", b"[]\n"], ids=["blank", "zeros", "bytes", "list"]
+)
+def test_resuming_drops_what_is_no_line_of_a_log(tmp_path, damage):
+    write(tmp_path, [1])
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(damage)
+    write(tmp_path, [2], step=1)
+    assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl", "step")] == [1, 2]
+
+
+def test_the_log_of_a_running_or_killed_process_can_be_read(tmp_path):
+    write(tmp_path, [1, 2])
+    path = tmp_path / "metrics.jsonl"
+    for tail in (b'{"kind": "step", "st', b"\0" * 20, b"\n", b'"step'):
+        whole = path.read_bytes()
+        path.write_bytes(whole + tail)
+        assert [line["step"] for line in read_metrics(path, "step")] == [1, 2]
+        path.write_bytes(whole)
+    path.write_bytes(path.read_bytes() + b'{"kind"\n')
+    with pytest.raises(ValueError, match="line 3: expected a line of a training log"):
+        read_metrics(path, "step")
+
+
 def test_lines_are_there_at_once(tmp_path):
     with Metrics(tmp_path, total_steps=1, step=0, active=True, tensorboard=False, progress=False) as metrics:
         metrics.write("event", 1, event="rank_escalation", new_rank=32)

@@ -36,10 +36,12 @@ def machine() -> dict[str, Value]:
 
 
 def append(path: Path, records: list[Mapping[str, Value]]) -> None:
-    """Add records to a JSONL file, each with this machine's facts."""
+    """Add records to a JSONL file, each with this machine's facts; a torn last line stays a line of its own."""
     facts = machine()
     path.parent.mkdir(parents=True, exist_ok=True)
+    torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
+        file.write("\n" if torn else "")
         file.writelines(json.dumps({**facts, **record}) + "\n" for record in records)
 
 

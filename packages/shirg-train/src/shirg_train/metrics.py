@@ -95,18 +95,36 @@ class _Board(Protocol):
 
 
 def forget_after(path: Path, step: int, *, key: str = "step") -> None:
-    """Remove lines whose `key` is after `step`, and an unfinished last one."""
+    """Remove lines whose `key` is after `step`, and what is no line of a log: an unfinished last one, blanks, zeros."""
     if not path.is_file():
         return
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line, key) <= step]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if _step_of(line, key) <= step]
     with atomic_path(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
-    """All lines of one kind."""
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line["kind"] == kind]
+    """All lines of one kind; blanks, and a last line that a killed or running process left unfinished, are none.
+
+    Raises:
+        ValueError: another line is no line of a log, with its number.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip("\0 \r"):
+            continue
+        try:
+            row = json.loads(line)
+            if row["kind"] == kind:
+                found.append(row)
+        except (ValueError, KeyError, TypeError):
+            if number < len(lines):
+                raise ValueError(
+                    f"{path}, line {number}: expected a line of a training log, got {line[:40]!r}"
+                ) from None
+    return found
 
 
 def _step_of(line: str, key: str) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,7 @@ class Settled:
         """Whether these numbers meet the claim's bar; None where it has none, or numbers are missing."""
         if self.problem or not self.claim.bar:
             return None
-        # The ledger is ours, and `Claim` has checked that a bar is an expression over its numbers.
-        return bool(eval(self.claim.bar, {"__builtins__": {}}, dict(self.values)))
+        return _holds(self.claim.bar, self.values)
 
     @property
     def verdict(self) -> str:
@@ -95,7 +96,7 @@ def look_up(reference: Reference, rows: Sequence[Mapping[str, Any]]) -> float:
     if len(found) != 1:
         raise LedgerError(f"{reference.file} has {len(found)} rows with {wanted}")
     value = found[0].get(reference.value)
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         raise LedgerError(f"{reference.file}: {reference.value} of {wanted} is {value!r}, not a number")
     return float(value)
 
@@ -105,6 +106,21 @@ def count_verdicts(settled: Sequence[Settled]) -> dict[str, int]:
     counts = Counter(each.verdict for each in settled)
     doubtful = [verdict for verdict in (NO_NUMBERS, CONTRADICTED) if counts[verdict]]
     return {verdict: counts[verdict] for verdict in (*VERDICTS, *doubtful)}
+
+
+class _Exact(ast.NodeTransformer):
+    """Takes the numbers of an expression as the decimals they are written as."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.copy_location(ast.Call(ast.Name("Fraction", ast.Load()), [ast.Constant(str(node.value))], []), node)
+
+
+def _holds(bar: str, values: Mapping[str, float]) -> bool:
+    """Whether the numbers meet a bar, in decimals: 0.95 ≥ 0.9 + 0.05, which binary fractions deny."""
+    tree = ast.fix_missing_locations(_Exact().visit(ast.parse(bar, mode="eval")))
+    exact = {name: Fraction(str(value)) for name, value in values.items()}
+    # The ledger is ours, and `Claim` has checked that a bar is an expression over its numbers.
+    return bool(eval(compile(tree, "bar", "eval"), {"__builtins__": {}, "Fraction": Fraction}, exact))
 
 
 def _same(found: Any, wanted: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.failures import EvaluationFailed, one_line, tried_once
 from shirg_bench.lmms.manifest import MODEL_NAME
-from shirg_bench.lmms.model import OnProgress, ShirgLavida
+from shirg_bench.lmms.model import OnNote, OnProgress, ShirgLavida
 from shirg_bench.lmms.overrides import check_tasks, overrides
 from shirg_bench.lmms.quiet import talk_into
 from shirg_bench.lmms.settings import ModelSettings
@@ -66,12 +66,19 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None) -> dict[str, Any] | None:
+def run_evaluation(
+    evaluation: Evaluation, on_progress: OnProgress | None = None, on_note: OnNote | None = None
+) -> dict[str, Any] | None:
     """Evaluate; a run that was killed goes on where its journal ends.
 
+    Args:
+        evaluation: what.
+        on_progress: see `ShirgLavida`.
+        on_note: see `ShirgLavida`; told before the first answer.
+
     Returns:
-        lmms-eval's results, samples included, and under `resolved` a `Resolved`'s fields; None in the processes that
-        help the main one.
+        lmms-eval's results, samples included, under `resolved` a `Resolved`'s fields, and under `ignored` what
+        `check_tasks` returns; None in the processes that help the main one.
 
     Raises:
         BadInput: tasks or arguments that cannot be used.
@@ -83,19 +90,20 @@ def run_evaluation(evaluation: Evaluation, on_progress: OnProgress | None = None
     log = evaluation.output / (LOG if is_main_process() else f"rank{rank}_{LOG}")
     with bad_input(ValueError):
         journal = evaluation.output / JOURNAL
-        model = ShirgLavida(**evaluation.model, journal=journal, on_progress=on_progress or _ignore)
+        watch = {"on_progress": on_progress or _ignore, "on_note": on_note if is_main_process() else _ignore}
+        model = ShirgLavida(**evaluation.model, journal=journal, **watch)
     resolved = model.settings.resolved()
     with talk_into(log):
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
         loaded = {name: _load(manager, name) for name in names}
-        for found in loaded.values():
-            check_tasks(found, overrides(evaluation.gen_kwargs), model.settings, resolved.max_new_tokens)
+        members = {key: value for found in loaded.values() for key, value in found.items()}
+        ignored = check_tasks(members, overrides(evaluation.gen_kwargs), model.settings, resolved.max_new_tokens)
         tasks = [_task(found, name) for name, found in loaded.items()]
         with one_line("the evaluation failed"):
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
         return None
-    return {**_complete(results), "resolved": asdict(resolved)}
+    return {**_complete(results), "resolved": asdict(resolved), "ignored": ignored}
 
 
 def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, tasks: Sequence[Any]) -> Any:
@@ -147,5 +155,5 @@ def _complete(results: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def _ignore(done: int, total: int) -> None:
+def _ignore(*_: object) -> None:
     """Nobody watches."""

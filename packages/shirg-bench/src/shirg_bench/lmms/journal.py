@@ -9,7 +9,7 @@ images, weights and code out of its keys.)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,20 +23,24 @@ class Journal:
         folder: made if it is not there; None keeps no journal.
         rank: of this process.
 
+    Attributes:
+        damaged: where lines stand that are no entries, `file, line number`. They are set aside: what they held is
+            answered again. A torn last line, which a killed process leaves, is not among them.
+
     Raises:
-        ValueError: a damaged line. A torn last one, which a killed process leaves, is dropped.
         OSError: the folder cannot be read or written.
     """
 
     def __init__(self, folder: Path | None, rank: int = 0) -> None:
         self._path: Path | None = None
         self._replies: dict[str, list[Reply]] = {}
+        self.damaged: list[str] = []
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"answers_{rank}.jsonl"
         for path in sorted(folder.glob("answers_*.jsonl")):
-            self._replies |= _read(path)
+            self._read(path)
         if self._path.exists():
             _drop_torn_line(self._path)
 
@@ -52,16 +56,14 @@ class Journal:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-
-def _read(path: Path) -> Mapping[str, list[Reply]]:
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
-        try:
-            entry = json.loads(line)
-            found[entry["key"]] = [Reply(**reply) for reply in entry["replies"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: not a journal entry ({error}); remove the file") from error
-    return found
+    def _read(self, path: Path) -> None:
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+            try:
+                # A power failure leaves zeros where a line was to be written, and the next line right behind them.
+                entry = json.loads(line.lstrip(b"\0").decode())
+                self._replies[entry["key"]] = [Reply(**reply) for reply in entry["replies"]]
+            except (ValueError, KeyError, TypeError):
+                self.damaged.append(f"{path.name}, line {number}")
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
 from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
+from loguru import logger
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.answerable import check_all
@@ -26,6 +27,7 @@ from shirg_lavida.recommended import Recommended
 from shirg_train.seeds import derive
 
 OnProgress = Callable[[int, int], None]
+OnNote = Callable[[str], None]
 
 
 class ShirgLavida(lmms):  # type: ignore[misc]
@@ -33,6 +35,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
 
     Args:
         on_progress: called with the requests answered and their number; None shows upstream's kind of bar.
+        on_note: told, in a sentence each, what a person should know; None puts it into upstream's log.
         arguments: of `ModelSettings.from_arguments`.
 
     Raises:
@@ -41,12 +44,15 @@ class ShirgLavida(lmms):  # type: ignore[misc]
 
     is_simple = True
 
-    def __init__(self, *, on_progress: OnProgress | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, *, on_progress: OnProgress | None = None, on_note: OnNote | None = None, **arguments: Any
+    ) -> None:
         super().__init__()
         self.settings = ModelSettings.from_arguments(arguments)
         self.accelerator = Accelerator()
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         self._on_progress = on_progress
+        self._on_note = on_note or logger.warning
 
     @property
     def device(self) -> torch.device:
@@ -67,8 +73,12 @@ class ShirgLavida(lmms):  # type: ignore[misc]
 
     @cached_property
     def journal(self) -> Journal:
-        """Answers given so far."""
-        return Journal(self.settings.journal, self.rank)
+        """Answers given so far; damaged lines are said once."""
+        journal = Journal(self.settings.journal, self.rank)
+        if journal.damaged and self.rank == 0:
+            where = "; ".join(journal.damaged)
+            self._on_note(f"{len(journal.damaged)} damaged line(s) of the journal, answered again: {where}")
+        return journal
 
     @cached_property
     def identity(self) -> str:
@@ -130,8 +140,10 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
 
     def check(self, asked: Sequence[Asked]) -> None:
-        """See `check_all`."""
+        """See `check_all`; says once what of a task's arguments is ignored."""
         check_all(self.pipe, asked, self.task_dict, self.settings.resolved().budget)
+        for task, why in dict.fromkeys((one.task, why) for one in asked for _, why in one.sampling.ignored):
+            self._on_note(f"task {task}: ignored {why}")
 
     def answer(self, batch: Sequence[Asked]) -> list[Reply]:
         """Answer requests that are sampled alike, from the journal if they were answered before.

@@ -9,9 +9,9 @@ from lmms_eval.evaluator_utils import get_task_list  # type: ignore[import-untyp
 from lmms_eval.utils import simple_parse_args_string  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.failures import EvaluationFailed
-from shirg_bench.lmms.sampling import check_override, parse_sampling
+from shirg_bench.lmms.sampling import KNOWN, check_none_ignored, check_override, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
-from shirg_bench.lmms.values import amount
+from shirg_bench.lmms.values import amount, check_known, is_none
 from shirg_core.cli.errors import BadInput, bad_input
 
 _OPTION = "--gen-kwargs: "
@@ -31,12 +31,12 @@ def overrides(text: str) -> str:
         values = _read(clean)
         check_override(values)
         temperature = values.get("temperature")
-        if temperature is None or str(temperature).lower() == "none" or "do_sample" in values:
+        if is_none(temperature) or "do_sample" in values:
             return clean
         return f"{clean},do_sample={amount(temperature) > 0}"
 
 
-def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, length: int) -> None:
+def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, length: int) -> dict[str, list[str]]:
     """Whether every task that generates can be sampled, before a model is asked.
 
     Args:
@@ -45,21 +45,36 @@ def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, 
         settings: the model's defaults.
         length: of an answer where nobody gives it.
 
+    Returns:
+        Per task, sentences on those of its arguments that are ignored; tasks without any are left out.
+
     Raises:
-        BadInput: the overrides do not go with a task.
+        BadInput: the overrides do not go with a task, or leave out an argument that no task has.
         EvaluationFailed: without any, a task's own arguments cannot be followed.
     """
     changes = _read(given)
+    found: dict[str, list[str]] = {}
+    known = set(KNOWN)
     for output in get_task_list(dict(loaded)):
         config = output.task.config
         if "generate_until" not in config.output_type:
             continue
-        asked = {**(config.generation_kwargs or {}), **changes}
+        own = config.generation_kwargs or {}
+        known |= own.keys()
         try:
-            parse_sampling(asked, settings.sampling, max_new_tokens=length, cache=settings.cache)
+            sampling = parse_sampling(
+                {**own, **changes}, settings.sampling, max_new_tokens=length, cache=settings.cache
+            )
+            check_none_ignored(sampling, changes)
         except ValueError as error:
             where = f"task {output.task_name!r}: {error}"
             raise (BadInput(f"{_OPTION}{where}") if changes else EvaluationFailed(where)) from error
+        if sampling.ignored:
+            found[output.task_name] = [why for _, why in sampling.ignored]
+    with bad_input(ValueError, prefix=_OPTION):
+        for name in changes:
+            check_known(name, known, "generation argument")
+    return found
 
 
 def _read(text: str) -> dict[str, object]:

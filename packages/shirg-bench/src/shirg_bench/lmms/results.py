@@ -20,6 +20,7 @@ from shirg_core.files import atomic_path
 RESULTS = "results.json"
 _KEPT = (
     "resolved",
+    "ignored",
     "results",
     "groups",
     "group_subtasks",

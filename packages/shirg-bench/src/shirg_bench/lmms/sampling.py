@@ -2,17 +2,19 @@
 
 The names are the sampler's own (`shirg_lavida.sampler`), those that users of LaViDa's evaluation know (`prefix_lm`,
 `schedule__shift`), and those that task files written for autoregressive models hold. `prefix_lm=False` is attention in
-both directions everywhere, which no cache survives. Where an autoregressive setting would change nothing it is
-accepted; where it asks for what this sampler does not do it is an error, and so is a name that is not known.
+both directions everywhere, which no cache survives. `stop_sequences` are stops as `until` are, and `do_sample=False`,
+`top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in Hugging Face's `generate`. Names that
+only steer a harness (`image_aspect_ratio`, …) change nothing. What would change an answer and this sampler does not do,
+such as `top_p=0.9`, is left out and named in `Sampling.ignored`. Names that are not known are errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shirg_bench.lmms.values import Kind, amount, count, switch, text, typed
+from shirg_bench.lmms.values import Kind, amount, check_known, count, is_none, switch, text, typed
 from shirg_lavida.denoiser import check_attention
 from shirg_lavida.plan import block_size, check_rule, steps_per_block
 from shirg_lavida.schedule import transfer_plan
@@ -36,7 +38,23 @@ SAMPLER: Mapping[str, Kind] = {
     "eos_penalty": amount,
     "allow_mask_prediction": switch,
 }
-AUTOREGRESSIVE: Mapping[str, Kind] = {"do_sample": switch, "num_beams": count, "top_p": amount, "top_k": count}
+AUTOREGRESSIVE: Mapping[str, Kind] = {
+    "do_sample": switch,
+    "num_beams": count,
+    "top_p": amount,
+    "top_k": count,
+    "repetition_penalty": amount,
+}
+STOPS = ("until", "stop_sequences")
+HARNESS: Mapping[str, str] = {
+    "image_aspect_ratio": "--views says how images are seen",
+    "max_agentic_steps": "a task's rounds are as many as it asks for",
+    "seed": "the seed is --seed",
+    "skip_special_tokens": "answers are text without special tokens",
+}
+"""Names that only steer a harness, and what decides here instead."""
+KNOWN = (*SAMPLER, *STOPS, *AUTOREGRESSIVE, *HARNESS)
+_WHAT = "generation argument"
 
 
 @dataclass(frozen=True)
@@ -47,11 +65,13 @@ class Sampling:
         max_new_tokens: length of the answer.
         until: the answer ends before the first of these.
         options: further arguments of `LavidaModel.generate`, by name.
+        ignored: names that would change answers of another sampler but not of this one, and a sentence on each.
     """
 
     max_new_tokens: int
     until: tuple[str, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
 
     def cut(self, answer: str) -> str:
         """What stands before the first stop."""
@@ -72,10 +92,13 @@ def parse_sampling(
     Raises:
         ValueError: an unknown name, or a value that cannot be followed.
     """
-    given = {**defaults, **gen_kwargs}
-    stops = given.pop("until", None)
-    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, "generation argument")
-    _drop_autoregressive(values)
+    given = {name: value for name, value in {**defaults, **gen_kwargs}.items() if not is_none(value)}
+    for name in given:
+        check_known(name, KNOWN, _WHAT)
+    stops = [stop for name in STOPS for stop in _stops(name, given.pop(name, ()))]
+    given = {name: value for name, value in given.items() if name not in HARNESS}
+    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, _WHAT)
+    ignored = _take_autoregressive(values)
     length = values.pop("max_new_tokens", max_new_tokens)
     if "schedule__shift" in values:
         shift = values.pop("schedule__shift")
@@ -91,47 +114,74 @@ def parse_sampling(
         values |= {} if prefix_lm else {"attention": attention}
     options = {**values, "cache": cache and values.get("attention") != "full"}
     _check(length, options)
-    return Sampling(length, _stops(stops), tuple(sorted(options.items())))
+    return Sampling(length, tuple(dict.fromkeys(stops)), tuple(sorted(options.items())), ignored)
 
 
 def check_override(given: Mapping[str, object]) -> None:
     """Whether any task could be asked with these `gen_kwargs` over its own, which may complete them.
 
+    A name that is `none` leaves out a task's own argument, whatever its name; whether a task has it is not known here.
+
     Raises:
-        ValueError: as `parse_sampling`.
+        ValueError: as `parse_sampling`, or an argument that would be ignored.
     """
-    values = typed(
-        {name: value for name, value in given.items() if name != "until"},
-        {**SAMPLER, **AUTOREGRESSIVE},
-        "generation argument",
-    )
+    kept = {name: value for name, value in given.items() if not is_none(value)}
+    for name, value in kept.items():
+        check_known(name, KNOWN, _WHAT)
+        if name in HARNESS:
+            raise ValueError(f"{name}={value} changes nothing here: {HARNESS[name]}")
+    kinds = {**SAMPLER, **AUTOREGRESSIVE}
+    values = typed({name: value for name, value in kept.items() if name in kinds}, kinds, _WHAT)
     completed = {"schedule": "shift"} if values.keys() & {"shift", "schedule__shift"} else {}
     length = values.get("max_new_tokens", values.get("block_length"))
     completed |= {} if length is None else {"max_new_tokens": length, "block_length": length}
-    own = {name: value for name, value in values.items() if name not in AUTOREGRESSIVE}
-    parse_sampling({**completed, **own, "until": given.get("until")}, {}, max_new_tokens=1)
+    # A task may bring the temperature that `do_sample` and its like need.
+    left_open = {} if "temperature" in values else {"do_sample", "top_p", "top_k"}
+    own = {name: value for name, value in kept.items() if name not in left_open}
+    check_none_ignored(parse_sampling({**completed, **own}, {}, max_new_tokens=1), kept)
 
 
-def _drop_autoregressive(values: dict[str, Any]) -> None:
-    random = values.get("temperature", 0.0) > 0
-    if values.pop("do_sample", random) != random:
+def check_none_ignored(sampling: Sampling, given: Iterable[str]) -> None:
+    """Refuse to ignore what somebody asked for by name.
+
+    Raises:
+        ValueError: the first of `given` that `sampling` ignores.
+    """
+    for name, why in sampling.ignored:
+        if name in given:
+            raise ValueError(f"{why}; leave it out")
+
+
+def _take_autoregressive(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Take `AUTOREGRESSIVE` out of `values` and set the temperature as they say; returns `Sampling.ignored`."""
+    temperature = values.get("temperature", 0.0)
+    do_sample = values.pop("do_sample", temperature > 0)
+    ignored = {}
+    if do_sample and temperature == 0:
         raise ValueError(
-            f"do_sample and temperature={values.get('temperature', 0.0)} contradict each other: "
+            f"do_sample=True and temperature={temperature} contradict each other: "
             "pass do_sample=True with temperature > 0, or do_sample=False with temperature=0"
         )
+    if not do_sample and temperature > 0:
+        ignored["temperature"] = f"do_sample=False: temperature={temperature} is not used"
+    top_p, top_k = values.pop("top_p", 1.0), values.pop("top_k", 0)
+    greedy = not do_sample or top_k == 1 or top_p == 0
+    if greedy and temperature > 0:
+        values["temperature"] = 0.0
+    for name, value, neutral in (("top_p", top_p, 1.0), ("top_k", top_k, 0)):
+        if value != neutral and not greedy:
+            ignored[name] = f"{name}={value}: this sampler draws from the whole vocabulary"
     if (beams := values.pop("num_beams", 1)) != 1:
-        raise ValueError(f"num_beams={beams}: a diffusion sampler has no beams")
-    for name, neutral in (("top_p", 1.0), ("top_k", 0)):
-        if (value := values.pop(name, neutral)) != neutral and random:
-            raise ValueError(f"{name}={value}: this sampler draws from the whole vocabulary; leave it out")
+        ignored["num_beams"] = f"num_beams={beams}: a diffusion sampler has no beams"
+    if (penalty := values.pop("repetition_penalty", 1.0)) != 1:
+        ignored["repetition_penalty"] = f"repetition_penalty={penalty}: this sampler does not count repetitions"
+    return tuple(ignored.items())
 
 
-def _stops(stops: object) -> tuple[str, ...]:
-    if stops is None:
-        return ()
+def _stops(name: str, stops: object) -> tuple[str, ...]:
     found = [stops] if isinstance(stops, str) else stops
     if not isinstance(found, Sequence) or not all(isinstance(stop, str) for stop in found):
-        raise ValueError(f"until must be a text or a list of texts, got {stops!r}")
+        raise ValueError(f"{name} must be a text or a list of texts, got {stops!r}")
     # An empty stop would end every answer before it begins.
     return tuple(stop for stop in found if stop)
 

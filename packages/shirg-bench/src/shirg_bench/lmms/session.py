@@ -28,7 +28,11 @@ def run_session(evaluation: Evaluation, *, command: str) -> None:
     # 1. Run.
     with Progress(console=console, redirect_stdout=False, redirect_stderr=False, transient=True) as progress:
         bar = progress.add_task("answers", total=None)
-        results = run_evaluation(evaluation, lambda done, total: progress.update(bar, completed=done, total=total))
+        results = run_evaluation(
+            evaluation,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+            lambda note: progress.console.print(f"note  {note}", markup=False, highlight=False),
+        )
     if results is None:
         return
     # 2. Record.

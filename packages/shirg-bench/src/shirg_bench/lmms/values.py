@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 Kind: TypeAlias = Callable[[object], Any]
@@ -38,6 +39,24 @@ def text(value: object) -> str:
     return str(value)
 
 
+def is_none(value: object) -> bool:
+    """Whether this leaves an argument out: None, or `none` in any spelling."""
+    return value is None or str(value).strip().lower() == "none"
+
+
+def check_known(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        ValueError: naming it, the most similar known one, and all of them.
+    """
+    names = list(known)
+    if name not in names:
+        similar = get_close_matches(name, names, 1)
+        hint = f", did you mean {similar[0]!r}?" if similar else ";"
+        raise ValueError(f"unknown {what} {name!r}{hint} known: {', '.join(names)}")
+
+
 def typed(given: Mapping[str, object], kinds: Mapping[str, Kind], what: str) -> dict[str, Any]:
     """`given` with every value of its kind; those that are None or spelt `none` are left out.
 
@@ -50,11 +69,10 @@ def typed(given: Mapping[str, object], kinds: Mapping[str, Kind], what: str) -> 
         ValueError: an unknown name or a value of another kind; the message says which are known.
     """
     for name in given:
-        if name not in kinds:
-            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(kinds)}")
+        check_known(name, kinds, what)
     result = {}
     for name, value in given.items():
-        if value is None or str(value).strip().lower() == "none":
+        if is_none(value):
             continue
         try:
             result[name] = kinds[name](value)

@@ -5,18 +5,23 @@ length of the longer: `1 − NL(a, p)` where NL < 0.5, else 0. lmms-eval's own `
 two-figure answers that would be half a point for one wrong figure, so the paper's strict bound is used.
 
 Relaxed accuracy (Masry et al. 2022, arXiv 2203.10244, section 5.1): numbers within 5 % of the answer, anything else
-exactly.
+exactly. The bound is closed and both numbers are taken as the decimals they are written as: 19 % is within 5 % of
+20 %, which binary fractions would miss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from shirg_bench.tasks.spec import TASKS
 
 ANLS_THRESHOLD = 0.5
-RELAXED_TOLERANCE = 0.05
+RELAXED_TOLERANCE = Fraction(5, 100)
+LARGEST_EXPONENT = 400
+"""Numbers of more digits before or after the point are text: nobody means them, and exact ones take memory."""
 Metric = Callable[[str, str], float]
 
 
@@ -33,7 +38,7 @@ def anls(prediction: str, answer: str) -> float:
 
 
 def relaxed_accuracy(prediction: str, answer: str) -> float:
-    """1 for a number within 5 % of the answer, or the same text; `7%` is 0.07."""
+    """1 for a number within 5 % of the answer, bound included, or the same text; `7%` is 0.07."""
     p, a = _number(prediction), _number(answer)
     if p is None or a is None:
         return exact_match(prediction, answer)
@@ -76,9 +81,12 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> Fraction | None:
     plain = _plain(text)
     try:
-        return float(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
-    except ValueError:
+        number = Decimal(plain.removesuffix("%"))
+    except InvalidOperation:
         return None
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
+        return None
+    return Fraction(number) / (100 if plain.endswith("%") else 1)
