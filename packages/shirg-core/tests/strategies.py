@@ -64,14 +64,29 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def shared_offset(kind: str, width: int, g: torch.Generator) -> Tensor:
+    """`[D]`, what all tokens of a kind like `channel+3000`, `channels+300` or `direction+1000` have in common."""
+    name, size = kind.split("+")
+    if name == "direction":
+        return float(size) * torch.nn.functional.normalize(torch.randn(width, generator=g), dim=0)
+    offset = torch.zeros(width)
+    offset[width // 3] = float(size)
+    offset[-1] = -0.7 * float(size) if name == "channels" else 0.0
+    return offset
+
+
 def make_features(kind: str, batch: int, n: int, width: int, seed: int) -> Tensor:
     """`[B, N, D]` of one kind.
 
     `normal`: well spread, with a common direction, so that attention tells tokens apart. `duplicated`: a third as many
     different tokens, each many times. `lattice`: 0/1 corners whose cosines are exact in float32, zero tokens included.
-    `constant`: one token everywhere.
+    `constant`: one token everywhere. Tokens that share a direction, as those of real towers do: `channel+300`, one
+    channel of independent ones lies that far off; `channels+300`: two, of either sign; `direction+300`: all channels.
     """
     g = generator(seed)
+    if kind.startswith(("channel", "direction")):
+        tokens = torch.randn(batch, n, width, generator=g)
+        return tokens + shared_offset(kind, width, g)
     if kind == "lattice":
         hot = torch.nn.functional.one_hot(torch.randint(width, (batch, n), generator=g), width).float()
         return hot * (torch.rand(batch, n, 1, generator=g) < 0.8)

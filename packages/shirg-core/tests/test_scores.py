@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from shirg_core import View, ViewLayout
+from shirg_core import View, ViewLayout, shirg_v3
 from shirg_core.scores import (
+    attention_deviation,
     attention_received,
     channel_variance,
     combine,
@@ -216,6 +217,77 @@ def test_attention_matches_float64(case, temperature):
     for b in range(len(x)):
         expected = torch.from_numpy(oracle.attention_received(x[b].double().numpy(), case.layout, temperature))
         assert_close(result[b].double(), expected, rtol=2e-5, atol=1e-9)
+
+
+SOME = {"attention_queries": 29}
+MEAN = {"attention_method": "mean"}
+
+
+@pytest.mark.parametrize("knobs", [{}, SOME, MEAN], ids=["exact", "some", "mean"])
+@pytest.mark.parametrize("kind", ["channel+100", "channel+300", "channel+3000", "channels+1000", "direction+2000"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+def test_attention_is_precise_where_all_tokens_share_a_direction(kind, dtype, knobs):
+    """Two views with padding: a hole in the first, and NaN in it; the oracle's own min–max of float64 A."""
+    hole = torch.ones(9, 11, dtype=torch.bool)
+    hole[3:5, 2:9] = False
+    layout = ViewLayout(views=(View(9, 11, valid=hole), View(6, 7)))
+    valid = layout.valid_mask()
+    x = make_features(kind, 2, layout.n_tokens, 256, 5).to(dtype)
+    exact = [attention_of(x[b, valid].double(), **knobs) for b in range(2)]
+    x[:, ~valid] = torch.nan
+    chosen = attention_alone(40, **knobs)(x, layout)
+    for b in range(2):
+        error = (chosen.scores[b, valid].double() - exact[b]).abs().max()
+        assert error <= 2.0**-14, f"{error:.1e}"
+
+
+def attention_alone(k, **knobs):
+    parts = {"attention_weight": 1.0, "magnitude_weight": 0.0, "gradient_weight": 0.0}
+    return shirg_v3(k, coverage="none", summary="none", **parts, **knobs)
+
+
+def attention_of(x, attention_queries=None, attention_method="exact"):
+    """Min–max normalised A of `[n, D]` float64."""
+    unit = torch.nn.functional.normalize(x, dim=-1)
+    asking = unit
+    if attention_method == "mean":
+        asking = unit.mean(0, keepdim=True)
+    elif attention_queries is not None:
+        asking = unit[torch.arange(attention_queries) * len(x) // attention_queries]
+    received = torch.softmax(asking @ unit.T / 0.1, dim=1).mean(0)
+    return (received - received.min()) / (received.max() - received.min())
+
+
+@pytest.mark.parametrize("offset", [0, 300, 3000])
+def test_no_token_is_chosen_wrongly_at_a_towers_size(offset):
+    x = make_features(f"channel+{offset}", 1, 576, 1152, 3).bfloat16()
+    exact = attention_of(x[0].double())
+    chosen = attention_alone(192)(x, ViewLayout.single(24, 24))
+    assert set(chosen.indices[0].tolist()) == set(exact.topk(192).indices.tolist())
+    assert (chosen.scores[0].double() - exact).abs().max() <= 2.0**-14
+
+
+@pytest.mark.parametrize("kind", ["channel+3000", "direction+300"])
+def test_copies_of_a_token_tie_where_all_share_a_direction_and_the_batch_does_not_matter(kind):
+    n = QUERY_BLOCK + 45
+    x = make_features(kind, 3, n, 70, 6)
+    x[:, n - 1], x[:, 200] = x[:, 3], x[:, 4]
+    for queries in (None, 31):
+        together = attention_deviation(x, ViewLayout.single(1, n), queries=queries)
+        assert torch.equal(together[:, [n - 1, 200]], together[:, [3, 4]])
+        alone = attention_deviation(x[1:2], ViewLayout.single(1, n), queries=queries)
+        assert torch.equal(alone[0], together[1])
+
+
+def test_zero_vectors_among_tokens_that_share_a_direction():
+    """They look at all alike and get least: e^(−1/τ) beside the others' nearly equal weights."""
+    x = make_features("channel+3000", 1, 60, 64, 7)
+    x[0, [0, 17, 59]] = 0.0
+    for knobs in ({}, SOME, MEAN):
+        exact = attention_of(x[0].double(), **knobs)
+        scores = attention_alone(9, **knobs)(x, ViewLayout.single(6, 10)).scores[0].double()
+        assert (scores - exact).abs().max() <= 2.0**-14
+    assert attention_deviation(torch.zeros(1, 5, 3), ViewLayout.single(1, 5)).tolist() == [[0.0] * 5]
 
 
 @given(case=images())

@@ -16,11 +16,10 @@ from shirg_core.coverage import cell_regions, cluster_regions
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import (
     attention_deviation,
-    attention_received,
     channel_variance,
     combine,
     feature_magnitude,
-    mean_attention_received,
+    mean_attention_deviation,
     minmax,
     received_from_deviation,
     spatial_gradient,
@@ -135,14 +134,12 @@ def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor) -> S
 
 
 def _attention(config: ShirgV3, features: Tensor, layout: ViewLayout, given: Tensor | None) -> tuple[Tensor, Tensor]:
-    """A, raw and normalised; from its deviation where it is computed exactly, which keeps small differences."""
+    """A, raw and normalised; from its deviation where it is computed, which keeps small differences."""
     if given is not None:
         return given, minmax(given, layout, "image")
-    if config.attention_method == "exact" and config.attention_queries is None:
-        deviation = attention_deviation(features, layout, temperature=config.temperature)
-        return received_from_deviation(deviation, layout), minmax(deviation, layout, "image", offset=1.0)
     if config.attention_method == "mean":
-        raw = mean_attention_received(features, layout, temperature=config.temperature)
+        deviation = mean_attention_deviation(features, layout, temperature=config.temperature)
     else:
-        raw = attention_received(features, layout, temperature=config.temperature, queries=config.attention_queries)
-    return raw, minmax(raw, layout, "image")
+        queries = config.attention_queries
+        deviation = attention_deviation(features, layout, temperature=config.temperature, queries=queries)
+    return received_from_deviation(deviation, layout), minmax(deviation, layout, "image", offset=1.0)

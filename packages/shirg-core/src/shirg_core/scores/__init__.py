@@ -3,6 +3,7 @@
 from shirg_core.scores.attention import (
     attention_deviation,
     attention_received,
+    mean_attention_deviation,
     mean_attention_received,
     received_from_deviation,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "edge_density",
     "feature_magnitude",
     "layout_edges",
+    "mean_attention_deviation",
     "mean_attention_received",
     "minmax",
     "received_from_deviation",
