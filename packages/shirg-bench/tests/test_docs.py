@@ -1,10 +1,14 @@
 """The examples of docs/ run as printed, and keeping every token gives the model's own answer; links lead somewhere."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+from shirg_core import ViewLayout, shirg_v3
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
@@ -33,6 +37,61 @@ def test_llava_with_every_token_is_the_model_itself():
     ids = torch.cat([names["before"], image, names["question"], names["after"]], dim=1)
     own = names["model"].generate(input_ids=ids, pixel_values=(names["image"] - 0.5) / 0.25, max_new_tokens=4)
     assert names["answer"].tolist() == own[:, ids.shape[1] :].tolist()
+
+
+@pytest.fixture(scope="module")
+def qwen3():
+    """A tiny Qwen3-VL, its inputs for an image of 4 × 6 tokens, and its own logits."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64}
+    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "mrope_interleaved": True, "rope_theta": 1e4}
+    heads = {"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    text = {"vocab_size": 100, "rope_parameters": rope, "eos_token_id": 2, "pad_token_id": 0, **sizes, **heads}
+    patch = {"patch_size": 14, "num_position_embeddings": 144, "deepstack_visual_indexes": [0, 1]}
+    vision = {"depth": 3, "num_heads": 2, "out_hidden_size": 32, **patch, **sizes}
+    ids = {"image_token_id": 99, "video_token_id": 96, "vision_start_token_id": 97, "vision_end_token_id": 98}
+    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision, **ids)).eval()
+    prompt, grid = torch.tensor([[1, 5, 97, *[99] * 24, 98, 40, 41]]), torch.tensor([[1, 8, 12]])
+    patches, kind = torch.randn(96, 3 * 2 * 14 * 14), (prompt == 99).int()
+    with torch.no_grad():
+        own = model(input_ids=prompt, pixel_values=patches, image_grid_thw=grid, mm_token_type_ids=kind).logits
+        features = model.get_image_features(patches, grid)
+        positions, _ = model.model.get_rope_index(prompt, kind, grid)
+    return model, prompt, features, positions, own
+
+
+def test_qwen3_without_its_deepstack_features_is_another_model(qwen3):
+    model, prompt, features, positions, own = qwen3
+    assert [[tuple(image.shape) for image in layer] for layer in features.deepstack_features] == [[(24, 32)]] * 2
+    embedded = model.get_input_embeddings()(prompt)
+    embedded = embedded.masked_scatter((prompt == 99)[..., None], torch.cat(features.pooler_output))
+    with torch.no_grad():
+        silent = model(inputs_embeds=embedded, position_ids=positions).logits
+    assert (silent - own).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("k", [24, 9])
+def test_qwen3_takes_gathered_features_of_every_layer(qwen3, k):
+    model, prompt, features, positions, own = qwen3
+    seen = features.pooler_output[0][None]
+    chosen = shirg_v3(budget=k, summary="none")(seen, ViewLayout.single(4, 6))
+
+    def gathered(rows):
+        return (chosen.gather(rows[0][None])[0],)
+
+    kept = torch.ones_like(prompt, dtype=torch.bool)
+    kept[prompt == 99] = chosen.mask[0]
+    pruned = replace(
+        features,
+        pooler_output=gathered(features.pooler_output),
+        deepstack_features=[gathered(layer) for layer in features.deepstack_features],
+    )
+    inputs = {"input_ids": prompt[kept][None], "position_ids": positions[:, kept][:, None]}
+    with torch.no_grad():
+        logits = model(**inputs, attention_mask=kept[kept][None].long(), mm_encoder_outputs={"image": pruned}).logits
+    assert logits.shape[1] == k + 6
+    if k == 24:
+        torch.testing.assert_close(logits, own, rtol=0, atol=1e-5)
 
 
 def test_qwen_with_every_token_is_the_model_itself():

@@ -55,6 +55,19 @@ def test_larger_and_smaller_views_interpolate_positions(px, act):
         torch.testing.assert_close(tower(pixels).features, asked.hidden_states[-2], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("px", [VISION.single_px, 12])
+def test_positions_are_interpolated_before_they_are_rounded(dtype, px):
+    embeddings = SiglipTower(VISION).to(dtype).siglip.embeddings
+    blank = torch.zeros(1, 3, px, px, dtype=dtype)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    with torch.no_grad():
+        seen = embeddings(blank)
+        precise = embeddings.to(wide)(blank.to(wide))
+    assert seen.dtype == dtype
+    assert torch.equal(seen, precise.to(dtype))
+
+
 def test_blank_tokens_of_a_larger_view_differ_by_position(tower):
     px = VISION.single_px
     with torch.no_grad():

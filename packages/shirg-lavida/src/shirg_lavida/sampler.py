@@ -7,7 +7,8 @@ every masked token at once and settles as many as the plan says (`schedule.py`),
 Defaults reproduce the released sampler, quirks included:
 
 - steps per block: ⌊(steps // blocks) · step_ratio⌋. The released one ignores its own `steps` and takes the answer's
-  length, as `steps=None` does here. Its default shift is 3; here it is 1/3, the paper's and its demos'.
+  length, as `steps=None` does here. Its default shift is 3, which its `predict.py` leaves as it is; its evaluation
+  scripts pass 0.33. Here it is 1/3, the paper's.
 - the mask may be predicted. Such a position stays masked and eligible, also in later blocks, where it competes with the
   block's own; a plan that is used up leaves it masked. `allow_mask_prediction=False` bans the mask.
 - nothing stops at the end of text. `stop_at_eos=True` does.

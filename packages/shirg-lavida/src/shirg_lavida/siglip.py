@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -59,9 +60,11 @@ class SiglipEmbeddings(nn.Module):
         patches: Tensor = self.patch_embedding(pixels)
         positions = self.position_embedding.weight
         if patches.shape[-2:] != (self.side, self.side):
-            grid = positions.unflatten(0, (self.side, self.side)).permute(2, 0, 1)[None]
+            # In float32 at least: on a CPU a lower precision also rounds the weights of the interpolation.
+            precise = positions.to(torch.promote_types(positions.dtype, torch.float32))
+            grid = precise.unflatten(0, (self.side, self.side)).permute(2, 0, 1)[None]
             grid = F.interpolate(grid, size=patches.shape[-2:], mode="bicubic", align_corners=False)
-            positions = grid[0].flatten(1).T
+            positions = grid[0].flatten(1).T.to(positions.dtype)
         return patches.flatten(2).transpose(1, 2) + positions
 
 
