@@ -72,12 +72,46 @@ def test_greedy_against_determinants(seed, block, monkeypatch):
     while len(chosen) < 7:
         rest = [i for i in range(14) if i not in chosen]
         chosen.append(max(rest, key=lambda i: torch.linalg.det(exact[[*chosen, i]][:, [*chosen, i]]).item()))
-    assert greedy_map(kernel, 7, NONE).tolist() == chosen
+    assert greedy_map(kernel, 7, 9, NONE).tolist() == chosen
 
 
-def test_beyond_the_rank_the_rest_follows_in_index_order():
-    features = torch.cat([torch.eye(2), torch.eye(2), torch.eye(2)])
-    assert greedy_map(cosine_matrix(features), 5, NONE).tolist() == [0, 1, 2, 3, 4]
+def test_beyond_the_rank_the_choice_starts_again_on_the_rest():
+    # In a plane two tokens span everything. 0° and 90° go first; of 10°, 20°, 95° the first one, then the one most
+    # across it: 95°, 85° apart, not 20°, which index order would take.
+    features = at_angles(0, 90, 10, 20, 95)
+    assert greedy_map(cosine_matrix(features), 5, 2, NONE).tolist() == [0, 1, 2, 4, 3]
+    assert ConditionalDPP(4, relevance="uniform")(features[None], ViewLayout.single(1, 5)).indices.tolist() == [
+        [0, 1, 2, 4]
+    ]
+
+
+@pytest.mark.parametrize("block", [1, 3, 64])
+@pytest.mark.parametrize("pinned", [0, 2])
+def test_every_start_is_the_greedy_choice_of_what_is_left(block, pinned, monkeypatch):
+    monkeypatch.setattr(dpp, "BLOCK", block)
+    features = torch.randn(17, 4, generator=torch.Generator().manual_seed(5))
+    kernel = cosine_matrix(features) * torch.linspace(0.3, 1.0, 17) * torch.linspace(0.3, 1.0, 17)[:, None]
+    exact, chosen = kernel.double(), list(range(pinned))
+    span = list(chosen)
+    while len(chosen) < 15:
+        if len(span) == 4:
+            span = []
+        rest = [i for i in range(17) if i not in chosen]
+        best = max(rest, key=lambda i: torch.linalg.det(exact[[*span, i]][:, [*span, i]]).item())
+        span, chosen = [*span, best], [*chosen, best]
+    assert greedy_map(kernel, 15, 4, torch.arange(pinned)).tolist() == chosen
+
+
+def test_copies_are_spent_before_the_rank_is_reached():
+    # Two directions of five: after one token of either, every gain is 0.
+    features = torch.eye(5)[[0, 0, 1, 1, 0]]
+    assert greedy_map(cosine_matrix(features), 4, 5, NONE).tolist() == [0, 2, 1, 3]
+
+
+def test_tokens_without_relevance_come_last_in_index_order():
+    kernel = torch.zeros(4, 4)
+    kernel[2, 2] = 1.0
+    assert greedy_map(kernel, 4, 4, NONE).tolist() == [2, 0, 1, 3]
 
 
 def test_pinned_tokens_are_picked_first():

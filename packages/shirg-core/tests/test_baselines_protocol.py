@@ -11,7 +11,8 @@ from shirg_core.baselines import BASELINES, FIXED_COUNT
 NAMES = sorted(BASELINES)
 EXACT = sorted(set(BASELINES) - FIXED_COUNT)
 MERGING = ["pooling", "scissor", "tome"]
-TIED = ["divprune", "saint", "cdpruner", "top-variance", "top-magnitude", "top-gradient", "top-attention", "top-edge"]
+TIED = ["divprune", "saint", "cdpruner", "dedup-max", "dedup-mean"]
+TIED += [f"top-{score}" for score in ("variance", "magnitude", "gradient", "attention", "edge")]
 
 
 @st.composite
@@ -209,7 +210,9 @@ def test_bad_calls_are_refused(name):
         selector(features, layout, txt=inputs["text"])
 
 
-@pytest.mark.parametrize("name", ["divprune", "saint", "tome", "cdpruner", "random", "uniform"])
+@pytest.mark.parametrize(
+    "name", ["divprune", "saint", "saint-vote", "tome", "cdpruner", "dedup-max", "random", "uniform"]
+)
 def test_a_fraction_of_the_selectable_tokens(name):
     layout = ViewLayout(views=[View(4, 5, valid=[[c < 4 for c in range(5)]] * 4)])
     features, inputs = inputs_for(layout, 1)

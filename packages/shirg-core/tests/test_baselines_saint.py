@@ -64,3 +64,7 @@ def test_incremental_degrees_match_fresh_ones():
 def test_bad_settings(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be"):
         SimilarityGraph(2, **bad)
+
+
+def test_a_few_rounds_are_the_default():
+    assert SimilarityGraph(2).rounds == 4

@@ -8,13 +8,14 @@ The gains are residuals d_i² of an incremental Cholesky factorisation (Chen et 
 
     pick j = argmax d²;   e_i = (L̃_ji − Σ_t c_tj c_ti) / d_j;   d_i² ← d_i² − e_i²;   c ← [c; e]
 
-Gains are compared on a grid of 2⁻²⁰, about float32's noise in them, ties to the lowest index; below it the chosen
-tokens already span everything, and the rest follows in index order. A relevance that is constant over the image counts
-as 1 everywhere. Pinned tokens are picked first. `relevance="uniform"` says on purpose that there is no text: r̃ = 1, an
-unconditional DPP.
+Gains are compared on a grid of 2⁻²⁰, about float32's noise in them, ties to the lowest index. Where none is left above
+it, or after D tokens, the chosen ones span everything (the kernel's rank is at most D); then the greedy choice starts
+again, from nothing, on the tokens not yet taken. (The authors' code goes on with what rounding left, and picks tokens
+twice.) A relevance that is constant over the image counts as 1 everywhere. Pinned tokens are picked first.
+`relevance="uniform"` says on purpose that there is no text: r̃ = 1, an unconditional DPP.
 
-Exact K: yes. Needs: `text`, unless uniform. Cost: O(N²·D + N²·K), K steps one after another; N×N in memory, one image
-at a time.
+Exact K: yes. Needs: `text`, unless uniform. Cost: O(N²·D + N²·K), K steps one after another; N×N twice in memory, one
+image at a time.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class ConditionalDPP:
                 weight = conditional_weight(features, text, inputs.get("text_mask"), layout)
             pinned = pinned_tokens(layout, features.device)
             pairs = zip(valid_tokens(features, layout), valid_tokens(weight, layout), strict=True)
-            picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, pinned) for x, w in pairs]
+            rank = features.shape[2]
+            picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, rank, pinned) for x, w in pairs]
             scores = snap(scores_from_order(picks, layout), layout)
         return keep_best(features, layout, k, scores)
 
@@ -97,34 +99,50 @@ def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None,
 
 
 @without_autocast
-def greedy_map(kernel: Tensor, k: int, pinned: Tensor) -> Tensor:
+def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
     """Greedy maximisation of the determinant.
 
     Args:
-        kernel: `[n, n]` float32, positive semi-definite up to rounding; overwritten.
+        kernel: `[n, n]` float32, positive semi-definite up to rounding.
         k: tokens to choose, at least as many as pinned.
+        rank: of the kernel, at most. Cosines on a grid exceed it by their rounding, which is not worth choosing by.
         pinned: `[p]` int64, picked first.
 
     Returns:
         `[k]` int64 in the order of choice.
     """
-    gain = kernel.diagonal().clone()
     picks = list(pinned[:, None])
+    gain, residual = kernel.diagonal(), kernel
     taken = torch.zeros_like(gain, dtype=torch.bool)
+    chosen = torch.zeros((), dtype=torch.int64, device=kernel.device)
     for start in range(0, k, BLOCK):
         factor = kernel.new_zeros(min(BLOCK, k - start), kernel.shape[0])
+        # Rows of the block count from the last start on; `again` says that there was one in this block.
+        counts, again = factor.new_ones(factor.shape[0]), torch.zeros_like(chosen, dtype=torch.bool)
         for row in range(factor.shape[0]):
             if start + row >= pinned.numel():
-                worth = (gain * GAIN_GRID).round().clamp_min(0.0)
-                picks.append(worth.masked_fill(taken, -torch.inf).argmax(0, keepdim=True))
+                best, pick = _best(gain, taken)
+                spent = (best[0] <= 0) | (chosen >= rank)
+                chosen, again = chosen.masked_fill(spent, 0), again | spent
+                counts[:row] = counts[:row].masked_fill(spent, 0.0)
+                gain = torch.where(spent, kernel.diagonal(), gain)
+                picks.append(torch.where(spent, _best(gain, taken)[1], pick))
             pick = picks[start + row]
             taken = taken.index_fill(0, pick, value=True)
+            chosen = chosen + 1
             left = gain.index_select(0, pick)
-            before = factor[:row].index_select(1, pick)[:, 0] @ factor[:row]
-            direction = (kernel.index_select(0, pick)[0] - before) / left.clamp_min(1 / GAIN_GRID).sqrt()
+            before = (factor[:row].index_select(1, pick)[:, 0] * counts[:row]) @ factor[:row]
+            line = torch.where(again, kernel.index_select(0, pick)[0], residual.index_select(0, pick)[0])
+            direction = (line - before) / left.clamp_min(1 / GAIN_GRID).sqrt()
             # A pick that the others already span adds no direction; dividing by its vanishing rest would make noise.
             factor[row] = torch.where(left > 1 / GAIN_GRID, direction, 0.0)
             gain = gain - factor[row].square()
         # What a whole block explains leaves the kernel in one product, so a step sums over its own block only.
-        kernel.addmm_(factor.T, factor, alpha=-1.0)
+        residual = torch.where(again, kernel, residual).addmm_(factor.T * counts, factor, alpha=-1.0)
     return torch.cat(picks)
+
+
+def _best(gain: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest gain among the tokens not yet taken, in units of 2⁻²⁰ and never negative, and `[1]` its place."""
+    worth = (gain * GAIN_GRID).round().clamp_min(0.0).masked_fill(taken, -torch.inf)
+    return worth.max(0, keepdim=True)
