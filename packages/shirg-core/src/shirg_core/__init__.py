@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Not from `typing`, whose import takes as long as all else that `shirg` does before it listens to Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from shirg_core.anyres import anyres_layout
     from shirg_core.layout import ViewLayout
     from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3

@@ -14,7 +14,8 @@ from shirg_lavida.answer import Answer
 from shirg_lavida.pipeline import LavidaPipeline
 
 UNSURE = 0.3
-"""Of the least probability. Below it none of the embedded models' answers on unseen pages was right."""
+"""Of an answer's least probability. On unseen pages 2 % of `micro-joint`'s answers are below, one in three of them
+right; of answers to what it cannot read 91 to 100 % are."""
 PAGE_RATIO = 2
 """How much larger or smaller than the view that the model was trained on a page may be, before print is lost."""
 
@@ -33,7 +34,7 @@ def embedded_notes(pipe: LavidaPipeline, image: Image.Image, question: str, answ
     """What is outside an embedded model's world, for the page `image`, the question, and the answer to it."""
     side = pipe.model.config.vision.image_size
     notes = []
-    if all(low == high for low, high in image.convert("RGB").getextrema()):
+    if len(image.convert("RGB").getcolors(maxcolors=1) or ()) == 1:
         notes.append("the page is blank")
     elif max(image.size) > PAGE_RATIO * side or PAGE_RATIO * min(image.size) < side:
         notes.append(

@@ -1,13 +1,15 @@
-"""What can happen to the process at any moment: Ctrl-C, and a standard output that cannot be written."""
+"""Ctrl-C at any moment. Imports next to nothing: what is imported before `install` is a window for a traceback."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from contextlib import suppress
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -47,18 +49,4 @@ def _importing(frame: FrameType | None) -> bool:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
-    return False
-
-
-def stdout_fails() -> bool:
-    """Whether standard output cannot be written; what could not be is then discarded."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # What is left in the buffer would be written again, and fail again, when the interpreter ends.
-        with suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
-        return True
     return False
