@@ -126,6 +126,16 @@ def test_a_tiers_metric_counts_the_tiers_questions():
     assert lines[2] == ["t", "checksum_hard", "0.5000", "3"]
 
 
+@pytest.fixture(scope="module")
+def finished(model, tasks, tmp_path_factory):
+    """The folder of `command` as it stands."""
+    folder = tmp_path_factory.mktemp("finished") / "out"
+    given = {"--tasks": "tiny_a", "--model": model, "--method": "v3", "--budget": 0.5, "--device": "cpu"}
+    given |= {"--include-path": tasks, "--output": folder, "--limit": 4}
+    assert shirg("eval", *(part for pair in given.items() for part in pair)) == 0
+    return folder
+
+
 def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch):
     assert shirg(*command("whole")) == 0
     real, calls = module.answer, []
@@ -145,6 +155,41 @@ def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch)
     (whole, samples), (resumed, again) = read(tmp_path / "whole"), read(tmp_path / "killed")
     assert resumed["results"] == whole["results"]
     assert [s["filtered_resps"] for s in again] == [s["filtered_resps"] for s in samples]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("--seed", 1), "seed: 0, this one says 1"),
+        (("--budget", 0.25), "budget: '0.5', this one says '0.25'"),
+        (("--tasks", "tiny_b"), "tasks: ['tiny_a'], this one says ['tiny_b']"),
+        (("--limit", 2), "limit: 4, this one says 2"),
+        (("--gen-kwargs", "steps=4"), "gen_kwargs: '', this one says 'steps=4'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_results_of_other_settings_are_not_replaced(command, tmp_path, finished, capsys, changed, said):
+    shutil.copytree(finished, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for number in (1, 2):
+        error = refused(capsys, 2, *command("out", *changed, "--processes", number))
+        assert f"holds an evaluation with {said}; choose another --output" in error
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_a_stopped_run_owns_its_folder_and_the_same_settings_resume(command, tmp_path, finished, capsys):
+    shutil.copytree(finished, tmp_path / "out")
+    (tmp_path / "out" / "results.json").unlink()
+    assert "holds an evaluation with seed: 0, this one says 1" in refused(capsys, 2, *command("out", "--seed", 1))
+    assert shirg(*command("out")) == 0
+    assert read(tmp_path / "out")[1] == read(finished)[1]
+    (tmp_path / "out" / "results.json").write_text("{", encoding="utf-8")
+    assert "results.json is not the record of an evaluation" in refused(capsys, 2, *command("out"))
+
+
+def test_a_run_that_answered_nothing_leaves_the_folder_free(command, capsys):
+    assert "budget K=5000 is larger" in refused(capsys, 2, *command("out", "--budget", 5000))
+    assert shirg(*command("out")) == 0
 
 
 def test_a_selector_sees_the_question_without_the_tasks_instructions(command, monkeypatch):

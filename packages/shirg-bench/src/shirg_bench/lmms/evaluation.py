@@ -15,10 +15,11 @@ from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import OnNote, OnProgress, ShirgLavida
 from shirg_bench.lmms.overrides import check_tasks, overrides
 from shirg_bench.lmms.quiet import talk_into
+from shirg_bench.lmms.results import JOURNAL, check_folder, write_settings
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_core.cli.errors import BadInput, bad_input
 
-JOURNAL, LOG = "journal", "lmms_eval.log"
+LOG = "lmms_eval.log"
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ class Evaluation:
         overrides(self.gen_kwargs)
 
     def check(self) -> None:
-        """Refuse model arguments that cannot be used; no weights are read.
+        """Refuse model arguments that cannot be used, and a folder of another evaluation; no weights are read.
 
         Raises:
-            BadInput: see `ModelSettings`.
+            BadInput: see `ModelSettings` and `check_folder`.
         """
+        check_folder(self.output, asdict(self))
         with bad_input(ValueError):
             ModelSettings.from_arguments(self.model).resolved()
 
@@ -81,9 +83,10 @@ def run_evaluation(
         `check_tasks` returns; None in the processes that help the main one.
 
     Raises:
-        BadInput: tasks or arguments that cannot be used.
+        BadInput: tasks or arguments that cannot be used, or a folder that holds another evaluation.
         EvaluationFailed: data that cannot be had, or whatever else stopped the run; upstream's log has the traceback.
     """
+    check_folder(evaluation.output, asdict(evaluation))
     with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
         evaluation.output.mkdir(parents=True, exist_ok=True)
     rank = os.environ.get("RANK", "0")
@@ -99,6 +102,8 @@ def run_evaluation(
         members = {key: value for found in loaded.values() for key, value in found.items()}
         ignored = check_tasks(members, overrides(evaluation.gen_kwargs), model.settings, resolved.max_new_tokens)
         tasks = [_task(found, name) for name, found in loaded.items()]
+        if is_main_process():
+            write_settings(evaluation.output, asdict(evaluation))
         with one_line("the evaluation failed"):
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:

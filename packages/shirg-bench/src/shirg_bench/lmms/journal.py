@@ -66,6 +66,11 @@ class Journal:
                 self.damaged.append(f"{path.name}, line {number}")
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a journal holds any answer."""
+    return any(path.stat().st_size for path in folder.glob("answers_*.jsonl"))
+
+
 def _drop_torn_line(path: Path) -> None:
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1

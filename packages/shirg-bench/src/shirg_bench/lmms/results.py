@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: `results.json`, one file of samples per task, and a table to look at."""
+"""What an evaluation leaves behind: its settings, `results.json`, one file of samples per task, and a table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from shirg_bench.lmms.digest import versions
+from shirg_bench.lmms.journal import is_begun
 from shirg_bench.records import machine
+from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.files import atomic_path
 
-RESULTS = "results.json"
+RESULTS, SETTINGS, JOURNAL = "results.json", "settings.json", "journal"
 _KEPT = (
     "resolved",
     "ignored",
@@ -30,6 +32,40 @@ _KEPT = (
     "higher_is_better",
     "throughput",
 )
+
+
+def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds answers of an evaluation with other settings, whose results would be replaced.
+
+    Args:
+        folder: of results; need not be there.
+        settings: of the evaluation that is to go there.
+
+    Raises:
+        BadInput: naming a setting that differs, or a record of settings that cannot be read.
+    """
+    path = next((folder / name for name in (RESULTS, SETTINGS) if (folder / name).is_file()), None)
+    if path is None or not (path.name == RESULTS or is_begun(folder / JOURNAL)):
+        return
+    with bad_input(OSError, ValueError, KeyError, TypeError, prefix=f"{path} is not the record of an evaluation: "):
+        there = json.loads(path.read_text(encoding="utf-8"))
+        old = _flat(there if path.name == SETTINGS else there["settings"])
+    new = _flat(_plain(settings))
+    for name in sorted((old.keys() | new.keys()) - {"output"}):
+        if old.get(name) != new.get(name):
+            raise BadInput(
+                f"{folder} holds an evaluation with {name}: {old.get(name)!r}, this one says {new.get(name)!r}; "
+                "choose another --output"
+            )
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what `check_folder` compares.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(folder / SETTINGS, json.dumps(_plain(settings), indent=1, ensure_ascii=False) + "\n")
 
 
 def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int) -> dict[str, Any]:
@@ -121,6 +157,10 @@ def _spent(costs: Mapping[str, float] | None) -> tuple[str, str, str]:
     if costs is None:
         return "", "", ""
     return f"{costs['visual_tokens']:.1f}", f"{costs['kv_bytes'] / 1024:.1f}", f"{costs['latency_ms']:.1f}"
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: value for name, value in settings.items() if name != "model"}, **settings["model"]}
 
 
 def _write(path: Path, text: str) -> None:
