@@ -13,7 +13,7 @@ from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector
+from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
 from shirg_train.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
@@ -42,6 +42,7 @@ def batch(model):
         Variant(PolicyConfig("cdpruner", 11), newline="none"),
         Variant(PolicyConfig("scissor", options={"threshold": 0.6}), positions="original"),
         Variant(PolicyConfig("top-edge", 41)),
+        Variant(PolicyConfig("dedup-mean", 41)),
     ],
     ids=lambda v: f"{v.policy.name}-{v.newline}-{v.positions}",
 )
@@ -61,6 +62,7 @@ def test_prefixes_are_those_of_embed_prompt(model, batch, variant):
             views="single384",
             positions=variant.positions,
             newline=variant.newline,
+            select_on=select_on(variant.policy),
         )
         length = own.shape[1]
         torch.testing.assert_close(asked.prefix.embeddings[row, -length:], own.embeddings[0], atol=1e-5, rtol=1e-5)

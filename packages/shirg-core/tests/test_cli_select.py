@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from shirg_core.baselines import Deduplication
 from shirg_core.cli import material
 from shirg_core.cli.app import main
+from shirg_core.images import load_image
 from shirg_core.images.views import anyres_views, single_view
+from shirg_core.scores.edges import patch_pixels
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +86,17 @@ def test_selection_prefers_ink(page, tmp_path):
         assert shirg("select", page, "--method", method, *extra, "--budget", 16, "--json", tmp_path / "o.json") == 0
         recall[method] = json.loads((tmp_path / "o.json").read_text())["ink_recall"]
     assert min(recall["v3"], recall["v2"]) > 2 * recall["uniform"]
+
+
+@pytest.mark.parametrize("metric", ["max", "mean"])
+def test_deduplication_compares_pixels(page, tmp_path, metric):
+    method, out = f"dedup-{metric}", tmp_path / "o.json"
+    assert shirg("select", page, "--method", method, "--budget", 16, "--json", out) == 0
+    cut = single_view(load_image(page, 1), side=8)
+    chosen = Deduplication(16, metric=metric)(patch_pixels(cut.pixels[0], cut.patch), cut.layout)
+    assert json.loads(out.read_text())["indices"] == chosen.indices[0].tolist()
+    assert shirg("compare", page, "--budget", 16, "--methods", method, "-o", tmp_path / "c.png", "--json", out) == 0
+    assert json.loads(out.read_text())["methods"][0]["ink_recall"] > 0
 
 
 def test_method_with_its_own_count_says_so(page, tmp_path, capsys):

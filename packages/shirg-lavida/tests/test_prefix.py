@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
+from shirg_core.baselines import Deduplication, TokenMerging
 from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
 from shirg_core.selection import Selection, gather_tokens
@@ -161,6 +162,39 @@ def test_selecting_on_the_tower_projects_only_what_is_kept(model):
     torch.testing.assert_close(entry.embeddings, expected)
 
 
+def test_selecting_on_pixels_shows_each_tokens_patch_and_keeps_the_tokens(model):
+    image, spy = picture(60, 40), Spy()
+    (entry,) = run(
+        model, [image], [torch.ones(2, 64)], selector=spy, views="single384", select_on="pixels", newline="none"
+    )
+    cut = to_unit(cut_views(image, plan_views(model.config, image.size, "single384", selecting=True)))
+    patches = spy.seen[0]["features"]
+    assert patches.shape == (1, 36, 48)
+    # Token 8 is in row 1, column 2 of patches of 4 pixels.
+    torch.testing.assert_close(patches[0, 8], cut[0, :, 4:8, 8:12].permute(1, 2, 0).flatten())
+    assert spy.seen[0]["text"] is None
+    (every,) = run(model, [image], views="single384", newline="none")
+    assert torch.equal(entry.embeddings, every.embeddings[::3])
+    assert torch.equal(entry.selection.kept[0], entry.embeddings)
+
+
+@pytest.mark.parametrize("views", ["anyres", "single", "pooled_base"])
+def test_deduplication_of_pixels_on_all_views(model, views):
+    blank = Image.new("RGB", (60, 40), "white")
+    blank.paste(picture(20, 20), (20, 10))
+    selector = Deduplication(30)
+    (entry,) = run(model, [blank], selector=selector, views=views, select_on="pixels", newline="none")
+    assert entry.embeddings.shape == (30, 64)
+    (features,) = run(model, [blank], selector=selector, views=views, newline="none")
+    assert not torch.equal(entry.selection.indices, features.selection.indices)
+
+
+@pytest.mark.parametrize("selector", [Spy(summary=True), TokenMerging(20)])
+def test_selecting_on_pixels_refuses_new_tokens(model, selector):
+    with pytest.raises(ValueError, match="neither merges nor summarises"):
+        run(model, [picture(60, 40)], selector=selector, select_on="pixels")
+
+
 @pytest.mark.parametrize("selector", [shirg_v2(budget=40), shirg_v3(budget=40)])
 @pytest.mark.parametrize("views", ["anyres", "single", "pooled_base"])
 def test_shirg_plugs_in(model, selector, views):
@@ -219,7 +253,8 @@ def test_no_images(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"select_on": "pixels"}, "projected, tower"),
+        ({"select_on": "patches"}, "projected, tower, pixels"),
+        ({"select_on": "pixels"}, "there is no selector"),
         ({"selector": "v3"}, "'v3' cannot choose tokens; expected one that is built"),
         ({"selector": ShirgV3}, "ShirgV3'> cannot choose tokens"),
         ({"selector": lambda budget: shirg_v3(budget)}, r"cannot choose tokens .*shirg_v3\(budget=512\)"),

@@ -4,7 +4,8 @@
 
 and of the visual tokens the best fraction `keep` goes on to layers K + 1 …. FastV was made for causal models and
 averages over all tokens that may attend to i; here that is the whole prefix, since attention runs both ways. (Its
-released code looks at the last token's row alone.) Kept tokens keep their rotary positions.
+released code looks at the last token's row alone, which gives the same table on the pages of the ablations.) Kept
+tokens keep their rotary positions.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def visual_prefix(
     # 2. Run the tower, and the projector unless the selector works on the tower's features.
     dtype, device = model.image_newline.dtype, model.image_newline.device
     seen = model.tower(normalize(pixels).to(dtype), attention=options.tower_attention)
-    tokens = project(model, seen.features) if options.select_on == "projected" else seen.features
+    tokens = seen.features if options.select_on == "tower" else project(model, seen.features)
     # 3. Select, images of one layout together; then order what is kept and set newlines.
     ends = torch.tensor([len(cut) for cut in cuts]).cumsum(0).tolist()
     rows = [slice(end - len(cut), end) for cut, end in zip(cuts, ends, strict=True)]

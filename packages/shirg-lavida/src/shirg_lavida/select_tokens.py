@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from shirg_core.scores.edges import edge_density
-from shirg_core.selection import Selection
+from shirg_core.scores.edges import edge_density, patch_pixels
+from shirg_core.selection import Selection, Selector
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.placement import device_of
 from shirg_lavida.pooling import pool_grid
@@ -65,6 +66,8 @@ def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
     if options.selector is None:
         indices = plan.layout.valid_mask(features.device).nonzero().squeeze(1)
         return Chosen(features[:, indices], indices.expand(len(features), -1), None, None)
+    if options.select_on == "pixels":
+        return _select_on_pixels(model.config, plan, options.selector, batch.pixels, features)
     text, text_mask = pad_text(batch.text) if options.select_on == "projected" else (None, None)
     attention = batch.attention
     if attention is not None:
@@ -109,10 +112,33 @@ def _tokens_of_plan(config: LavidaConfig, plan: ViewPlan, views: Tensor) -> Tens
     return torch.cat([pooled.reshape(batch, -1, pooled.shape[-1]), views[:, n:].flatten(1, 2)], dim=1)
 
 
+def _select_on_pixels(
+    config: LavidaConfig, plan: ViewPlan, selector: Selector, pixels: Tensor, features: Tensor
+) -> Chosen:
+    """The choice that a selector makes among patches, applied to their tokens `features [B, N, d]`.
+
+    Raises:
+        ValueError: also a selector that makes new tokens, which would be pixels.
+    """
+    seen, _, cell = _covered(config, pixels)
+    patches = patch_pixels(seen, cell).unflatten(0, pixels.shape[:2])
+    patches = _tokens_of_plan(config, plan, patches).to(features.device)
+    selection = selector(patches, plan.layout)
+    if selection.summary is not None or not torch.equal(selection.kept, selection.gather(patches)):
+        raise ValueError("select_on='pixels' needs a selector that neither merges nor summarises tokens")
+    kept = selection.gather(features)
+    return Chosen(kept, selection.indices, None, replace(selection, kept=kept))
+
+
 def _edges(config: LavidaConfig, plan: ViewPlan, pixels: Tensor) -> Tensor:
     """`[B, N]` edge density of each token, from the pixels its view's patches cover; pooled like the tokens."""
-    batch, views, _, px, _ = pixels.shape
+    seen, grid, _ = _covered(config, pixels)
+    density = edge_density(seen, grid, grid).unflatten(0, pixels.shape[:2])
+    return _tokens_of_plan(config, plan, density[..., None]).squeeze(-1)
+
+
+def _covered(config: LavidaConfig, pixels: Tensor) -> tuple[Tensor, int, int]:
+    """Of `pixels [B, V, 3, S, S]` those that patches cover, `[B·V, 3, g·c, g·c]`; g patches a side, of c pixels."""
     cell = config.vision.patch_size * (config.pooler_ratio if config.projector == "pooler" else 1)
-    grid = px // cell
-    density = edge_density(pixels.flatten(0, 1)[..., : grid * cell, : grid * cell], grid, grid)
-    return _tokens_of_plan(config, plan, density.view(batch, views, grid * grid, 1)).squeeze(-1)
+    grid = pixels.shape[-1] // cell
+    return pixels.flatten(0, 1)[..., : grid * cell, : grid * cell], grid, cell

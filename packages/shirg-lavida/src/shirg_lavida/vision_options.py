@@ -16,7 +16,7 @@ from shirg_lavida.reading_order import Newline
 from shirg_lavida.tower import SiglipTower
 from shirg_lavida.views import Views
 
-SelectOn: TypeAlias = Literal["projected", "tower"]
+SelectOn: TypeAlias = Literal["projected", "tower", "pixels"]
 
 
 class VisionPath(Protocol):
@@ -37,7 +37,9 @@ class VisionOptions:
         views: see `shirg_lavida.views`.
         newline: see `shirg_lavida.reading_order`.
         select_on: what the selector sees. `projected` features live in the language model's space, like the text;
-            `tower` features do not, so no text is passed, and only the kept tokens are projected afterwards.
+            `tower` features do not, so no text is passed, and only the kept tokens are projected afterwards. `pixels`
+            are those of each token's patch, for methods that work before the tower (`shirg_core.baselines.ON_PIXELS`):
+            only the choice counts, so tokens are neither merged nor summarised.
         tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
 
     Raises:
@@ -55,9 +57,10 @@ class VisionOptions:
             _check_selector(self.selector)
         if self.select_on not in get_args(SelectOn):
             raise ValueError(f"select_on must be one of {', '.join(get_args(SelectOn))}, got {self.select_on!r}")
-        if self.selector is None and (self.select_on == "tower" or self.tower_attention):
+        if self.selector is None and (self.select_on != "projected" or self.tower_attention):
             raise ValueError(
-                "select_on='tower' and tower_attention=True say what a selector sees; there is no selector"
+                f"select_on={self.select_on!r} and tower_attention={self.tower_attention} say what a selector sees; "
+                "there is no selector"
             )
         if self.select_on == "tower" and self.views == "pooled_base":
             raise ValueError("select_on='tower' selects before the projector, but views='pooled_base' pools after it")

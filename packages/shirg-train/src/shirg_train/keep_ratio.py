@@ -15,11 +15,12 @@ from typing import Any, get_args
 
 import torch
 
-from shirg_core.baselines import BASELINES
+from shirg_core.baselines import BASELINES, ON_PIXELS
 from shirg_core.budget import Budget, check_budget
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.selection import Selector
 from shirg_lavida.views import Views
+from shirg_lavida.vision_options import SelectOn
 from shirg_train.seeds import derive, generator
 from shirg_train.served import CappedBudget
 
@@ -115,11 +116,13 @@ class Policy:
         name: for logs.
         selector: None = no selection.
         views: see `shirg_lavida.views`.
+        select_on: see `shirg_lavida.vision_options.VisionOptions`.
     """
 
     name: str
     selector: Selector | None
     views: Views
+    select_on: SelectOn = "projected"
 
 
 def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
@@ -132,7 +135,13 @@ def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Polic
 def build_policy(config: PolicyConfig, seed: int) -> Policy:
     """The policy; `seed` goes to methods that draw at random and have none of their own."""
     views = config.views or OWN_VIEWS.get(config.method, "anyres")
-    return Policy(config.name, build_selector(config, seed), views)  # type: ignore[arg-type]  # checked above
+    on = select_on(config)
+    return Policy(config.name, build_selector(config, seed), views, on)  # type: ignore[arg-type]  # checked above
+
+
+def select_on(config: PolicyConfig) -> SelectOn:
+    """What the method compares: projected tokens, or the pixels of their patches."""
+    return "pixels" if config.method in ON_PIXELS else "projected"
 
 
 def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:

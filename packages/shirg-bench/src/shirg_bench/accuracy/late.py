@@ -1,6 +1,7 @@
 """Choosing inside the language model, as FastV and RedVTP do, to compare with a choice made before it.
 
-Newlines all stay, as every row of the full page has one; only patches are dropped.
+Newlines all stay, as every row of the full page has one; only patches are dropped. That is in their favour: at a
+twelfth of a micro page the answer sees 30 entries, and 23 behind a choice made before.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from shirg_lavida.reading_order import in_reading_order
 from shirg_lavida.select_tokens import ImageBatch, select_tokens
 from shirg_lavida.views import ViewPlan, Views, plan_views
 from shirg_lavida.vision_options import VisionOptions
-from shirg_train.keep_ratio import MERGING, build_selector
+from shirg_train.keep_ratio import MERGING, build_selector, select_on
 from shirg_train.micro.batches import MicroBatch
 from shirg_train.seeds import derive
 
@@ -121,7 +121,7 @@ def _images(
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.
         attention = attention_received(tokens, plan.layout)[:, None]
-    options = VisionOptions(selector, VIEWS, variant.newline)
+    options = VisionOptions(selector, VIEWS, variant.newline, select_on(policy))
     chosen = select_tokens(model, plan, options, ImageBatch(tokens[:, None], pixels[:, None], attention, text))
     ordered = in_reading_order(plan, variant.newline, chosen.kept, chosen.indices, model.image_newline, chosen.summary)
     own = [None if chosen.selection is None else chosen.selection.of_image(i) for i in range(len(ordered))]

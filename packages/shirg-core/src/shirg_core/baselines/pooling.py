@@ -3,7 +3,8 @@
     z_c = 1/|c| · Σ_{i ∈ c} v_i          ⌈h/s⌉ · ⌈w/s⌉ squares c per view, anchored at its top left
 
 Squares at the right and bottom border may be smaller; padding is not averaged, and a square of padding only vanishes.
-Tokens of pinned views are kept as they are.
+Tokens of pinned views are kept as they are. On an even grid this is LaViDa's pooling; on an odd one (27 × 27) LaViDa
+resamples bilinearly, which no square reproduces (`shirg_lavida.pooling`).
 
 Exact K: no, the geometry decides (27 × 27 → 196, 48 × 48 → 576): it takes no budget. Needs: nothing. Cost: O(N·D).
 """

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from shirg_core.baselines import ON_PIXELS
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import METHODS, accepted_options, build_selector, parse_budget
@@ -63,11 +64,13 @@ def _run(name: str, budget: str, seed: int | None, material: Material) -> Method
     options = {key: value for key, value in given.items() if key in accepted_options(name)}
     selector = build_selector(name, parse_budget(budget), options)
     with bad_input(BadInput, prefix=f"{name}: "):
-        selection = material.select(selector)  # the first call pays for lazy set-up and is not timed
+        selection = material.select(
+            selector, on_pixels=name in ON_PIXELS
+        )  # the first call pays for lazy set-up and is not timed
     times = []
     for _ in range(TIMED_RUNS):
         start = time.perf_counter()
-        material.select(selector)
+        material.select(selector, on_pixels=name in ON_PIXELS)
         times.append((time.perf_counter() - start) * 1e3)
     recall = float(ink_recall(material.edges, selection.mask, material.layout))
     return MethodResult(name, selection, round(recall, 6), round(statistics.median(times), 3))

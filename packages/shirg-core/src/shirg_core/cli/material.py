@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from shirg_core.cli.source import read_image
 from shirg_core.cli.timer import StageTimer
 from shirg_core.images import ImageViews, anyres_views, pixel_features, single_view
 from shirg_core.layout import ViewLayout
-from shirg_core.scores.edges import layout_edges
+from shirg_core.scores.edges import layout_edges, patch_pixels
 from shirg_core.selection import Selection, Selector
 
 VIEWS: dict[str, Callable[[Image.Image], ImageViews]] = {"single": single_view, "anyres": anyres_views}
@@ -23,12 +24,13 @@ VIEWS: dict[str, Callable[[Image.Image], ImageViews]] = {"single": single_view, 
 
 @dataclass(frozen=True)
 class Material:
-    """An image and its tokens: `features [1, N, D]`, `edges [1, N]`."""
+    """An image and its tokens: `features [1, N, D]`, `edges [1, N]`, `patches [1, N, P]` their pixels."""
 
     image: Image.Image
     layout: ViewLayout
     features: Tensor
     edges: Tensor
+    patches: Tensor
 
     def budget(self, asked: Budget) -> int:
         """K, also for methods that decide their count themselves and never look at it.
@@ -39,13 +41,20 @@ class Material:
         with bad_input(ValueError):
             return kept_tokens(asked, self.layout)
 
-    def select(self, selector: Selector) -> Selection:
+    def select(self, selector: Selector, *, on_pixels: bool = False) -> Selection:
         """Apply a selector.
+
+        Args:
+            selector: chooses tokens.
+            on_pixels: let it compare patches instead of features, see `shirg_core.baselines.ON_PIXELS`.
 
         Raises:
             BadInput: what the selector refuses, a budget that the layout cannot hold for instance.
         """
         with bad_input(ValueError):
+            if on_pixels:
+                chosen = selector(self.patches, self.layout, check_finite=True)
+                return replace(chosen, kept=chosen.gather(self.features))
             return selector(self.features, self.layout, edges=self.edges, check_finite=True)
 
 
@@ -67,4 +76,5 @@ def prepare(path: Path, page: int, views: str, timer: StageTimer) -> Material:
         image = read_image(path, page).image
     with timer.stage("features"):
         cut = VIEWS[views](image)
-        return Material(image, cut.layout, pixel_features(cut), layout_edges(cut.pixels, cut.layout))
+        patches = torch.cat([patch_pixels(crop, cut.patch) for crop in cut.pixels], dim=1)
+        return Material(image, cut.layout, pixel_features(cut), layout_edges(cut.pixels, cut.layout), patches)

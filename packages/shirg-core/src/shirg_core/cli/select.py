@@ -30,6 +30,7 @@ def select(
 ) -> None:
     """Keep K visual tokens of IMAGE: kept patches clear, dropped ones dimmed, scores beside them."""
     # Imported here so that `shirg --help` does not wait for torch.
+    from shirg_core.baselines import ON_PIXELS
     from shirg_core.cli.material import prepare
     from shirg_core.cli.methods import build_selector, parse_budget
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
@@ -42,7 +43,7 @@ def select(
     timer = StageTimer()
     material = prepare(image, page, views, timer)
     with timer.stage("select"):
-        selection = material.select(selector)
+        selection = material.select(selector, on_pixels=method in ON_PIXELS)
     report = Report.of(method, budget, material, selection)
     with timer.stage("draw"):
         if output is not None:

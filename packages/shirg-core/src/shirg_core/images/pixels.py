@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.images.views import ImageViews
-from shirg_core.scores.edges import laplacian, luma
+from shirg_core.scores.edges import laplacian, luma, patch_pixels
 
 STROKE_WEIGHT = 4.0
 PAPER_NORM = 0.1
@@ -49,20 +49,13 @@ def pixel_features(views: ImageViews) -> Tensor:
     Returns:
         `[1, N, 3·patch² + 6]` float32.
     """
-    patches = torch.cat([_patches(crop, views.patch) for crop in views.pixels], dim=1)
+    patches = torch.cat([patch_pixels(crop, views.patch) for crop in views.pixels], dim=1)
     strokes = torch.cat([_stroke_statistics(crop, views.patch) for crop in views.pixels], dim=1)
     batch, _, width = patches.shape
     paper = patches[:, views.layout.valid_mask()].reshape(batch, -1, 3).median(dim=1).values
     relative = patches - paper.repeat(1, width // 3)[:, None]
     constant = torch.full_like(relative[..., :1], PAPER_NORM)
     return torch.cat([relative / width**0.5, STROKE_WEIGHT * strokes, constant], dim=-1)
-
-
-def _patches(crop: Tensor, patch: int) -> Tensor:
-    """`[B, C, h·patch, w·patch]` → `[B, h·w, patch²·C]`, channels last."""
-    batch, channels, height, width = crop.shape
-    tiles = crop.reshape(batch, channels, height // patch, patch, width // patch, patch)
-    return tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch * patch * channels)
 
 
 def _stroke_statistics(crop: Tensor, patch: int) -> Tensor:

@@ -8,7 +8,7 @@ from shirg_core.scores.attention import (
     received_from_deviation,
 )
 from shirg_core.scores.combine import combine, snap
-from shirg_core.scores.edges import edge_density, layout_edges
+from shirg_core.scores.edges import edge_density, layout_edges, patch_pixels
 from shirg_core.scores.gradient import spatial_gradient
 from shirg_core.scores.magnitude import feature_magnitude
 from shirg_core.scores.normalize import minmax
@@ -26,6 +26,7 @@ __all__ = [
     "mean_attention_deviation",
     "mean_attention_received",
     "minmax",
+    "patch_pixels",
     "received_from_deviation",
     "snap",
     "spatial_gradient",

@@ -79,6 +79,13 @@ def layout_edges(pixels: Sequence[Tensor], layout: ViewLayout, *, operator: Edge
     return torch.cat([edge_density(crop, view.h, view.w, operator=operator) for crop, view in crops], dim=1)
 
 
+def patch_pixels(pixels: Tensor, patch: int) -> Tensor:
+    """`[B, C, h·patch, w·patch]` → `[B, h·w, patch²·C]`, every patch's own pixels, channels last."""
+    batch, channels, height, width = pixels.shape
+    tiles = pixels.reshape(batch, channels, height // patch, patch, width // patch, patch)
+    return tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch * patch * channels)
+
+
 def luma(pixels: Tensor) -> Tensor:
     """`[B, 3, H, W]` RGB → `[B, 1, H, W]` Rec. 601 luma in float32; a single channel passes through."""
     if pixels.shape[1] == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
-from shirg_core.baselines import Pooling
+from shirg_core.baselines import ON_PIXELS, Pooling
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import METHODS, accepted_options
@@ -56,7 +56,8 @@ def with_method(
         return replace(pipe, selector=None, views=chosen)
     if method == POOLED:
         return replace(pipe, selector=None if chosen == "anyres" else Pooling(), views=chosen)
-    return replace(pipe, selector=_selector(method, budget, seed), views=chosen)
+    pipe = replace(pipe, selector=_selector(method, budget, seed), views=chosen)
+    return replace(pipe, select_on="pixels") if method in ON_PIXELS else pipe
 
 
 def method_views(method: str, views: str | None, recommended: Recommended) -> Views:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prefix_type import Prefix
-from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.keep_ratio import PolicyConfig, build_selector, select_on
 from shirg_train.loss import Nll
 from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
 from shirg_train.micro.config import DataConfig, SizeConfig
@@ -130,7 +130,7 @@ def prefixes(
     words = model.backbone.embed(batch.questions.flatten(0, 1))
     for policy in policies:
         selector = build_selector(policy, seed)
-        visual = visual_rows(model, images, features, selector, words)
+        visual = visual_rows(model, images, features, selector, words, select_on(policy))
         yield _join(head, visual.rows, visual.valid, tail), float(visual.valid.sum(1).float().mean())
 
 

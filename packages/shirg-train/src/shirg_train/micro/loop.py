@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector
+from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
 from shirg_train.metrics import forget_after
 from shirg_train.micro.batches import draw_batch
 from shirg_train.micro.config import MicroConfig, Precision, StageConfig
@@ -125,6 +125,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             batch,
             stage,
             build_selector(policy, derive(seed, "choice", total)),
+            on=select_on(policy),
             points=policy.method not in MERGING,
             labels=run.labels,
             unknown=run.unknown,

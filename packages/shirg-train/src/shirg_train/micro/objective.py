@@ -11,6 +11,7 @@ from torch import Tensor
 from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.noise import forward_process
+from shirg_lavida.vision_options import SelectOn
 from shirg_train.micro.aids import Aids, owner_loss, pointer_losses
 from shirg_train.micro.answers import answer_pass
 from shirg_train.micro.batches import MicroBatch
@@ -25,6 +26,7 @@ def objective(
     stage: StageConfig,
     selector: Selector | None,
     *,
+    on: SelectOn = "projected",
     points: bool,
     labels: Tensor,
     unknown: int,
@@ -38,6 +40,7 @@ def objective(
         batch: pages and questions.
         stage: layout, weights of the aids, and whether the tower learns.
         selector: this step's policy.
+        on: what the selector compares, see `visual_rows`.
         points: whether kept tokens stand for single patches, so that the pointer loss means something.
         labels: `[labels]` tokens.
         unknown: token of what belongs to no fact.
@@ -55,7 +58,7 @@ def objective(
         codes = model.backbone.wte.weight if aids.codes is None else aids.codes
         losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
-        losses |= _answer_losses(model, batch, stage, features, selector, points=points, dice=dice)
+        losses |= _answer_losses(model, batch, stage, features, selector, on=on, points=points, dice=dice)
     losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
     return losses
 
@@ -67,6 +70,7 @@ def _answer_losses(
     features: Tensor,
     selector: Selector | None,
     *,
+    on: SelectOn,
     points: bool,
     dice: torch.Generator,
 ) -> dict[str, Tensor]:
@@ -85,7 +89,7 @@ def _answer_losses(
         )
         features = features.repeat_interleave(questions, 0)
         text = model.backbone.embed(batch.questions[:, 0])
-    visual = visual_rows(model, batch.images, features, selector, text)
+    visual = visual_rows(model, batch.images, features, selector, text, on)
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers
     everything = torch.ones_like(answers, dtype=torch.bool)

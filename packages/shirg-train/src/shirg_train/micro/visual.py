@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_core.scores.edges import edge_density
-from shirg_core.selection import Selector
+from shirg_core.scores.edges import edge_density, patch_pixels
+from shirg_core.selection import Selector, gather_tokens
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.reading_order import in_reading_order
 from shirg_lavida.views import normalize, plan_views, to_unit
+from shirg_lavida.vision_options import SelectOn
 
 VIEWS = "single384"
 
@@ -48,16 +49,22 @@ def see(model: LavidaModel, images: Tensor, *, train_tower: bool) -> Tensor:
 
 
 def visual_rows(
-    model: LavidaModel, images: Tensor, features: Tensor, selector: Selector | None, text: Tensor | None
+    model: LavidaModel,
+    images: Tensor,
+    features: Tensor,
+    selector: Selector | None,
+    text: Tensor | None,
+    on: SelectOn = "projected",
 ) -> Visual:
     """Project, select, and order.
 
     Args:
         model: whose projector and newline are used.
-        images: `[B, 3, S, S]` uint8, for the edges.
+        images: `[B, 3, S, S]` uint8, for edges and patches.
         features: `[B, N, D]` from `see`.
         selector: None keeps every token.
         text: `[B, W, d]` embeddings of the words of each row's question; None without a question.
+        on: `projected` or `pixels`, what the selector compares, see `shirg_lavida.vision_options.VisionOptions`.
     """
     size = model.config.vision.image_size
     side = model.config.vision.side
@@ -67,6 +74,9 @@ def visual_rows(
     summary = None
     if selector is None:
         kept, indices = projected, torch.arange(count).expand(batch, -1)
+    elif on == "pixels":
+        indices = selector(patch_pixels(to_unit(images), size // side), plan.layout).indices
+        kept = gather_tokens(projected, indices)
     else:
         edges = edge_density(to_unit(images), side, side)
         chosen = selector(projected, plan.layout, text=text, edges=edges)

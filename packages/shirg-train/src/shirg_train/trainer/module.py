@@ -57,6 +57,7 @@ class LossModule(nn.Module):
                 question=batch.questions,
                 selector=policy.selector,
                 views=policy.views,
+                select_on=policy.select_on,
                 positions=self.positions,
             )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
