@@ -95,6 +95,26 @@ def test_a_swallowed_ctrl_c_still_is_130(tmp_path, where):
     assert (process.returncode, err) == (130, "")
 
 
+def test_ctrl_c_while_the_interpreter_ends_changes_nothing():
+    code = """
+        import sys, time
+        from shirg_core.cli import app, commands
+        class Slow:
+            def __del__(self, write=sys.stdout.write, flush=sys.stdout.flush, sleep=time.sleep):
+                write("ending\\n")
+                flush()
+                sleep(1)
+        sys.kept = Slow()
+        commands.run = lambda argv: 0
+        sys.exit(app.main())
+    """
+    process = start(code)
+    assert process.stdout.readline() == "ending\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
 def test_ctrl_c_in_a_command_removes_half_written_files(tmp_path):
     code = """
         import sys, time

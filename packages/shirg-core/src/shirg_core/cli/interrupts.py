@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ class Interrupts:
 
     The first one raises `KeyboardInterrupt`, so that half-written files are removed. Where that would be swallowed or
     printed, the process ends at once: while a module is imported, in a finaliser, after `finished`, at the second one.
+    While the interpreter itself ends, the exit code is settled and Ctrl-C ignored.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,8 @@ class Interrupts:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             sys.unraisablehook = self._unraisable
             signal.signal(signal.SIGINT, self._interrupt)
+            # Registered first and so run last: what is left takes libraries apart, and nothing can be handled there.
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the signal module's signature)
         if self.pending or self.finished or _importing(frame):
