@@ -50,10 +50,9 @@ def kept_count(selector: Selector | None, layout: ViewLayout) -> int:
     if selector is None:
         return layout.n_selectable
     # Asked, not computed: each method knows best what it must keep, and that depends on the geometry alone.
-    n, nothing = layout.n_tokens, torch.zeros(1, layout.n_tokens)
+    nothing = torch.zeros(1, layout.n_tokens, dtype=torch.float32)
+    features, text = nothing[..., None].expand(-1, -1, 2), torch.ones(1, 1, 2, dtype=torch.float32)
     with torch.no_grad():
-        chosen = selector(
-            torch.zeros(1, n, 2), layout, text=torch.ones(1, 1, 2), text_mask=None, edges=nothing, attention=nothing + 1
-        )
+        chosen = selector(features, layout, text=text, text_mask=None, edges=nothing, attention=nothing + 1)
     exact = getattr(selector, "exact_k", True)
     return chosen.kept.shape[1] if exact else layout.n_selectable
