@@ -58,7 +58,7 @@ def test_all_entries_but_newlines_and_text_are_patches(model, batch):
     plan = plan_views(model.config, (112, 112), VIEWS, selecting=False)
     start = len(batch.head)
     patches = patch_entries(plan, "row", tuple(prefix.shape[:2]), start)
-    assert patches.sum(dim=1).tolist() == [196] * len(prefix)
+    assert patches.sum(dim=1).tolist() == [196] * prefix.shape[0]
     page = slice(start, start + 196 + 14)
     newline = (prefix.embeddings[:, page] == model.image_newline).all(dim=-1)
     assert torch.equal(patches[:, page], ~newline)

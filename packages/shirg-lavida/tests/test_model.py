@@ -29,7 +29,7 @@ OTHER = torch.tensor([4, IMAGE_TOKEN_ID, 5, 6, 7, 8])
 def test_text_is_embedded_around_the_image(model):
     prefix = model.embed_prompt(PROMPT, [picture()])
     text = model.backbone.embed(PROMPT[[0, 1, 3]])
-    assert torch.equal(prefix[0, [0, 1, -1]], text)
+    assert torch.equal(prefix[0][[0, 1, -1]], text)
     assert prefix.visual_tokens == (prefix.shape[1] - 3,)
 
 
@@ -49,7 +49,7 @@ def test_a_batch_gives_each_prompt_what_it_gets_alone(model, selector, positions
     for b, (ids, image) in enumerate(zip([PROMPT, OTHER], images, strict=True)):
         alone = model.embed_prompt(ids, [image], **options)
         length = alone.shape[1]
-        torch.testing.assert_close(both[b, -length:], alone[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(both[b][-length:], alone[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(logits[b], model.denoise_logits(alone, answer)[0], rtol=0, atol=1e-4)
 
 
@@ -156,7 +156,7 @@ def test_a_selector_sees_the_question_and_nothing_else(model):
     for text, ids in zip(seen, ([5, 6], [7, 8, 9]), strict=True):
         assert torch.equal(text, model.backbone.embed(torch.tensor(ids)))
     # Only the choice depends on it: the prompt stays whole.
-    assert torch.equal(prefix[0, -1], model.backbone.embed(PROMPT[-1:])[0])
+    assert torch.equal(prefix[0][-1], model.backbone.embed(PROMPT[-1:])[0])
 
 
 def test_every_image_of_a_prompt_is_chosen_from_by_its_question(model):

@@ -21,7 +21,7 @@ def test_images_go_where_their_tokens_stand():
     rows = [torch.tensor([5, IMAGE_TOKEN_ID, 6, 7, IMAGE_TOKEN_ID])]
     images = [image([-1, -2], [0, 3], 4), image([-3], [1], 2)]
     prefix = join(rows, [numbers(5, 6, 7)], images, "original")
-    assert prefix.flatten().tolist() == [5, -1, -2, 6, 7, -3]
+    assert prefix.embeddings.flatten().tolist() == [5, -1, -2, 6, 7, -3]
     assert prefix.positions.tolist() == [[0, 1, 4, 5, 6, 8]]
     assert prefix.visual_tokens == (3,)
     assert prefix.layouts == (LAYOUT, LAYOUT)
@@ -39,7 +39,7 @@ def test_shorter_prompts_are_padded_on_the_left():
     rows = [torch.tensor([1]), torch.tensor([2, IMAGE_TOKEN_ID, 3])]
     texts, images = [numbers(1), numbers(2, 3)], [image([-1], [4], 5)]
     packed = join(rows, texts, images, "packed")
-    assert packed[..., 0].tolist() == [[0, 0, 1], [2, -1, 3]]
+    assert packed.embeddings[..., 0].tolist() == [[0, 0, 1], [2, -1, 3]]
     assert packed.mask.tolist() == [[False, False, True], [True, True, True]]
     assert packed.positions.tolist() == [[0, 0, 0], [0, 1, 2]]
     assert packed.visual_tokens == (0, 1)

@@ -186,7 +186,7 @@ def test_rows_of_different_length_answer_as_they_do_alone():
     padded = torch.cat([torch.zeros(1, 11, 32), short], dim=1)
     mask = torch.arange(20).expand(2, -1) >= torch.tensor([[11], [0]])
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    both = Prefix.of(torch.cat([padded, long]), positions=positions, mask=mask)
+    both = Prefix(torch.cat([padded, long]), positions=positions, mask=mask)
     for options in ({}, {"attention": "full", "cache": False}, {"cache": False}):
         ids = sample(model, both, **IDS, answer_length=12, **options).ids
         for row, alone in zip(ids, (short, long), strict=True):

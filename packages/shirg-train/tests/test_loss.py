@@ -58,7 +58,7 @@ def test_equals_released_code_for_the_same_masks(backbone, attention):
 def test_equals_the_formula_with_one_forward_per_sample(backbone, attention, padded, weighting):
     plain, answer, noise = released_case()
     mask = torch.tensor([[False, False, True, True, True, True], [True] * 6])
-    prefix = Prefix.of(plain, mask=mask, positions=(mask.cumsum(1) - 1).clamp(min=0)) if padded else plain
+    prefix = Prefix(plain, mask=mask, positions=(mask.cumsum(1) - 1).clamp(min=0)) if padded else plain
     total = 0.0
     for row in range(2):
         own = plain[row : row + 1, 2:] if padded and row == 0 else plain[row : row + 1]

@@ -55,7 +55,7 @@ def test_prefix_and_answers_are_inference_s(micro, policy: PolicyConfig) -> None
     with torch.no_grad():
         expected = real_prefix(model, batch, pages, policy)
     [(prefix, visual_tokens)] = prefixes(model, batch, [policy], seed=7)
-    assert visual_tokens == sum(expected.visual_tokens) / len(expected)
+    assert visual_tokens == sum(expected.visual_tokens) / len(expected.visual_tokens)
     for row, other in zip(unpadded(prefix), unpadded(expected), strict=True):
         torch.testing.assert_close(row, other, atol=1e-5, rtol=1e-5)
     sampled = model.sample(prefix, answer_length=ANSWER_LENGTH)

@@ -14,7 +14,7 @@ from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.data import Encode
 from shirg_train.data.record import Record, Turn
 from shirg_train.data.samples import Reader
-from shirg_train.keep_ratio import Policy
+from shirg_train.keep_ratio import Policy, PolicyConfig
 from shirg_train.micro import evaluate, objective
 from shirg_train.micro.batches import to_tensors
 from shirg_train.micro.build import build_model
@@ -97,7 +97,7 @@ def test_micro_training_and_evaluation_show_what_the_pipeline_shows(pipe, pages,
     batch = to_tensors(pages, build_tokenizer(), TEMPLATES[0])
     spy = Spy()
     monkeypatch.setattr(evaluate, "build_selector", lambda _policy, _seed: spy)
-    list(evaluate.prefixes(pipe.model, batch, [None], seed=0))
+    list(evaluate.prefixes(pipe.model, batch, [PolicyConfig("v2", 0.25)], seed=0))
     assert same(spy.seen, expected)
     spy.seen.clear()
     stage = StageConfig("s", 1, layout="joined")
@@ -107,6 +107,7 @@ def test_micro_training_and_evaluation_show_what_the_pipeline_shows(pipe, pages,
         stage,
         objective.see(pipe.model, batch.images, train_tower=False),
         spy,
+        on="projected",
         points=False,
         dice=torch.Generator().manual_seed(0),
     )

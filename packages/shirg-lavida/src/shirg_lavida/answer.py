@@ -65,11 +65,9 @@ def split_answers(
     result: SampleResult,
     timings_ms: Mapping[str, float],
     stops: Collection[int],
-    has_image: Sequence[bool],
 ) -> list[Answer]:
-    """One `Answer` per row of a batch, whose rows have an image each or none; `stops` are ids that end an answer."""
-    images = iter(zip(prefix.selections, prefix.layouts, strict=True))
-    shown = [next(images) if has else (None, None) for has in has_image]
+    """One `Answer` per row of a batch, whose rows have one image or none; `stops` are the ids that end an answer."""
+    shown = dict(zip(prefix.owners, zip(prefix.selections, prefix.layouts, strict=True), strict=True))
     batch, length = prefix.shape[:2]
     prefix_tokens = [length] * batch if prefix.mask is None else prefix.mask.sum(dim=1).tolist()
     confidences = [
@@ -87,8 +85,8 @@ def split_answers(
             kv_bytes=result.kv_bytes // batch,
             timings_ms=timings_ms,
             step_ms=result.step_ms,
-            selection=shown[b][0],
-            layout=shown[b][1],
+            selection=shown[b][0] if b in shown else None,
+            layout=shown[b][1] if b in shown else None,
         )
         for b, text in enumerate(texts)
     ]

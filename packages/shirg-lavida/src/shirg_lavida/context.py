@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prefix_type import Prefix, PrefixLike
 
 
 class TooLongError(ValueError):
@@ -36,21 +36,18 @@ class Context:
         return self.answer_positions.shape[1]
 
 
-def answer_context(prefix: Tensor, answer_length: int, max_sequence_length: int) -> Context:
+def answer_context(prefix: PrefixLike, answer_length: int, max_sequence_length: int) -> Context:
     """Unpack a `Prefix`, or a plain `[B, P, d]` tensor (positions 0 … P − 1, nothing padded).
 
     Raises:
         ValueError: not `[B, P, d]`, an empty prefix or answer, or a row that is all padding.
         TooLongError: the answer ends beyond the backbone's context.
     """
-    if prefix.dim() != 3 or not prefix.is_floating_point() or prefix.shape[1] == 0:
-        raise ValueError(f"a prefix is a floating [B, P, d] tensor with P ≥ 1, got {prefix.dtype} {list(prefix.shape)}")
+    if isinstance(prefix, Tensor):
+        prefix = Prefix(prefix)
     if answer_length < 1:
         raise ValueError(f"an answer needs at least one token, got answer_length={answer_length}")
-    if isinstance(prefix, Prefix):
-        embeddings, positions, mask = prefix.embeddings, prefix.positions, prefix.mask
-    else:
-        embeddings, positions, mask = prefix, None, None
+    positions, mask = prefix.positions, prefix.mask
     if mask is not None and not bool(mask.any(dim=1).all()):
         raise ValueError("a row of the prefix is nothing but padding")
     if positions is None:
@@ -65,4 +62,4 @@ def answer_context(prefix: Tensor, answer_length: int, max_sequence_length: int)
             f"{end} positions, but the model's context holds {max_sequence_length}"
         )
     offsets = torch.arange(1, answer_length + 1, device=prefix.device)
-    return Context(embeddings, positions, mask, last + offsets)
+    return Context(prefix.embeddings, positions, mask, last + offsets)

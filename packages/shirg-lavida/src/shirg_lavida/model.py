@@ -17,7 +17,7 @@ from shirg_lavida.backbone import LladaBackbone
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.context import TooLongError
 from shirg_lavida.prefix import visual_prefix
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prefix_type import Prefix, PrefixLike
 from shirg_lavida.projector import build_projector
 from shirg_lavida.prompt import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.reading_order import Newline
@@ -105,16 +105,16 @@ class LavidaModel(nn.Module):
         return prefix
 
     def denoise_logits(
-        self, prefix: Tensor, answer_ids: Tensor, *, attention: str = "prefix", cache: bool = True
+        self, prefix: PrefixLike, answer_ids: Tensor, *, attention: str = "prefix", cache: bool = True
     ) -> Tensor:
         """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampler.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
-    def sample(self, prefix: Tensor, **options: Unpack[AnswerOptions]) -> Tensor:
+    def sample(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> Tensor:
         """Sampled ids `[B, L]`; `generate` with everything else left out."""
         return self.generate(prefix, **options).ids
 
-    def generate(self, prefix: Tensor, **options: Unpack[AnswerOptions]) -> SampleResult:
+    def generate(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> SampleResult:
         """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampler.sample`."""
         mask_id, eos_id = self.config.mask_token_id, self.config.eos_token_id
         return sample(self.backbone, prefix, mask_id=mask_id, eos_id=eos_id, **options)

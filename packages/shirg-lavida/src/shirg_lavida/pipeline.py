@@ -168,7 +168,7 @@ class LavidaPipeline:
         stages["total"] = whole.lap()
         stages = {stage: round(ms, 3) for stage, ms in stages.items()}
         stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
-        answers = split_answers(texts, prefix, result, stages, stops, [bool(shown) for shown in pictures])
+        answers = split_answers(texts, prefix, result, stages, stops)
         return answers if is_list(image) or is_list(question) else answers[0]
 
     def embed(

@@ -1,15 +1,12 @@
-"""The prefix of a prompt: `[B, P, d]` embeddings that know their positions and their padding.
+"""The prefix of a prompt: `[B, P, d]` embeddings with their positions and their padding.
 
-`Prefix` is a tensor, so that it goes wherever `[B, P, d]` embeddings go, and it carries what attention needs beside
-the embeddings. Like `torch.nn.Parameter` it opts out of `__torch_function__`: every operation on it returns a plain
-tensor, so what it carries never outlives the rows it describes. Autograd passes through it.
+`Prefix` is no tensor, so no tensor operation can drop what attention needs beside the embeddings.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -19,83 +16,110 @@ if TYPE_CHECKING:
     from shirg_core.selection import Selection
 
 
-class Prefix(torch.Tensor):
-    """Visual and prompt embeddings `[B, P, d]` in the order the language model reads them.
+class NotATensorError(AttributeError, TypeError):
+    """A `Prefix` was used as a tensor."""
 
-    Attributes:
-        positions: `[B, P]` int64 rotary positions; None = 0 … P−1 in every row. Answer positions continue after
-            each row's own last position + 1.
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """Visual and prompt embeddings in the order the language model reads them. B rows, P entries, width d.
+
+    `prefix[b]` is row b's plain `[P, d]` tensor, padding included; `prefix[a:b]` are some of the rows as a `Prefix`.
+
+    Args:
+        embeddings: `[B, P, d]` floating, P ≥ 1; gradients flow through it.
         mask: `[B, P]` bool, False = padding before a shorter prompt; None = nothing padded.
-        visual_tokens: per row, the number of prefix entries that stand for images (newlines and summaries included).
+        positions: `[B, P]` int64 rotary positions; None = 0 … P−1 in every row, or counted from the first entry that
+            is not padding. Answer positions continue after each row's own last position + 1.
+        visual_tokens: per row, the number of entries that stand for images, newlines and summaries included; empty =
+            not counted.
         selections: per image, in prompt order, what was kept (batch of one); None where nothing was selected.
         layouts: per image, the geometry of the tokens that the selection chose from; without a selection, of the tokens
             the image became, after any pooling.
+        owners: per image, its row.
+
+    Raises:
+        ValueError: embeddings that are not floating `[B, P, d]`, or anything else that does not fit them.
     """
 
-    positions: Tensor | None
-    mask: Tensor | None
-    visual_tokens: tuple[int, ...]
-    selections: tuple[Selection | None, ...]
-    layouts: tuple[ViewLayout, ...]
+    embeddings: Tensor
+    mask: Tensor | None = None
+    positions: Tensor | None = None
+    visual_tokens: tuple[int, ...] = ()
+    selections: tuple[Selection | None, ...] = ()
+    layouts: tuple[ViewLayout, ...] = ()
+    owners: tuple[int, ...] = ()
 
-    # Every operation returns a plain tensor, as for torch.nn.Parameter.
-    __torch_function__ = cast("Any", torch._C._disabled_torch_function_impl)
-
-    @classmethod
-    def of(
-        cls,
-        embeddings: Tensor,
-        *,
-        positions: Tensor | None = None,
-        mask: Tensor | None = None,
-        visual_tokens: Sequence[int] | None = None,
-        selections: Sequence[Selection | None] = (),
-        layouts: Sequence[ViewLayout] = (),
-    ) -> Prefix:
-        """Wrap `embeddings [B, P, d]`; no copy, gradients kept.
-
-        Raises:
-            ValueError: `embeddings` is not `[B, P, d]`, or positions or mask are not `[B, P]` int64 or bool.
-        """
-        if embeddings.dim() != 3 or not embeddings.is_floating_point():
-            raise ValueError(
-                f"a prefix is a floating [B, P, d] tensor, got {embeddings.dtype} {list(embeddings.shape)}"
-            )
-        for name, value, dtype in (("positions", positions, torch.int64), ("mask", mask, torch.bool)):
-            if value is not None and (value.shape != embeddings.shape[:2] or value.dtype != dtype):
-                expected = f"{dtype} {list(embeddings.shape[:2])}"
+    def __post_init__(self) -> None:
+        x = self.embeddings
+        if x.dim() != 3 or not x.is_floating_point() or x.shape[1] == 0:
+            raise ValueError(f"a prefix is a floating [B, P, d] tensor with P ≥ 1, got {x.dtype} {list(x.shape)}")
+        for name, value, dtype in (("mask", self.mask, torch.bool), ("positions", self.positions, torch.int64)):
+            if value is not None and (value.shape != x.shape[:2] or value.dtype != dtype):
+                expected = f"{dtype} {list(x.shape[:2])}"
                 raise ValueError(f"{name} must be {expected}, got {value.dtype} {list(value.shape)}")
-        if visual_tokens is not None and len(visual_tokens) != embeddings.shape[0]:
-            raise ValueError(f"visual_tokens needs one count per row ({embeddings.shape[0]}), got {len(visual_tokens)}")
-        prefix = embeddings.as_subclass(cls)
-        prefix.positions, prefix.mask = positions, mask
-        prefix.visual_tokens = (0,) * embeddings.shape[0] if visual_tokens is None else tuple(visual_tokens)
-        prefix.selections, prefix.layouts = tuple(selections), tuple(layouts)
-        return prefix
+        if len(self.visual_tokens) not in (0, len(x)):
+            raise ValueError(f"visual_tokens needs one count per row ({len(x)}), got {len(self.visual_tokens)}")
+        counts = len(self.selections), len(self.layouts), len(self.owners)
+        if len(set(counts)) > 1 or any(not 0 <= row < len(x) for row in self.owners):
+            raise ValueError(
+                f"selections, layouts and owners need one entry per image, owners below {len(x)}; "
+                f"got {', '.join(map(str, counts))} entries, owners {self.owners}"
+            )
 
     @property
-    def embeddings(self) -> Tensor:
-        """The plain `[B, P, d]` tensor: same storage, same gradients."""
-        return self.as_subclass(torch.Tensor)
+    def shape(self) -> torch.Size:
+        """`[B, P, d]`."""
+        return self.embeddings.shape
 
-    def rows(self, which: slice) -> Prefix:
-        """Some of the rows with their positions, padding and counts; without selections, which belong to images."""
-        return Prefix.of(
-            self.embeddings[which],
-            positions=None if self.positions is None else self.positions[which],
-            mask=None if self.mask is None else self.mask[which],
-            visual_tokens=self.visual_tokens[which],
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the embeddings."""
+        return self.embeddings.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Of the embeddings."""
+        return self.embeddings.device
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> Prefix: ...
+    def __getitem__(self, index: int | slice) -> Tensor | Prefix:
+        """A row's embeddings `[P, d]`, or some of the rows with all that belongs to them.
+
+        Raises:
+            IndexError: there is no such row.
+            TypeError: neither a number nor an ascending slice.
+        """
+        if isinstance(index, int) and not isinstance(index, bool):
+            return self.embeddings[index]
+        if not isinstance(index, slice) or (index.step is not None and index.step < 1):
+            raise TypeError(
+                f"a prefix is indexed by a row's number or an ascending slice of rows, got {index!r}; "
+                "its embeddings are a plain tensor: prefix.embeddings"
+            )
+        rows = range(len(self.embeddings))[index]
+        images = [(new, i) for new, row in enumerate(rows) for i, owner in enumerate(self.owners) if owner == row]
+        return Prefix(
+            self.embeddings[index],
+            mask=None if self.mask is None else self.mask[index],
+            positions=None if self.positions is None else self.positions[index],
+            visual_tokens=self.visual_tokens[index],
+            selections=tuple(self.selections[i] for _, i in images),
+            layouts=tuple(self.layouts[i] for _, i in images),
+            owners=tuple(new for new, _ in images),
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Prefix:
-        """A copy of the embeddings and of everything they carry; as with any tensor, not of the graph behind them."""
-        copied = Prefix.of(
-            copy.deepcopy(self.embeddings, memo),
-            positions=copy.deepcopy(self.positions, memo),
-            mask=copy.deepcopy(self.mask, memo),
-            visual_tokens=self.visual_tokens,
-            selections=copy.deepcopy(self.selections, memo),
-            layouts=self.layouts,
-        )
-        memo[id(self)] = copied
-        return copied
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise NotATensorError(
+                f"a Prefix has no {name!r}: it is no tensor, so that no operation loses its mask and positions; "
+                "its embeddings are one: prefix.embeddings"
+            )
+
+
+PrefixLike: TypeAlias = Prefix | Tensor
+"""A `Prefix`, or its plain embeddings `[B, P, d]` where nothing is padded and positions count from 0."""

@@ -152,11 +152,12 @@ def join(
         at_position = torch.stack([F.pad(p, (n, 0)) for p, n in zip(places, padding, strict=True)])
     elif any(padding):
         at_position = (column - first).clamp(min=0)
-    return Prefix.of(
+    return Prefix(
         torch.stack([F.pad(e, (0, 0, n, 0)) for e, n in zip(embeddings, padding, strict=True)]),
-        positions=at_position,
         mask=column >= first if any(padding) else None,
-        visual_tokens=visual,
-        selections=[image.selection for image in images],
-        layouts=[image.layout for image in images],
+        positions=at_position,
+        visual_tokens=tuple(visual),
+        selections=tuple(image.selection for image in images),
+        layouts=tuple(image.layout for image in images),
+        owners=tuple(image_owners(rows, len(images))),
     )

@@ -34,6 +34,7 @@ from shirg_lavida.clock import Clock
 from shirg_lavida.context import answer_context
 from shirg_lavida.denoiser import Denoiser, check_attention
 from shirg_lavida.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.prefix_type import PrefixLike
 from shirg_lavida.pruning import Pruning
 from shirg_lavida.step import Step, StepRule, ended, fill_after_end, settle
 
@@ -66,7 +67,7 @@ class SampleResult:
 
 def denoise_logits(
     backbone: DiffusionBackbone,
-    prefix: Tensor,
+    prefix: PrefixLike,
     answer_ids: Tensor,
     *,
     attention: str = "prefix",
@@ -90,7 +91,7 @@ def denoise_logits(
 @torch.no_grad()
 def sample(
     backbone: DiffusionBackbone,
-    prefix: Tensor,
+    prefix: PrefixLike,
     *,
     mask_id: int,
     eos_id: int,

@@ -31,6 +31,7 @@ from shirg_lavida.context import Context, answer_context
 from shirg_lavida.denoiser import check_attention
 from shirg_lavida.masks import full_mask, group_mask
 from shirg_lavida.noise import Noise
+from shirg_lavida.prefix_type import PrefixLike
 from shirg_train.backbone_pass import run_backbone
 
 Weighting: TypeAlias = Literal["none", "inverse_t"]
@@ -55,7 +56,7 @@ class Nll(NamedTuple):
 
 def diffusion_nll(
     backbone: LladaBackbone,
-    prefix: Tensor,
+    prefix: PrefixLike,
     answer_ids: Tensor,
     noise: Noise,
     *,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shirg_lavida.backbone import LladaBackbone
 from shirg_lavida.noise import Noise, mask_probability
+from shirg_lavida.prefix_type import PrefixLike
 from shirg_train.loss import Nll, diffusion_nll
 
 
@@ -24,7 +25,7 @@ def fixed_times(count: int) -> list[float]:
 @torch.no_grad()
 def validation_nll(
     backbone: LladaBackbone,
-    prefix: Tensor,
+    prefix: PrefixLike,
     answer_ids: Tensor,
     answer: Tensor,
     *,

@@ -29,7 +29,7 @@ def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, se
     sums = torch.zeros(len(seeds), 2, dtype=torch.float64)
     questions = answers.shape[1]
     for i, seed in enumerate(seeds if times else ()):
-        rows = prefix.rows(slice(i * questions, (i + 1) * questions))
+        rows = prefix[i * questions : (i + 1) * questions]
         nll = answers_nll(model, rows, answers[i], times, generator(seed))
         sums[i] = torch.stack([nll.total, nll.normaliser])
     return sums

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from shirg_lavida.context import answer_context
 from shirg_lavida.denoiser import Denoiser
 from shirg_lavida.model import LavidaModel
+from shirg_lavida.prefix_type import PrefixLike
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """Of a step's largest logit: what rounding may change between the cached and the uncached way."""
@@ -32,7 +32,7 @@ class Parity(NamedTuple):
 
 
 @torch.no_grad()
-def check_parity(model: LavidaModel, prefix: Tensor, answer_tokens: int) -> Parity:
+def check_parity(model: LavidaModel, prefix: PrefixLike, answer_tokens: int) -> Parity:
     """Compare a half-filled answer's logits with and without cache, and hash the cache around the step.
 
     Args:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from torch import Tensor
-
 from shirg_bench.latency.checks import check_parity
 from shirg_bench.latency.clock import clock
 from shirg_bench.latency.lines import MEASURED, Line, rows
@@ -22,6 +20,7 @@ from shirg_bench.latency.stages import answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
+from shirg_lavida.prefix_type import Prefix
 
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
 """One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""
@@ -102,11 +101,11 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
     """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
     now, pipe = clock(subject.device), lines[0].pipe
-    prefixes: list[Tensor] = []
+    prefixes: list[Prefix] = []
     with quiet_profiler():
         embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe, now).prefix), subject.device)
     (prefix,) = prefixes
-    prefix_bytes = prefix.numel() * prefix.element_size()
+    prefix_bytes = prefix.embeddings.nbytes
     for line in lines:
         options = {**plan.options(line.cache), "steps": 1}
         run = partial(answer, pipe.model, prefix, now, **options)

@@ -21,7 +21,7 @@ from shirg_lavida.backbone_protocol import DiffusionBackbone
 from shirg_lavida.cache import PrefixCache
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prefix_type import Prefix, PrefixLike
 from shirg_lavida.sampler import SampleResult, sample
 
 
@@ -69,7 +69,7 @@ def embed(subject: Subject, pipe: LavidaPipeline, now: Now) -> Embedded:
     return Embedded(prefix, now() - start, sum(tower_ms), sum(selector.ms) if selector is not None else 0.0)
 
 
-def answer(model: LavidaModel, prefix: Tensor, now: Now, **options: Any) -> Answered:
+def answer(model: LavidaModel, prefix: PrefixLike, now: Now, **options: Any) -> Answered:
     """Sample an answer after `prefix [1, P, d]`; options: `shirg_lavida.sampler.sample`."""
     backbone = _TimedPrefill(model.backbone, now)
     ends: list[float] = []

@@ -65,6 +65,7 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
         for name, policy in METHODS.items():
             asked = replace(pipe, selector=build_selector(policy, SEED))
             answer = asked(image, question, max_new_tokens=ANSWER_LENGTH)
+            assert answer.layout is not None, "there is an image"
             merged = policy.method == "pooling"
             answers.append(Answered(name, answer.text, answer.visual_tokens, answer.layout, answer.selection, merged))
         examples.append(Example(image, question, page.answer(0, sample["question"]), answers))

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prefix_type import Prefix, PrefixLike
 from shirg_train.keep_ratio import PolicyConfig, build_selector, select_on
 from shirg_train.loss import Nll
 from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
@@ -104,7 +104,7 @@ def evaluate(
     ]
 
 
-def answers_nll(model: LavidaModel, prefix: Tensor, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
+def answers_nll(model: LavidaModel, prefix: PrefixLike, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
     """Validation NLL of `answers [B, L]` given `prefix [B, P, d]`, see `shirg_train.validation`.
 
     The end of turn and one end of text are scored; further padding would only dilute the measure.
@@ -137,7 +137,7 @@ def prefixes(
 def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
     x = torch.cat([head, rows, tail], dim=1)
     if bool(valid.all()):
-        return Prefix.of(x)
+        return Prefix(x)
     ones = valid.new_ones(len(x), 1)
     mask = torch.cat([ones.expand(-1, head.shape[1]), valid, ones.expand(-1, tail.shape[1])], dim=1)
-    return Prefix.of(x, positions=(mask.cumsum(1) - 1).clamp_min(0), mask=mask)
+    return Prefix(x, mask, (mask.cumsum(1) - 1).clamp_min(0))
