@@ -9,6 +9,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+cd "$folder"  # away from any project whose settings uv would read
 uv venv --quiet "$folder/venv"
 uv pip install --quiet --python "$folder/venv/bin/python" "accelerate==1.15.0" "torch==2.15.0" "numpy==2.4.6"
 cat > "$folder/count.py" <<'PYTHON'
@@ -19,7 +20,6 @@ accelerator = accelerate.Accelerator(cpu=True)
 print(f"accelerate {accelerate.__version__}, torch {torch.__version__}: process {accelerator.process_index} of {accelerator.num_processes}", flush=True)
 PYTHON
 export HF_HOME="$folder/cache" OMP_NUM_THREADS=1
-cd "$folder"
 echo "accelerate launch --cpu --num_processes 2:"
 venv/bin/accelerate launch --cpu --num_processes 2 count.py > launched.txt 2> launched.log
 cat launched.txt launched.log

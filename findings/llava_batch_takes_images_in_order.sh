@@ -9,6 +9,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+cd "$folder"  # away from any project whose settings uv would read
 uv venv --quiet "$folder/venv"
 uv pip install --quiet --python "$folder/venv/bin/python" "transformers==5.23.0" "pillow==13.0.0" "numpy==2.4.6"
 HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PYTHON'

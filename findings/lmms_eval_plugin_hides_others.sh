@@ -10,6 +10,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+cd "$folder"  # away from any project whose settings uv would read
 uv venv --quiet "$folder/venv"
 # Reading plugins needs none of the other dependencies.
 uv pip install --quiet --python "$folder/venv/bin/python" --no-deps "lmms-eval==0.7.3" "loguru==0.7.3"

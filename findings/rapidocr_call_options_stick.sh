@@ -9,6 +9,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+cd "$folder"  # away from any project whose settings uv would read
 uv venv --quiet "$folder/venv"
 uv pip install --quiet --python "$folder/venv/bin/python" "rapidocr==3.10.0" "onnxruntime==1.32.0" "pillow==13.0.0" "numpy==2.4.6"
 "$folder/venv/bin/python" - <<'PYTHON'

@@ -9,6 +9,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+cd "$folder"  # away from any project whose settings uv would read
 cat > "$folder/try.py" <<'PYTHON'
 import sys
 
