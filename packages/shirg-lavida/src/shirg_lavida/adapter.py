@@ -12,15 +12,17 @@ peft is not needed. What of its format is not written out here is refused by nam
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from shirg_lavida.checkpoint import checkpoint_keys
 from shirg_lavida.fingerprint import CARD_FILE, check_fingerprint
@@ -29,7 +31,8 @@ from shirg_lavida.prompt import Positions
 from shirg_lavida.weights import read_json, set_parameter
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
-_ROOT = "base_model.model."
+PEFT_ROOT = "base_model.model"
+"""What peft puts before every name."""
 _PARTS = ("lora_A.weight", "lora_B.weight", "base_layer.weight", "base_layer.bias", "bias")
 _PLAIN: dict[str, tuple[Any, ...]] = {
     "bias": ("none", "lora_only"),
@@ -46,13 +49,28 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
 """peft's key → values that mean the formula above."""
 
 
-def merge_adapter(model: LavidaModel, folder: Path) -> None:
-    """Merge the adapter in `folder` into `model`, in place. On an error the model is as it was.
+@dataclass(frozen=True)
+class SavedAdapter:
+    """An adapter as it was saved, checked against a model.
+
+    Attributes:
+        rank: r.
+        scale: s.
+        linears: the released name of each adapted linear → its tensors, by their names in `_PARTS`.
+    """
+
+    rank: int
+    scale: float
+    linears: Mapping[str, Mapping[str, Tensor]]
+
+
+def read_adapter(model: LavidaModel, folder: Path) -> SavedAdapter:
+    """Read the adapter in `folder`, tensors on the CPU.
 
     Raises:
         FileNotFoundError: no adapter in that folder.
-        ValueError: a damaged adapter, a kind this code does not merge, tensors whose rank is not the config's, or an
-            adapter for another model.
+        ValueError: a damaged adapter, a kind that the formula above does not cover, tensors that are missing, unknown
+            or of a shape or rank that the config does not give them, or an adapter for another model.
     """
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
@@ -63,28 +81,46 @@ def merge_adapter(model: LavidaModel, folder: Path) -> None:
         tensors = load_file(folder / WEIGHTS_FILE)
     except SafetensorError as error:
         raise ValueError(f"the adapter in {folder} is damaged or truncated: {error}") from error
-    names, parameters = checkpoint_keys(model), dict(model.named_parameters())
+    modules = _linears(model)
     linears: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in tensors.items():
         linear, part = _split(key, folder)
-        if f"{linear}.weight" not in names:
+        if linear not in modules:
             raise ValueError(f"the adapter in {folder} is for another model: this one has no linear {linear}")
         linears[linear][part] = tensor
+    _check_targets(folder, config, modules, linears)
     if (folder / CARD_FILE).is_file():
         check_fingerprint(model, folder)
-    merged: dict[str, Tensor] = {}
     for linear, parts in linears.items():
-        own = {kind: names[f"{linear}.{kind}"] for kind in ("weight", "bias") if f"{linear}.{kind}" in names}
-        weight = parameters[own["weight"]]
-        _check_shapes(f"{folder}: {linear}", parts, rank, tuple(weight.shape))
-        a, b = (parts[name].to(weight.device, torch.float32) for name in _PARTS[:2])
+        own = modules[linear]
+        _check_shapes(f"{folder}: {linear}", parts, rank, tuple(own.weight.shape))
+        carried = {"base_layer.bias", "bias"} & parts.keys()
+        if carried and own.bias is None:
+            raise ValueError(f"the adapter in {folder} is for another model: {linear} has no bias here")
+        if config.get("bias") == "lora_only" and own.bias is not None and not carried:
+            raise ValueError(f"{folder}: {linear}: the adapter lacks the bias that bias=lora_only trains")
+    return SavedAdapter(rank, scale, linears)
+
+
+def merge_adapter(model: LavidaModel, folder: Path) -> None:
+    """Merge the adapter in `folder` into `model`, in place. On an error the model is as it was.
+
+    Raises:
+        FileNotFoundError: no adapter in that folder.
+        ValueError: see `read_adapter`.
+    """
+    saved = read_adapter(model, folder)
+    names, parameters = checkpoint_keys(model), dict(model.named_parameters())
+    merged: dict[str, Tensor] = {}
+    for linear, parts in saved.linears.items():
+        name = names[f"{linear}.weight"]
+        weight = parameters[name]
+        a, b = (parts[part].to(weight.device, torch.float32) for part in _PARTS[:2])
         base = parts.get("base_layer.weight", weight).to(weight.device, torch.float32)
-        merged[own["weight"]] = (base + scale * (b @ a)).to(weight.dtype)
+        merged[name] = (base + saved.scale * (b @ a)).to(weight.dtype)
         bias = parts.get("base_layer.bias", parts.get("bias"))
         if bias is not None:
-            if "bias" not in own:
-                raise ValueError(f"the adapter in {folder} is for another model: {linear} has no bias here")
-            merged[own["bias"]] = bias.to(weight.device, weight.dtype)
+            merged[names[f"{linear}.bias"]] = bias.to(weight.device, weight.dtype)
     for name, value in merged.items():
         set_parameter(model, name, value)
 
@@ -117,11 +153,42 @@ def _rank_and_scale(config: Mapping[str, Any], folder: Path) -> tuple[int, float
     return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
+def _linears(model: LavidaModel) -> dict[str, nn.Linear]:
+    """Every linear by its released name."""
+    owners = {
+        name: own.removesuffix(".weight") for name, own in checkpoint_keys(model).items() if own.endswith(".weight")
+    }
+    modules = {name.removesuffix(".weight"): model.get_submodule(owner) for name, owner in owners.items()}
+    return {name: module for name, module in modules.items() if isinstance(module, nn.Linear)}
+
+
+def _check_targets(
+    folder: Path, config: Mapping[str, Any], modules: Collection[str], linears: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    """The file holds the linears that the config names, no others, and each of them whole."""
+    targets, excluded = config.get("target_modules") or [], config.get("exclude_modules") or []
+    if targets == "all-linear" or config.get("layers_to_transform") is not None:
+        expected = set(linears)  # the config alone does not say
+    else:
+        expected = {name for name in modules if _names(name, targets) and not _names(name, excluded)}
+    if missing := sorted(expected - linears.keys()):
+        raise ValueError(f"the adapter in {folder} lacks {missing[0]}, which its {CONFIG_FILE} names")
+    if unknown := sorted(linears.keys() - expected):
+        raise ValueError(f"the adapter in {folder} holds {unknown[0]}, which its {CONFIG_FILE} does not name")
+
+
+def _names(linear: str, targets: str | Sequence[str]) -> bool:
+    """Whether a linear is meant, as peft reads names: a pattern, or names and ends of names."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, linear) is not None
+    return any(linear == target or linear.endswith(f".{target}") for target in targets)
+
+
 def _split(key: str, folder: Path) -> tuple[str, str]:
     """A tensor's name as the released model's linear and which part of the adapter it is."""
     for part in _PARTS:
-        if key.startswith(_ROOT) and key.endswith(f".{part}"):
-            return key[len(_ROOT) : -len(part) - 1], part
+        if key.startswith(f"{PEFT_ROOT}.") and key.endswith(f".{part}"):
+            return key[len(PEFT_ROOT) + 1 : -len(part) - 1], part
     raise ValueError(f"the adapter in {folder} holds {key}, which is no part of a LoRA of linears")
 
 

@@ -56,6 +56,12 @@ class ViewPlan:
         return (1, 1) if self.canvas is None else (self.canvas[1] // self.px, self.canvas[0] // self.px)
 
     @property
+    def n_views(self) -> int:
+        """Views of the image, as `cut_views` cuts them."""
+        rows, cols = self.mosaic
+        return self.base_views + rows * cols
+
+    @property
     def base_views(self) -> int:
         """Leading views outside the mosaic: the base view of anyres."""
         return 0 if self.canvas is None else 1

@@ -7,23 +7,23 @@ they arrive with plain `PeftModel.from_pretrained` too.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import LoraConfig, PeftModel
 from peft.utils.save_and_load import get_peft_model_state_dict
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shirg_core.precision import default_dtype
-from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE
-from shirg_lavida.fingerprint import CARD_FILE, check_fingerprint
+from shirg_lavida.adapter import CONFIG_FILE, PEFT_ROOT, WEIGHTS_FILE, SavedAdapter, read_adapter
+from shirg_lavida.fingerprint import CARD_FILE
 from shirg_lavida.model import LavidaModel
-from shirg_train.adapter import ADAPTER_NAME, adopt, released_names
+from shirg_train.adapter import ADAPTER_NAME, AdapterConfig, adopt, released_names
 
 
 def save_adapter(
@@ -65,13 +65,11 @@ def load_adapter(model: LavidaModel, folder: str | Path) -> PeftModel:
 
     Raises:
         FileNotFoundError: no adapter in that folder.
-        ValueError: a damaged adapter, one whose tensors are not of the rank its config says, or one for another model.
+        ValueError: see `shirg_lavida.adapter.read_adapter`.
     """
-    folder = Path(folder)
-    config, shapes = _read(folder)
-    _check_ranks(folder, config, shapes)
+    # peft would draw what is missing at random, and only warn.
+    read_adapter(model, Path(folder))
     host = released_names(model)
-    _check_model(folder, host, model, shapes)
     dtype = model.image_newline.dtype
     with default_dtype(torch.float32):
         peft = PeftModel.from_pretrained(host, str(folder), adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False)
@@ -84,47 +82,39 @@ def load_adapter(model: LavidaModel, folder: str | Path) -> PeftModel:
     return peft
 
 
+def starting_parameters(saved: SavedAdapter, config: AdapterConfig, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """What a new run begins with: every trained parameter of a saved adapter, under this run's names.
+
+    Args:
+        saved: the adapter.
+        config: of the new one.
+        names: this run's name of each trained parameter → its name in peft.
+
+    Raises:
+        ValueError: it has another rank or scale than `config` says, or trains something else.
+    """
+    if saved.rank != config.r or not math.isclose(saved.scale, config.alpha / config.r):
+        raise ValueError(
+            f"it has r={saved.rank} and alpha={saved.scale * saved.rank:g}, the recipe says r={config.r} and "
+            f"alpha={config.alpha:g}"
+        )
+    there = {f"{linear}.{part}": tensor for linear, parts in saved.linears.items() for part, tensor in parts.items()}
+    here = {
+        name: theirs.removeprefix(f"{PEFT_ROOT}.").replace(f".{ADAPTER_NAME}.", ".") for name, theirs in names.items()
+    }
+    # peft calls a linear's own bias by one name or the other, depending on its version.
+    taken = {name: key if key in there else key.replace(".base_layer.bias", ".bias") for name, key in here.items()}
+    for absent, what in (
+        (sorted(set(taken.values()) - there.keys()), "does not hold {}, which this recipe trains"),
+        (sorted(there.keys() - set(taken.values())), "holds {}, which this recipe does not train"),
+    ):
+        if absent:
+            raise ValueError(f"it {what.format(absent[0])}")
+    return {name: there[key].float() for name, key in taken.items()}
+
+
 def merge_adapter(model: LavidaModel, peft: PeftModel) -> LavidaModel:
     """Add the adapter to the weights it adapts and remove it: the same function, without its cost."""
     host = cast("nn.Module", peft.merge_and_unload())
     adopt(model, host)
     return model
-
-
-def _read(folder: Path) -> tuple[LoraConfig, dict[str, list[int]]]:
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no adapter in {folder}: {name} is missing")
-    try:
-        config = PeftConfig.from_pretrained(str(folder))
-        with safe_open(folder / WEIGHTS_FILE, framework="pt") as opened:
-            shapes = {key: list(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the adapter in {folder} is damaged: {error}") from error
-    if not isinstance(config, LoraConfig):
-        raise ValueError(f"the adapter in {folder} is {config.peft_type}, expected LORA")
-    return config, shapes
-
-
-def _check_ranks(folder: Path, config: LoraConfig, shapes: Mapping[str, list[int]]) -> None:
-    for key, shape in shapes.items():
-        rank = shape[0] if ".lora_A." in key else shape[1] if ".lora_B." in key else config.r
-        if rank != config.r:
-            raise ValueError(f"rank mismatch in {folder}: {CONFIG_FILE} says r={config.r}, {key} has rank {rank}")
-
-
-def _check_model(folder: Path, host: nn.Module, model: LavidaModel, shapes: Mapping[str, list[int]]) -> None:
-    linears = {f"base_model.model.{name}": m for name, m in host.named_modules() if isinstance(m, nn.Linear)}
-    for key, shape in shapes.items():
-        name, _, kind = key.partition(".lora_") if ".lora_" in key else key.partition(".base_layer")
-        layer = linears.get(name)
-        if layer is None:
-            raise ValueError(f"the adapter in {folder} is for another model: this one has no linear {name}")
-        at = {"A": (1, layer.in_features), "B": (0, layer.out_features)}.get(kind[:1], (0, layer.out_features))
-        if shape[at[0]] != at[1]:
-            raise ValueError(
-                f"the adapter in {folder} is for another model: {key} has shape {shape}, "
-                f"but the linear here is {layer.in_features} → {layer.out_features}"
-            )
-    if (folder / CARD_FILE).is_file():
-        check_fingerprint(model, folder)

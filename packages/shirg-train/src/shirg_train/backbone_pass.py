@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from shirg_lavida.attention import attend
 from shirg_lavida.backbone import LladaBackbone, LladaBlock
+from shirg_train.row_dropout import recompute_contexts
 
 
 def run_backbone(
@@ -21,7 +22,7 @@ def run_backbone(
         return backbone.forward(x, positions, allowed)
     rotary = backbone.rotary(positions)
     for block in backbone.blocks:
-        x = checkpoint(_run_block, block, x, rotary, allowed, use_reentrant=False)
+        x = checkpoint(_run_block, block, x, rotary, allowed, use_reentrant=False, context_fn=recompute_contexts)
     hidden: Tensor = backbone.ln_f(x)
     return hidden
 

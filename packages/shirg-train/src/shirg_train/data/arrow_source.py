@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shirg_train.data.record import CorruptSampleError, Record, parse_turns
+from shirg_train.data.record import CorruptSampleError, Record, content_mark, parse_turns
 
 GROUPS_IN_MEMORY = 8
 """Row groups of parquet files that are kept decoded; samples are shuffled within as many."""
@@ -49,6 +50,11 @@ class DatasetSource:
         # Arrow rows hold images as stored; decoding them is the reader's work, which can skip a broken one.
         self.rows = loaded.select_columns(list(self.columns)).with_format("arrow")
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the Arrow files."""
+        return content_mark((Path(file["filename"]) for file in self.rows.cache_files), whole=False)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -78,7 +84,7 @@ class ParquetSource:
         files = [path] if path.is_file() else sorted(path.glob("*.parquet"))
         if not files:
             raise FileNotFoundError(f"no parquet files in {path}")
-        self.columns = (image_column, turns_column)
+        self.columns, self.files = (image_column, turns_column), files
         self.places: list[tuple[Path, int]] = []
         self.sizes: list[int] = []
         for file in files:
@@ -95,6 +101,11 @@ class ParquetSource:
     def groups(self) -> Sequence[int]:
         """Rows of every row group."""
         return self.sizes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files."""
+        return content_mark(self.files, whole=False)
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0

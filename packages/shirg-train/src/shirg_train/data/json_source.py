@@ -9,9 +9,10 @@ import json
 import re
 from array import array
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-from shirg_train.data.record import CorruptSampleError, Record, parse_turns
+from shirg_train.data.record import CorruptSampleError, Record, content_mark, parse_turns
 
 _CHUNK = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -40,6 +41,11 @@ class JsonSource:
         for offset, length in _line_spans(path) if path.suffix == ".jsonl" else _list_spans(path):
             self.offsets.append(offset)
             self.lengths.append(length)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the conversations."""
+        return content_mark([self.path], whole=True)
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -59,6 +59,8 @@ class PagesSource:
     """
 
     groups = None
+    fingerprint = "pages"
+    """Whatever else makes pages differ is in the recipe."""
 
     def __init__(self, config: PagesConfig) -> None:
         self.config = config

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 IMAGE_PLACEHOLDER = "<image>"
+_PIECE = 1 << 20
 Role: TypeAlias = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {
     "system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
@@ -51,6 +53,11 @@ class Source(Protocol):
         """Sizes of runs of samples that are cheap to read together; None when all are equally cheap."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same samples in the same order, wherever they lie; image files beside them do not count."""
+        ...
+
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Record:
@@ -60,6 +67,29 @@ class Source(Protocol):
             CorruptSampleError: it cannot be used.
         """
         ...
+
+
+def content_mark(files: Iterable[Path], *, whole: bool) -> str:
+    """A digest of files' content, not of their names.
+
+    Args:
+        files: in order.
+        whole: all bytes; else of each file its size and its first and last mebibyte, where containers keep their
+            tables.
+    """
+    digest = blake2b(digest_size=16)
+    for path in files:
+        size = path.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            if whole:
+                while piece := file.read(_PIECE):
+                    digest.update(piece)
+            else:
+                digest.update(file.read(_PIECE))
+                file.seek(max(0, size - _PIECE))
+                digest.update(file.read())
+    return digest.hexdigest()
 
 
 def parse_turns(raw: object) -> tuple[Turn, ...]:

@@ -110,15 +110,16 @@ class SampleStream:
         Raises:
             ValueError: a place in another stream.
         """
-        mine = self._identity()
-        other = {name: state.get(name) for name in mine}
-        if other != mine:
-            raise ValueError(f"this place belongs to another stream: {other}, not {mine}")
+        for name, mine in self._identity().items():
+            # Places from before data had a fingerprint have none.
+            if state.get(name, mine if name == "data" else None) != mine:
+                raise ValueError(f"this place belongs to another stream: {name} {state.get(name)}, not {mine}")
         self._passed = int(state["passed"])
         self.skipped = Counter(state["skipped"])
 
-    def _identity(self) -> dict[str, int]:
-        return {"samples": len(self), "seed": self.seed, "rank": self.rank, "world": self.world}
+    def _identity(self) -> dict[str, int | str]:
+        place = {"seed": self.seed, "rank": self.rank, "world": self.world}
+        return {"samples": len(self), "data": self.source.fingerprint, **place}
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         n, groups = len(self.source), self.source.groups

@@ -197,10 +197,13 @@ class AdapterRecipe:
         keep: the policies that steps draw from.
         positions: `packed` or `original`, see `shirg_lavida.reading_order`; recorded with the adapter, which is asked
             as it was trained unless told otherwise.
+        init: folder of a trained adapter that a new run begins with, of the same rank, alpha and linears; optimizer,
+            learning rate's schedule and data start afresh. None = a fresh adapter.
         kind: says that this is such a recipe.
         seed: of everything random.
         epochs: passes over the data; `steps` wins.
-        steps: optimizer steps.
+        steps: optimizer steps. A resumed run may be given more: it goes on at the learning rate that its step has in
+            the schedule of the new number, so a finished run's rises again.
         resume: `auto` continues what is in `output`; `never` wants it empty.
     """
 
@@ -209,6 +212,7 @@ class AdapterRecipe:
     output: Path
     keep: tuple[PolicyConfig, ...]
     positions: Positions = "packed"
+    init: Path | None = None
     kind: Literal["adapter"] = "adapter"
     seed: int = 0
     epochs: float = 1.0

@@ -28,7 +28,7 @@ from shirg_train.loss import normaliser
 from shirg_train.metrics import Metrics
 from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
 from shirg_train.recipe import RecipeError, plain
-from shirg_train.seeds import derive, generator
+from shirg_train.seeds import generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine
@@ -128,7 +128,6 @@ def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
         step=step,
         world=world,
     )
-    torch.manual_seed(derive(seed, "dropout", step, world.rank))
     # 2. One denominator for the whole step.
     count = sum((normaliser(b.noise, complement=loss.complement, weighting=loss.weighting) for b in batches), start=0.0)
     denominator = float(world.sum(torch.as_tensor(count, dtype=torch.float32)))

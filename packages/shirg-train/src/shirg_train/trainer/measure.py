@@ -1,10 +1,11 @@
-"""Validation over all ranks: the same held-out batches, masks and result whatever the number of ranks."""
+"""Validation over all ranks: the same masks and result whatever the number of ranks and the size of micro-batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from shirg_lavida.noise import Noise
 from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
@@ -45,11 +46,18 @@ def measure(
     for first in range(0, len(held_out), micro * world.size):
         start = first + micro * world.rank
         batch = held_out_batch(held_out, start, micro, eos_id, device)
-        draws = generator(seed, "validation", start)
-        nll = engine.forward(batch, policy, times=recipe.validation.times, generator=draws)
+        times, length = recipe.validation.times, batch.answer_ids.shape[1]
+        draws = torch.stack([_row_draws(seed, start + k, times, length) for k in range(micro)], dim=1)
+        nll = engine.forward(batch, policy, draws=draws)
         sums += torch.stack([nll.total, nll.normaliser]).double()
     total, count = world.sum(sums).tolist()
     return float(total / count)
+
+
+def _row_draws(seed: int, row: int, times: int, length: int) -> Tensor:
+    """`[T, L]`; a row's draws are the same whatever it is batched with and padded to."""
+    draws = (generator(seed, "validation", row, k) for k in range(times))
+    return torch.stack([torch.rand(length, generator=draw, dtype=torch.float32) for draw in draws])
 
 
 def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: int, device: torch.device) -> MicroBatch:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prompt import Positions
+from shirg_lavida.prompt import Positions, image_owners
+from shirg_lavida.views import plan_views
 from shirg_train.keep_ratio import Policy
 from shirg_train.loss import Nll, diffusion_nll
+from shirg_train.row_dropout import row_keys, seed_dropout, stacked_keys
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.samples import MicroBatch
 from shirg_train.validation import validation_nll
@@ -21,7 +23,7 @@ class LossModule(nn.Module):
     """A LaViDa with an adapter, and how its loss is made.
 
     Args:
-        lavida: adapted, see `shirg_train.adapter`.
+        lavida: adapted, see `shirg_train.adapter`; its dropout becomes one that draws by row.
         loss: the recipe's.
         precision: dtype to compute in; what is trained stays float32.
         recompute: gradient checkpointing.
@@ -43,34 +45,32 @@ class LossModule(nn.Module):
         self.precision = precision
         self.recompute = recompute
         self.positions: Positions = positions
+        seed_dropout(lavida)
 
-    def forward(
-        self, batch: MicroBatch, policy: Policy, *, times: int | None = None, generator: torch.Generator | None = None
-    ) -> Nll:
-        """Training loss of a micro-batch; with `times` and `generator`, its validation NLL instead."""
+    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
+        """Training loss of a micro-batch; with `draws [T, B, L]`, its validation NLL instead."""
         lavida, ids = self.lavida, batch.answer_ids
         # Dropout is for training: validation compares models, not draws.
-        with self._autocast(ids.device), _mode(lavida, training=times is None):
-            prefix = lavida.embed_prompt(
-                batch.prompts,
-                batch.images,
-                question=batch.questions,
-                selector=policy.selector,
-                views=policy.views,
-                select_on=policy.select_on,
-                positions=self.positions,
-            )
+        with self._autocast(ids.device), _mode(lavida, training=draws is None), row_keys(batch.keys):
+            with row_keys(self._view_keys(batch, policy)):
+                prefix = lavida.embed_prompt(
+                    batch.prompts,
+                    batch.images,
+                    question=batch.questions,
+                    selector=policy.selector,
+                    views=policy.views,
+                    select_on=policy.select_on,
+                    positions=self.positions,
+                )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
-            if times is not None:
-                assert generator is not None
+            if draws is not None:
                 return validation_nll(
                     lavida.backbone,
                     prefix,
                     ids,
                     batch.noise.answer,
                     mask_id=mask_id,
-                    generator=generator,
-                    times=times,
+                    draws=draws,
                     attention=attention,
                 )
             return diffusion_nll(
@@ -84,6 +84,16 @@ class LossModule(nn.Module):
                 attention=attention,
                 recompute=self.recompute,
             )
+
+    def _view_keys(self, batch: MicroBatch, policy: Policy) -> Tensor | None:
+        """The tower sees all views of all images as one batch; each row's views, in order, get keys from the row's."""
+        if batch.keys is None or not batch.images:
+            return None
+        counts, owners = [0] * len(batch.prompts), image_owners(batch.prompts, len(batch.images))
+        selecting = policy.selector is not None
+        for row, image in zip(owners, batch.images, strict=True):
+            counts[row] += plan_views(self.lavida.config, image.size, policy.views, selecting=selecting).n_views
+        return torch.cat([stacked_keys(batch.keys[row, None], n) for row, n in enumerate(counts)])
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
         # Casts the trained float32 parameters on use; the frozen ones are in `precision` already.

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from shirg_train.checkpointing import Checkpoint, latest_checkpoint, load_checkpoint
 from shirg_train.recipe import RecipeError, as_read_today, plain
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 
-FREE_TO_CHANGE = frozenset({"output", "resume", "log", "checkpoint", "engine"})
-"""What a resumed run may say differently: nothing here changes what is learned."""
+FREE_TO_CHANGE = (
+    *("output", "resume", "log", "checkpoint", "engine", "steps", "epochs"),
+    *("batch.micro", "data.path", "data.images", "data.workers"),
+)
+"""What a resumed run may say differently. None of it changes what a step learns; `steps` and `epochs` stretch the
+learning rate's cosine over the new number of steps. Data is known by its content, wherever it lies: see
+`shirg_train.data.record.Source.fingerprint`."""
 
 
 def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
@@ -23,13 +31,34 @@ def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
     if recipe.resume == "never":
         raise RecipeError(f"{recipe.output} holds a run already, and resume is 'never'")
     checkpoint = load_checkpoint(folder)
-    if checkpoint.progress.world_size != world.size:
-        raise RecipeError(f"{folder} was written by {checkpoint.progress.world_size} ranks, this run has {world.size}")
-    old, new = as_read_today(AdapterRecipe, checkpoint.progress.recipe), plain(recipe)
-    for key in sorted((old.keys() | new.keys()) - FREE_TO_CHANGE):
-        if old.get(key) != new.get(key):
+    done = checkpoint.progress
+    if done.world_size != world.size:
+        raise RecipeError(f"{folder} was written by {done.world_size} ranks, this run has {world.size}")
+    old, new = _leaves(as_read_today(AdapterRecipe, done.recipe)), _leaves(plain(recipe))
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key) and not _free(key):
             raise RecipeError(
                 f"{recipe.output} holds a run with {key}: {old.get(key)!r}, this recipe says {new.get(key)!r}; "
-                "choose another output"
+                f"{another_run(recipe)}"
             )
     return checkpoint
+
+
+def another_run(recipe: AdapterRecipe) -> str:
+    """How to go on with a recipe that a run cannot continue with."""
+    return f"choose another output, and init: {recipe.output / 'adapter'} to begin there with what this one has learnt"
+
+
+def _free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
+
+
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """A recorded recipe by dotted keys."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    return {
+        key: leaf
+        for name, item in value.items()
+        for key, leaf in _leaves(item, f"{path}.{name}" if path else str(name)).items()
+    }

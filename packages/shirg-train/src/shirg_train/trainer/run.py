@@ -13,10 +13,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from shirg_lavida.adapter import read_adapter
 from shirg_lavida.fingerprint import fingerprint, linear_marks
 from shirg_lavida.model import LavidaModel
 from shirg_train.adapter import attach, block_linears, parameter_counts, trainable
-from shirg_train.adapter_files import save_adapter
+from shirg_train.adapter_files import save_adapter, starting_parameters
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
 from shirg_train.data.stream import GIVE_UP_AFTER
 from shirg_train.metrics import Metrics
@@ -27,7 +28,7 @@ from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine, TorchEngine
 from shirg_train.trainer.loop import Loop, run_loop
 from shirg_train.trainer.module import LossModule
-from shirg_train.trainer.resume import find_checkpoint
+from shirg_train.trainer.resume import another_run, find_checkpoint
 from shirg_train.trainer.samples import Sample, SampleStream
 
 
@@ -64,6 +65,11 @@ def run(recipe: AdapterRecipe, sources: Sources, world: World) -> Path:
     except OSError as error:
         raise RecipeError(f"output: {error}") from error
     checkpoint = find_checkpoint(recipe, world)
+    if checkpoint is not None and checkpoint.progress.step > total_steps:
+        raise RecipeError(
+            f"{recipe.output} holds a run of {checkpoint.progress.step} steps, this recipe says {total_steps}; "
+            f"{another_run(recipe)}"
+        )
     while True:
         progress = _run_at_one_rank(recipe, sources, world, total_steps, checkpoint)
         folder = latest_checkpoint(recipe.output / "checkpoints")
@@ -104,6 +110,10 @@ def _run_at_one_rank(
     mark = fingerprint(lavida)
     torch.manual_seed(derive(recipe.seed, "adapter"))
     try:
+        start = None if checkpoint is not None or recipe.init is None else read_adapter(lavida, recipe.init)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"init: {error}") from error
+    try:
         linears = linear_marks(lavida, block_linears(lavida, recipe.adapter))
         peft = attach(lavida, replace(recipe.adapter, r=progress.rank, alpha=progress.alpha))
     except ValueError as error:
@@ -112,15 +122,22 @@ def _run_at_one_rank(
     counts = parameter_counts(lavida)
     module = LossModule(lavida, recipe.loss, precision, recompute=recipe.engine.recompute, positions=recipe.positions)
     engine = build_engine(module, recipe, world)
-    # 2. Where it was.
+    names = _peft_names(lavida, peft)
+    # 2. Where it was, or what it begins with.
+    if start is not None:
+        try:
+            engine.load(starting_parameters(start, recipe.adapter, names), {})
+        except ValueError as error:
+            raise RecipeError(f"init: the adapter in {recipe.init} does not fit this recipe: {error}") from error
     if checkpoint is not None:
         engine.load(checkpoint.parameters, checkpoint.moments)
         try:
             sources.stream.load_state_dict(progress.data[world.rank])
         except ValueError as error:
-            raise RecipeError(f"the data is not what the run in {recipe.output} was trained on: {error}") from error
+            raise RecipeError(
+                f"the data is not what the run in {recipe.output} was trained on ({error}); {another_run(recipe)}"
+            ) from error
     # 3. On from there.
-    names = _peft_names(lavida, peft)
 
     def write_adapter(folder: Path, parameters: Mapping[str, Tensor], card: dict[str, Any]) -> None:
         state = {names[name]: tensor for name, tensor in parameters.items()}

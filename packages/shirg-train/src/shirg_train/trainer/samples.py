@@ -2,9 +2,9 @@
 
 A step takes B samples. Rank r of R takes every R-th, so its k-th sample is row k·R + r of the step. Answers are
 padded with end-of-text, which is a target like any other token, to one length for all rows of all ranks (only where one
-rank's longest answer does not fit beside another's longest prefix, each rank pads to its own); masks are drawn row by
-row from seeds that name step and row. So the loss of a step does not depend on R, nor on the size of micro-batches,
-beyond rounding.
+rank's longest answer does not fit beside another's longest prefix, each rank pads to its own); masks and dropout are
+drawn row by row from seeds that name step and row. So the loss of a step does not depend on R, nor on the size of
+micro-batches, beyond rounding.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class MicroBatch:
         images: of all rows, in order.
         answer_ids: `[B, L]` int64.
         noise: what is hidden.
+        keys: `[B]` int64, what each row's dropout is drawn from; None where nothing is dropped.
     """
 
     prompts: list[Tensor]
@@ -88,6 +89,7 @@ class MicroBatch:
     images: list[Image.Image]
     answer_ids: Tensor
     noise: Noise
+    keys: Tensor | None = None
 
 
 def step_batches(
@@ -123,6 +125,7 @@ def step_batches(
     draws = [
         forward_process(every, epsilon=loss.epsilon, generator=generator(seed, "noise", step, row)) for row in rows
     ]
+    keys = torch.tensor([derive(seed, "dropout", step, row) for row in rows])
     return [
         MicroBatch(
             [sample.prompt_ids for sample in samples[at : at + micro]],
@@ -130,6 +133,7 @@ def step_batches(
             [image for sample in samples[at : at + micro] for image in sample.images],
             answers[at : at + micro].to(world.device),
             stack_noise(draws[at : at + micro], world.device),
+            keys[at : at + micro].to(world.device),
         )
         for at in range(0, len(samples), micro)
     ]
