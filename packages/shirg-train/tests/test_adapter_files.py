@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from shirg_core.precision import default_dtype
@@ -152,6 +152,57 @@ def test_an_adapter_for_a_deeper_tower_is_refused(saved, tmp_path):
     save_file({**weights, f"{name}.lora_A.weight": torch.zeros(4, 32)}, folder / "adapter_model.safetensors")
     with pytest.raises(ValueError, match=r"no linear .*layers\.9"):
         load_adapter(tiny_lavida(side=5), folder)
+
+
+@pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight", "base_layer.bias"])
+@pytest.mark.parametrize("change", ["missing", "shape", "unknown"])
+@pytest.mark.parametrize("read", [load_adapter, without_peft.merge_adapter], ids=["load", "merge"])
+def test_a_tensor_that_is_missing_unknown_or_of_another_shape_is_refused(saved, tmp_path, part, change, read):
+    folder = copy(saved[0], tmp_path)
+    weights = load_file(folder / "adapter_model.safetensors")
+    name = f"base_model.model.model.mm_projector.0.{part}"
+    tensor = weights.pop(name)
+    if change == "shape":
+        weights[name] = torch.cat([tensor, tensor])
+    if change == "unknown":
+        weights |= {name: tensor, f"{name}.more": tensor.clone()}
+    save_file(weights, folder / "adapter_model.safetensors")
+    with pytest.raises(ValueError, match=r"lacks|rank mismatch|another model|no part of a LoRA"):
+        read(tiny_lavida(side=5), folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"lora_bias": True}, True),
+        ({"use_dora": True}, True),
+        ({"rank_pattern": {"mm_projector.0": 2}}, True),
+        ({"alpha_pattern": {"mm_projector.0": 2}}, True),
+        ({"modules_to_save": ["mm_projector.2"]}, True),
+        ({"bias": "all"}, True),
+        ({"use_rslora": True}, False),
+        ({"bias": "lora_only"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:.*invalid shape")  # peft's own, of the biases that it saves
+def test_other_kinds_that_peft_saves_are_refused_or_mean_what_peft_means(tmp_path, options, refused):
+    torch.manual_seed(0)
+    theirs = tiny_lavida(side=5)
+    targets = {"r": 4, "lora_alpha": 8, "target_modules": ["mm_projector.0", "mm_projector.2"]}
+    peft = get_peft_model(released_names(theirs), LoraConfig(**targets, **options))
+    for name, parameter in peft.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    peft.save_pretrained(str(tmp_path))
+    for read in (load_adapter, without_peft.merge_adapter):
+        ours = tiny_lavida(side=5)
+        if refused:
+            with pytest.raises(ValueError, match=r"which is not supported|no part of a LoRA"):
+                read(ours, tmp_path)
+        else:
+            read(ours, tmp_path)
+            torch.testing.assert_close(ours.projector(X), theirs.eval().projector(X), rtol=1e-5, atol=1e-5)
 
 
 def copy(source, target):

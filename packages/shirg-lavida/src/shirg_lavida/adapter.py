@@ -198,7 +198,8 @@ def _check_shapes(where: str, parts: Mapping[str, Tensor], rank: int, weight: tu
     for part, axis in (("lora_A.weight", 0), ("lora_B.weight", 1)):
         shape = parts[part].shape
         if len(shape) != 2 or shape[axis] != rank:
-            raise ValueError(f"rank mismatch in {where}: {CONFIG_FILE} says r={rank}, {part} has shape {list(shape)}")
+            found = f"rank {shape[axis]}" if len(shape) == 2 else f"shape {list(shape)}"
+            raise ValueError(f"rank mismatch in {where}: {CONFIG_FILE} says r={rank}, {part} has {found}")
     expected = {"lora_A.weight": (rank, weight[1]), "lora_B.weight": (weight[0], rank), "base_layer.weight": weight}
     for part, tensor in parts.items():
         if tuple(tensor.shape) != expected.get(part, weight[:1]):
