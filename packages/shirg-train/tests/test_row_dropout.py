@@ -77,6 +77,8 @@ def trained(output, attention, micro, **changes):
         output,
         adapter=adapter,
         loss=loss,
+        # Adam divides by the size of the gradient: where that is all but zero, rounding becomes a step.
+        optim={"lr": 0.01, "warmup_steps": 1, "eps": 1e-3},
         steps=3,
         keep=[8, "pooled", "full"],
         batch={"size": 4, "micro": micro},
@@ -93,7 +95,6 @@ def test_micro_batches_do_not_change_what_is_learnt(one_batch, tmp_path, attenti
     other = trained(tmp_path, attention, micro, engine={"recompute": recompute})
     outputs = one_batch[attention], other
     left, right = (load_file(latest_checkpoint(o / "checkpoints") / "state.safetensors") for o in outputs)
-    # Rounding alone; Adam's division makes it larger where gradients are small. Another draw differs by 1e-2.
-    assert max(float((left[name] - right[name]).abs().max()) for name in left if "parameter" in name) < 5e-5
+    assert max(float((left[name] - right[name]).abs().max()) for name in left if "parameter" in name) < 2e-6
     nll = [read_metrics(o / "metrics.jsonl", "validation")[-1]["nll"] for o in outputs]
     assert nll[0] == pytest.approx(nll[1], abs=1e-5)

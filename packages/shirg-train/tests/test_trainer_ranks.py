@@ -15,7 +15,7 @@ from .training_setup import ALONE, tiny_recipe, tiny_sources
 
 SETUP = Path(__file__).with_name("training_setup.py")
 COMMON = {
-    "adapter": {"r": 2, "alpha": 4, "dropout": 0.0, "language_blocks": "all"},
+    "adapter": {"r": 2, "alpha": 4, "dropout": 0.3, "language_blocks": "all"},
     "escalation": {"ranks": [4], "after": [0.3], "margin": -10.0},
     "steps": 5,
 }

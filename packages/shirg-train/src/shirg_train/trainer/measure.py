@@ -63,11 +63,12 @@ def _row_draws(seed: int, row: int, times: int, length: int) -> Tensor:
 def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: int, device: torch.device) -> MicroBatch:
     """The held-out samples from `start` on; behind the last one come the first again, not scored.
 
-    So all ranks make the same calls in the same order, without which ZeRO-3 waits forever.
+    So all ranks make the same calls in the same order, without which ZeRO-3 waits forever. All batches have one length:
+    an answer sees its padding, which must not depend on what it is batched with.
     """
     rows = [held_out[(start + k) % len(held_out)] for k in range(micro)]
     answers = [row.answer_ids for row in rows]
-    ids = pad_answers(answers, max(map(len, answers)) + 1, eos_id)
+    ids = pad_answers(answers, max(len(sample.answer_ids) for sample in held_out) + 1, eos_id)
     # One end-of-text ends each answer; more of it would only dilute the measure.
     lengths = torch.tensor([len(a) + 1 if start + k < len(held_out) else 0 for k, a in enumerate(answers)])
     scored = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
