@@ -8,7 +8,7 @@ halftone photograph and hatching. Deterministic; the fonts are DejaVu, which mat
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib
@@ -160,6 +160,17 @@ def make_page() -> Image.Image:
     return page
 
 
+def main() -> None:
+    """Draw the page to where the command line says."""
+    parser = argparse.ArgumentParser(description="Draw an invoice: small print, a table, a bar chart and a photograph.")
+    default = Path(__file__).with_name("page.png")
+    parser.add_argument("out", metavar="OUT.png", nargs="?", type=Path, default=default, help="PNG file to write.")
+    out: Path = parser.parse_args().out
+    try:
+        make_page().quantize(64, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    except OSError as error:
+        parser.error(f"cannot write {out}: {error}")
+
+
 if __name__ == "__main__":
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("page.png")
-    make_page().quantize(64, dither=Image.Dither.NONE).save(out, optimize=True)
+    main()

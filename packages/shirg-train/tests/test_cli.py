@@ -65,6 +65,7 @@ def test_a_run_from_files(files, capsys):
         (["optim.lr=fast"], "optim.lr must be a number, got 'fast'"),
         (["data.path=nowhere"], "no data at nowhere"),
         (["model.path=nowhere"], "'nowhere' is neither a folder nor a hub id"),
+        (["kind=[adapter]"], "unknown kind ['adapter']; known: adapter, micro"),
         (["kind=video"], "unknown kind 'video'; known: adapter, micro"),
         (["keep=[v9]"], "keep[0]: unknown method 'v9'"),
         (["batch.micro=7"], "batch.size=2 is not a multiple"),
@@ -96,6 +97,56 @@ def test_data_without_a_usable_sample_is_one_line(files, tmp_path, capsys, caplo
         + caplog.messages[-1].partition("far): ")[2]
     )
     assert "Traceback" not in shown
+
+
+def write_empty(path):
+    path.write_text("[]")
+
+
+def write_half(path):
+    path.write_text('[{"id": 1}, {')
+
+
+def write_image(path):
+    Image.new("RGB", (8, 8)).save(path, "JPEG")
+
+
+def write_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message"),
+    [
+        ("d.json", write_empty, "no samples in"),
+        ("d.jsonl", write_empty, "samples in a row cannot be trained on"),
+        ("d.json", write_half, "not a JSON list"),
+        ("d.json", write_image, "not a JSON list: expected '[' at byte 0"),
+        ("d.json", write_folder, "Is a directory"),
+        ("d.parquet", write_image, "Parquet"),
+        ("d.parquet", write_folder, "no parquet files in"),
+        ("d.jpg", write_image, "cannot tell the format of"),
+        ("d", write_folder, "cannot tell the format of"),
+    ],
+    ids=["empty", "lines", "half", "image", "folder", "parquet", "no-parquet", "photo", "empty-folder"],
+)
+def test_data_that_cannot_be_read_is_one_line(files, tmp_path, capsys, name, write, message):
+    write(tmp_path / name)
+    changes = [f"output={tmp_path / 'out'}", f"data.path={tmp_path / name}"]
+    changes += ["data.held_out=0", "validation.every=0"]
+    options = [part for change in changes for part in ("--set", change)]
+    assert main(["train", str(files / "recipe.yaml"), *options]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown.splitlines()[-1]
+    assert "Traceback" not in shown
+
+
+def test_a_photo_as_recipe_is_one_line(tmp_path, capsys):
+    write_image(tmp_path / "photo.jpg")
+    assert main(["train", str(tmp_path / "photo.jpg")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "photo.jpg is not YAML" in shown
 
 
 def test_a_hub_id_while_offline_is_one_line(files, tmp_path, capsys, monkeypatch):

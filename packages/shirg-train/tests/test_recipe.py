@@ -1,10 +1,12 @@
 """Reading recipes: one clear error for whatever is wrong."""
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from PIL import Image
 
 from shirg_train.recipe import RecipeError, build, plain, read_yaml
 from shirg_train.trainer.config import AdapterRecipe
@@ -79,9 +81,25 @@ def test_files_that_are_no_recipes(tmp_path):
     path = tmp_path / "r.yaml"
     with pytest.raises(RecipeError, match="no recipe"):
         read_yaml(path)
-    path.write_text("- 1\n")
-    with pytest.raises(RecipeError, match="mapping"):
-        read_yaml(path)
+    with pytest.raises(RecipeError, match="is a folder, not a recipe"):
+        read_yaml(tmp_path)
+    with pytest.raises(RecipeError, match=r"the recipe cannot be read: .*too long"):
+        read_yaml(tmp_path / ("r" * 300))
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(jpeg, "JPEG")
+    for content, message in (
+        (b"- 1\n", "must hold a mapping such as `kind: adapter`, but holds a list"),
+        (b"", "but holds nothing"),
+        (b"# only a comment\n", "but holds nothing"),
+        (jpeg.getvalue(), r"r\.yaml is not YAML: it is not even text in UTF-8 \(byte 0\)"),
+        (b"a: \x00b\n", "is not YAML"),
+        (b"a: [1\n", "is not YAML"),
+        (b"a: 2001-02-30\n", "is not YAML: day .*"),
+        (b"a: " + b"[" * 5000, "is not YAML"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(RecipeError, match=message):
+            read_yaml(path)
 
 
 def test_the_shipped_recipe_is_the_proposals():

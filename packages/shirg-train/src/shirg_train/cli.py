@@ -22,7 +22,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optim.lr=2e-4.")
     ] = None,
 ) -> None:
-    """Train what a recipe describes; the same command again goes on where it stood."""
+    """Train what a recipe describes. The same command again resumes a run."""
     from shirg_train.checkpointing import CheckpointError
     from shirg_train.recipe import RecipeError
     from shirg_train.tasks import run_recipe

@@ -25,13 +25,22 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A recipe's mapping, with `a.b=value` overrides applied; values are YAML.
 
     Raises:
-        RecipeError: no such file, not a YAML mapping, or an override that cannot be applied.
+        RecipeError: no such file, not text, not a YAML mapping, or an override that cannot be applied.
     """
-    if not path.is_file():
-        raise RecipeError(f"no recipe {path}")
-    raw = _parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RecipeError(f"no recipe {path}") from error
+    except IsADirectoryError as error:
+        raise RecipeError(f"{path} is a folder, not a recipe") from error
+    except OSError as error:
+        raise RecipeError(f"the recipe cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not YAML: it is not even text in UTF-8 (byte {error.start})") from error
+    raw = _parse(text, str(path))
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} must hold a mapping, got {type(raw).__name__}")
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise RecipeError(f"{path} must hold a mapping such as `kind: adapter`, but holds {found}")
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -95,7 +104,8 @@ def as_read_today(kind: type[Any], recorded: Mapping[str, Any]) -> Mapping[str, 
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # Not only YAML's own errors: 2001-02-30 is read as a date.
         raise RecipeError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 
 

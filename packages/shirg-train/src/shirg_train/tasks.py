@@ -22,7 +22,7 @@ def run_recipe(path: Path, changes: Sequence[str] = ()) -> Path:
     """
     raw = read_yaml(path, changes)
     kind = raw.get("kind", "adapter")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
     return KINDS[kind](raw)
 

@@ -92,6 +92,8 @@ def open_data(config: DataConfig, encode: Encode, *, seed: int = 0, rank: int = 
         ValueError: it cannot be read, or every held-out sample is corrupt.
     """
     source = open_source(config)
+    if not len(source):
+        raise ValueError(f"no samples in {config.path}")
     reader = Reader(encode, config.system, config.max_tokens, seed=seed)
     held_out = held_out_indices(len(source), config.held_out, seed)
     stream = SampleStream(source, reader, seed=seed, held_out=held_out, rank=rank, world=world, workers=config.workers)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from shirg_train.in_use import hold
 from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
 from shirg_train.metrics import forget_after
 from shirg_train.micro.batches import draw_batch
@@ -22,7 +23,7 @@ from shirg_train.micro.muon import build_optimizers, set_lr
 from shirg_train.micro.objective import objective
 from shirg_train.micro.run import Run, export, start_run
 from shirg_train.micro.state import Progress, load_state, save_stage, save_state
-from shirg_train.recipe import RecipeError, build, plain
+from shirg_train.recipe import build, plain
 from shirg_train.seeds import derive, generator
 
 Watch: TypeAlias = Callable[[str, int, int, float], None]
@@ -41,14 +42,16 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = N
         The checkpoint's folder, in bfloat16, with the tokenizer beside the weights.
 
     Raises:
-        RecipeError: a recipe that cannot be followed, or another one than the run in `out` was begun with.
+        RecipeError: a recipe that cannot be followed, another one than the run in `out` was begun with, or a run that
+            is going on there.
         FloatingPointError: the loss or its gradient is not finite; the last saved state is intact.
     """
     config = build(MicroConfig, dict(recipe))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"output: {error}") from error
+    with hold(out):
+        return _train(config, out, watch)
+
+
+def _train(config: MicroConfig, out: Path, watch: Watch | None) -> Path:
     run = start_run(config)
     progress, optimizer_states = load_state(out, run.model, run.aids, plain(config))
     forget_after(out / LOG_FILE, progress.total, key="total")

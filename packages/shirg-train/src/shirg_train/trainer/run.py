@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from shirg_train.adapter import attach, block_linears, parameter_counts, trainab
 from shirg_train.adapter_files import save_adapter, starting_parameters
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
 from shirg_train.data.stream import GIVE_UP_AFTER
+from shirg_train.in_use import hold
 from shirg_train.metrics import Metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.seeds import derive
@@ -60,10 +62,30 @@ def run(recipe: AdapterRecipe, sources: Sources, world: World) -> Path:
     total_steps = count_steps(recipe, sources.samples_per_epoch)
     if recipe.validation.every and not sources.held_out:
         raise RecipeError("validation.every is set, but there are no held-out samples")
-    try:
-        recipe.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"output: {error}") from error
+    with _held(recipe.output, world):
+        return _run(recipe, sources, world, total_steps)
+
+
+@contextmanager
+def _held(output: Path, world: World) -> Iterator[None]:
+    """The main rank holds the folder for all ranks of the run.
+
+    Raises:
+        RecipeError: on every rank, if the main rank cannot.
+    """
+    with ExitStack() as stack:
+        refused: RecipeError | None = None
+        if world.is_main:
+            try:
+                stack.enter_context(hold(output))
+            except RecipeError as error:
+                refused = error
+        if reasons := [str(each) for each in world.gather(refused) if each is not None]:
+            raise RecipeError(reasons[0]) from refused
+        yield
+
+
+def _run(recipe: AdapterRecipe, sources: Sources, world: World, total_steps: int) -> Path:
     checkpoint = find_checkpoint(recipe, world)
     if checkpoint is not None and checkpoint.progress.step > total_steps:
         raise RecipeError(
