@@ -70,7 +70,8 @@ def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sa
     places = len(sample.prompt_ids) - len(sample.images)
     for image in sample.images:
         plan = plan_views(config, image.size, policy.views, selecting=policy.selector is not None)
-        order, kept = reading_order(plan, "row"), kept_count(policy.selector, plan.layout)
+        order = reading_order(plan, "row")
+        kept = kept_count(policy.selector, plan.layout)  # type: ignore[arg-type]  # what builds policies is frozen
         shown = order.span if positions == "original" else kept + len(order.newline_place)
         places += shown + (policy.selector is not None)
     return places
