@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_train.data.chat import Encode, Exchange
 from shirg_train.data.chat import prompt_ids as chat_prompt
+from shirg_train.data.record import IMAGE_PLACEHOLDER
 from shirg_train.pages import PageConfig, draw_pages
 from shirg_train.pages.tokenizer import SpecialIds, build_tokenizer
 from shirg_train.pages.tokens import TEMPLATES, answer_ids, answer_text, prompt_ids, prompt_table
@@ -19,9 +21,9 @@ def batch():
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_prompts_are_what_the_chat_template_gives(template):
     table = prompt_table(tokenizer, template)
-    encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids  # noqa: E731
     for label in ("total", "qty"):
-        expected = chat_prompt(template.format(label), 1, encode)
+        exchange = Exchange(f"{IMAGE_PLACEHOLDER}\n{template.format(label)}", "", 1)
+        expected = chat_prompt([exchange], Encode(tokenizer))
         assert table[LABELS.index(label)].tolist() == expected.tolist()
     assert (table == IMAGE_TOKEN_ID).sum(1).tolist() == [1] * len(LABELS)
 

@@ -93,8 +93,12 @@ def run_evaluation(
     log = evaluation.output / (LOG if is_main_process() else f"rank{rank}_{LOG}")
     with bad_input(ValueError):
         journal = evaluation.output / JOURNAL
-        watch = {"on_progress": on_progress or _ignore, "on_note": on_note if is_main_process() else _ignore}
-        model = ShirgLavida(**evaluation.model, journal=journal, **watch)
+        model = ShirgLavida(
+            **evaluation.model,
+            journal=journal,
+            on_progress=on_progress or _ignore,
+            on_note=on_note if is_main_process() else _ignore,
+        )
     resolved = model.settings.resolved()
     with talk_into(log):
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
