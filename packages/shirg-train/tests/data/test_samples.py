@@ -101,6 +101,13 @@ def test_an_empty_answer_or_one_that_is_too_long_discards_its_turn_only():
     assert set(sizes_by_answer((png(11, 9),), talk[:2])) == {"one"}
 
 
+def test_any_function_encodes():
+    sample = Reader(lambda text: [ord(letter) for letter in text])(record(png(9, 9), talk=[("why?", "so")]))
+    assert "".join(map(chr, sample.question_ids.tolist())) == "why?"
+    with pytest.raises(CorruptSampleError, match="no words"):
+        Reader(lambda text: [ord(letter) for letter in text])(record(png(9, 9), talk=[("<image>", "so")]))
+
+
 def test_independent_questions_come_alone_with_all_images():
     made = dataclasses.replace(record(png(11, 9), talk=[("a?", "1"), ("b?", "2")]), independent=True)
     samples = [Reader(encode)(made, epoch) for epoch in range(8)]

@@ -11,14 +11,16 @@ The line feed is kept, as the released training code keeps it. The released infe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from shirg_lavida.chat import question_ids, question_words
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
 
@@ -40,6 +42,10 @@ class Encode:
         """The ids of a text."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+
+Encoding: TypeAlias = Encode | Callable[[str], Sequence[int]]
+"""An `Encode`, or any function from text to ids, which knows no special tokens that a question could name."""
 
 
 def load_encoder(folder: Path) -> Encode:
@@ -131,7 +137,7 @@ def place_images(question: str, n_images: int, before: int = 0) -> str:
     return f"{IMAGE_PLACEHOLDER}\n" * before + question.strip()
 
 
-def prompt_ids(talk: Sequence[Exchange], encode: Encode, *, system: str | None = None) -> Tensor:
+def prompt_ids(talk: Sequence[Exchange], encode: Encoding, *, system: str | None = None) -> Tensor:
     """`[M]` int64 ids of the prompt that asks the last question, `IMAGE_TOKEN_ID` for every image.
 
     Args:
@@ -152,6 +158,20 @@ def prompt_ids(talk: Sequence[Exchange], encode: Encode, *, system: str | None =
     return torch.tensor([*ids, *encode(text)])
 
 
-def answer_ids(answer: str, encode: Encode) -> Tensor:
+def word_ids(exchange: Exchange, encode: Encoding) -> Tensor:
+    """`[W]` int64 ids of a question's words, see `shirg_lavida.chat.question_ids`.
+
+    Raises:
+        ValueError: a question without words.
+    """
+    if isinstance(encode, Encode):
+        return question_ids(encode.tokenizer, exchange.question, exchange.n_images)
+    words = encode(question_words(exchange.question, exchange.n_images))
+    if not words:
+        raise ValueError(f"the question has no words: {exchange.question!r}")
+    return torch.tensor(words, dtype=torch.int64)
+
+
+def answer_ids(answer: str, encode: Encoding) -> Tensor:
     """`[L]` int64 ids of an answer and its end of turn."""
     return torch.tensor(list(encode(answer.strip() + EOT)))

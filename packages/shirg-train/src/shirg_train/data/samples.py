@@ -10,8 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.images import DECODE_ERRORS, upright_rgb
-from shirg_lavida.chat import question_ids
-from shirg_train.data.chat import Encode, Exchange, answer_ids, exchanges, prompt_ids
+from shirg_train.data.chat import Encoding, Exchange, answer_ids, exchanges, prompt_ids, word_ids
 from shirg_train.data.record import CorruptSampleError, Record
 from shirg_train.seeds import derive
 
@@ -49,7 +48,7 @@ class Reader:
         seed: chooses one exchange of a conversation, anew in every epoch; what was said and shown before comes with it.
     """
 
-    encode: Encode
+    encode: Encoding
     system: str | None = None
     max_tokens: int = 2048
     smallest_px: int = 2
@@ -77,7 +76,7 @@ class Reader:
                 problem = f"length: {length} tokens, {self.max_tokens} are allowed"
                 continue
             try:
-                words = question_ids(self.encode.tokenizer, talk[last].question, talk[last].n_images)
+                words = word_ids(talk[last], self.encode)
             except ValueError as error:
                 problem = f"conversation: {error}"
                 continue
