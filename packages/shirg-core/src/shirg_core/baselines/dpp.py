@@ -112,7 +112,7 @@ def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
         `[k]` int64 in the order of choice.
     """
     picks = list(pinned[:, None])
-    gain, residual = kernel.diagonal(), kernel
+    gain, residual, first = kernel.diagonal(), kernel, _worth(kernel.diagonal())
     taken = torch.zeros_like(gain, dtype=torch.bool)
     chosen = torch.zeros((), dtype=torch.int64, device=kernel.device)
     for start in range(0, k, BLOCK):
@@ -121,12 +121,12 @@ def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
         counts, again = factor.new_ones(factor.shape[0]), torch.zeros_like(chosen, dtype=torch.bool)
         for row in range(factor.shape[0]):
             if start + row >= pinned.numel():
-                best, pick = _best(gain, taken)
+                best, pick = _worth(gain).masked_fill_(taken, -torch.inf).max(0, keepdim=True)
                 spent = (best[0] <= 0) | (chosen >= rank)
                 chosen, again = chosen.masked_fill(spent, 0), again | spent
                 counts[:row] = counts[:row].masked_fill(spent, 0.0)
                 gain = torch.where(spent, kernel.diagonal(), gain)
-                picks.append(torch.where(spent, _best(gain, taken)[1], pick))
+                picks.append(torch.where(spent, first.masked_fill(taken, -torch.inf).argmax(0, keepdim=True), pick))
             pick = picks[start + row]
             taken = taken.index_fill(0, pick, value=True)
             chosen = chosen + 1
@@ -142,7 +142,6 @@ def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
     return torch.cat(picks)
 
 
-def _best(gain: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest gain among the tokens not yet taken, in units of 2⁻²⁰ and never negative, and `[1]` its place."""
-    worth = (gain * GAIN_GRID).round().clamp_min(0.0).masked_fill(taken, -torch.inf)
-    return worth.max(0, keepdim=True)
+def _worth(gain: Tensor) -> Tensor:
+    """Gains in units of 2⁻²⁰, never negative."""
+    return gain.mul(GAIN_GRID).round_().clamp_min_(0.0)
