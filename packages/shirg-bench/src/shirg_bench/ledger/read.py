@@ -10,7 +10,7 @@ import yaml
 
 from shirg_bench.ledger.claim import Claim, LedgerError, Reference, names_in
 
-CLAIMS, NUMBERS = ("proposals.yaml", "papers.yaml"), "numbers.yaml"
+CLAIMS, NUMBERS = ("proposals.yaml", "papers.yaml", "withdrawn.yaml"), "numbers.yaml"
 REQUIRED = ("id", "claim", "source", "verdict", "measured", "command")
 OPTIONAL = ("note", "bar")
 GROUP = ("file", "match", "value", "numbers")
@@ -22,7 +22,7 @@ def shipped_numbers() -> dict[str, Reference]:
 
 
 def shipped_claims() -> list[Claim]:
-    """The claims of both proposals, then those of the papers they lean on."""
+    """The claims of both proposals, those of the papers they lean on, and those that this project withdrew."""
     numbers = shipped_numbers()
     return _unique([claim for name in CLAIMS for claim in read_claims(_shipped(name), numbers)])
 
