@@ -55,6 +55,13 @@ def test_pinned_tokens_vote_and_stay():
     assert BipartiteVote(2)(features, layout).indices.tolist() == [[1, 2]]
 
 
+def test_many_rounds_keep_what_one_round_must_drop():
+    # Four copies at 0 to 3, then two tokens unlike all others: of A (0, 2, 4) one round of 3 drops token 4 too.
+    features = torch.eye(3)[[0, 0, 0, 0, 1, 2]][None]
+    assert BipartiteVote(3, rounds=1)(features, ViewLayout.single(2, 3)).indices.tolist() == [[1, 3, 5]]
+    assert BipartiteVote(3)(features, ViewLayout.single(2, 3)).indices[0, 1:].tolist() == [4, 5]
+
+
 @pytest.mark.parametrize("bad", [{"threshold": -1.5}, {"rounds": 0}])
 def test_bad_settings(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be"):

@@ -48,12 +48,12 @@ class BipartiteVote:
     Args:
         budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
         threshold: τ in [−1, 1], the cosine from which on one token votes against another.
-        rounds: T ≥ 1.
+        rounds: T ≥ 1. With few rounds, half of the tokens go at once, unlike ones among them.
     """
 
     budget: Budget
     threshold: float = 0.7
-    rounds: int = 4
+    rounds: int = 24
     exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
