@@ -1,6 +1,10 @@
-"""Sessions: `nox -s lint typecheck tests bench gpu`. Every test session runs in an environment of its own."""
+"""Sessions: `nox -s lint typecheck tests bench gpu wheels`. Every test session runs in an environment of its own."""
 
 from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
 
 import nox
 
@@ -60,3 +64,27 @@ def gpu(session: nox.Session) -> None:
     _sync(session, "--package", "shirg-bench", "--group", "test")
     session.run("pytest", "packages/shirg-core/tests", "-m", "gpu", *session.posargs)
     session.run("pytest", "packages/shirg-bench/benchmarks/bench_kernels.py", "-m", "gpu", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def wheels(session: nox.Session) -> None:
+    """The four wheels, installed with pip as users do, answer and evaluate from an empty folder; downloads packages."""
+    folder = Path(session.create_tmp()).resolve()
+    built = folder / "wheels"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("uv", "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(built), external=True)
+    files = {path.name.split("-")[0]: str(path) for path in built.glob("*.whl")}
+    extras = {"shirg_core": "[cli]", "shirg_bench": "[eval]"}
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", *(file + extras.get(name, "") for name, file in files.items())
+    )
+    empty = folder / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    empty.mkdir()
+    session.chdir(empty)
+    session.run("shirg", "samples", "pages")
+    page = json.loads((empty / "pages" / "samples.json").read_text("utf-8"))[0]
+    answer = session.run("shirg", "ask", f"pages/{page['image']}", page["question"], "--json", "-", silent=True)
+    if json.loads(answer)["answer"] != page["answer"]:
+        session.error(f"the installed command answers {answer}, not {page['answer']}")
+    session.run("shirg", "eval", "--tasks", "shirg_docs", "--limit", "2")

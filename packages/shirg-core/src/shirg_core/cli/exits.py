@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from shirg_core.cli.errors import BadInput
 
-CLI_DEPENDENCIES = frozenset({"typer", "rich", "PIL", "numpy", "matplotlib", "pypdfium2"})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No room, wherever it was: nothing that a traceback explains."""
 
@@ -27,9 +26,10 @@ def exit_code(argv: list[str]) -> int:
         return _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in CLI_DEPENDENCIES:
+        extra = extra_of(package)
+        if extra is None:
             raise
-        return _fail(f"the command needs {package}, which is not installed: install shirg-core[cli]", 1)
+        return _fail(f"the command needs {package}, which is not installed: install {extra}", 1)
     except OSError as error:
         here = _stdout_fails()
         # Who closed the pipe (`| head`) has read enough.
@@ -39,6 +39,22 @@ def exit_code(argv: list[str]) -> int:
             raise
         where = "to standard output" if here else error.filename or "the output"
         return _fail(f"cannot write {where}: {error.strerror}", BadInput.exit_code)
+
+
+def extra_of(package: str) -> str | None:
+    """The extra that an imported `package` belongs to, as `distribution[extra]`; None = it belongs to none."""
+    import re
+    from importlib.metadata import entry_points, requires
+
+    wanted = {"PIL": "pillow"}.get(package, package).lower().replace("_", "-")
+    bringing = {entry.dist.name for entry in entry_points(group="shirg.commands") if entry.dist is not None}
+    for distribution in ("shirg-core", *sorted(bringing - {"shirg-core"})):
+        for requirement in requires(distribution) or ():
+            name = re.match(r"[\w.-]+", requirement)
+            extra = re.search(r"""extra == ['"]([\w.-]+)['"]""", requirement)
+            if name and extra and name[0].lower().replace("_", "-") == wanted:
+                return f"{distribution}[{extra[1]}]"
+    return None
 
 
 def _fail(message: str, code: int) -> int:
