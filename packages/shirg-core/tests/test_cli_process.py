@@ -12,12 +12,18 @@ from PIL import Image
 from shirg_core.cli.app import main
 
 
+def listen():
+    """Ctrl-C as in a terminal, even where whoever runs the tests ignores it, as shells do in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(code, **options):
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen,
         **options,
     )
 
