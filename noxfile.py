@@ -84,7 +84,8 @@ def wheels(session: nox.Session) -> None:
     session.chdir(empty)
     session.run("shirg", "samples", "pages")
     page = json.loads((empty / "pages" / "samples.json").read_text("utf-8"))[0]
-    answer = session.run("shirg", "ask", f"pages/{page['image']}", page["question"], "--json", "-", silent=True)
-    if json.loads(answer)["answer"] != page["answer"]:
-        session.error(f"the installed command answers {answer}, not {page['answer']}")
+    session.run("shirg", "ask", f"pages/{page['image']}", page["question"], "--json", "answer.json")
+    answer = json.loads((empty / "answer.json").read_text("utf-8"))["answer"]
+    if answer != page["answer"]:
+        session.error(f"the installed command answers {answer!r}, not {page['answer']!r}")
     session.run("shirg", "eval", "--tasks", "shirg_docs", "--limit", "2")
