@@ -11,7 +11,7 @@ import torch
 from shirg_bench.latency.autoregressive import greedy, twin
 from shirg_bench.latency.clock import clock
 from shirg_bench.latency.random_models import RANDOM, random_pipeline
-from shirg_lavida.sampler import sample
+from shirg_lavida.sampling.sampler import sample
 
 PREFIX, ANSWER, STEPS, PAIRS = 1000, 32, 16, 3
 

@@ -13,14 +13,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from shirg_core import shirg_v2, shirg_v3
-from shirg_lavida.checkpoint import checkpoint_keys
+from shirg_lavida.checkpoint.load import checkpoint_keys
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt.tokenizer import load_tokenizer
 from shirg_lavida.testing import tiny_raw_config
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
-from shirg_lavida.tokenizer import load_tokenizer
-from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.vision.config import VisionConfig
 
 VOCAB, WIDTH, BUDGET, PAIRS = 32_768, 512, 768, 5
 QUESTION, ASK = (

@@ -9,9 +9,9 @@ import statistics
 import pytest
 import torch
 
-from shirg_lavida.backbone import LladaBackbone, LladaConfig
-from shirg_lavida.cache import LayerCache, PrefixCache
-from shirg_lavida.sampler import denoise_logits, sample
+from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.language.cache import LayerCache, PrefixCache
+from shirg_lavida.sampling.sampler import denoise_logits, sample
 
 VOCAB, WIDTH, ANSWER = 32_768, 512, 32
 MASK, EOS = VOCAB - 1, VOCAB - 2

@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shirg_lavida.answer import Answer
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import UNSURE
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.recommended import Recommended
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.pages.config import split_seed
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.sheet import page_image
-from shirg_train.pages.words import LABELS
+from shirg_lavida.sampling.answer import Answer
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.pages.config import split_seed
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.sheet import page_image
+from shirg_train.testbed.pages.words import LABELS
 
 EDGES = (0.0, UNSURE, 0.5, 0.7, 0.9, 0.95, 0.99, 1.0)
 BATCH = 32

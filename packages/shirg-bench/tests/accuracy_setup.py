@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from shirg_bench.accuracy.measure import Bench, open_bench
-from shirg_train.micro.build import build_model
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.run import export
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.micro.build import build_model
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.run import export
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
 DATA = DataConfig(questions=2)

@@ -7,11 +7,11 @@ from pathlib import Path
 from PIL import Image
 
 from shirg_bench.latency.subject import Subject
-from shirg_lavida.chat import ChatStyle
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt.chat import ChatStyle
+from shirg_lavida.prompt.tokenizer import load_tokenizer
 from shirg_lavida.testing import VOCAB_SIZE, tiny_lavida
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
-from shirg_lavida.tokenizer import load_tokenizer
 
 
 def tiny_subject(side: int = 5, page_px: int = 90, **overrides) -> Subject:

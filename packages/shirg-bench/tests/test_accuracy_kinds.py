@@ -11,8 +11,8 @@ from shirg_bench.accuracy.kinds import EVEN, VARIANTS, kind_rows
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.accuracy.tables import kinds_table
-from shirg_train.micro.interval import bootstrap, score_interval
-from shirg_train.pages.config import FACT_KINDS, KINDS
+from shirg_train.testbed.micro.interval import bootstrap, score_interval
+from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
 from .accuracy_setup import tiny_bench, write_micro
 

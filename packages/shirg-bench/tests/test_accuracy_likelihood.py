@@ -12,9 +12,9 @@ from shirg_bench.accuracy.pages import draw, look
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.rows import Run, score_row
 from shirg_bench.accuracy.variant import Variant
-from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
 

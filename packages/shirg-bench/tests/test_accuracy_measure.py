@@ -10,9 +10,9 @@ from shirg_bench.accuracy.store import Answers, Store
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.model import LavidaModel
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.micro.config import SizeConfig
-from shirg_train.micro.evaluate import evaluate
-from shirg_train.micro.samples import checkpoint_folder
+from shirg_train.testbed.micro.config import SizeConfig
+from shirg_train.testbed.micro.evaluate import evaluate
+from shirg_train.testbed.micro.samples import checkpoint_folder
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
 

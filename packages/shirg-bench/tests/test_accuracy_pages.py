@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from shirg_bench.accuracy.pages import check_model, draw, look
-from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.testing import tiny_lavida
-from shirg_lavida.views import to_unit
-from shirg_train.micro.visual import see
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_lavida.vision.views import to_unit
+from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
 

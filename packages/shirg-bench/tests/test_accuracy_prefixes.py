@@ -11,10 +11,10 @@ from PIL import Image
 from shirg_bench.accuracy.pages import draw, look
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
-from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
 

@@ -10,11 +10,11 @@ from shirg_bench.accuracy.provenance import folder_digest
 from shirg_bench.json_lines import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
-from shirg_lavida.checkpoint import load_lavida
-from shirg_lavida.fingerprint import fingerprint
-from shirg_train.adapter import AdapterConfig, attach, trainable
-from shirg_train.adapter_files import save_adapter
-from shirg_train.micro.samples import checkpoint_folder
+from shirg_lavida.checkpoint.fingerprint import fingerprint
+from shirg_lavida.checkpoint.load import load_lavida
+from shirg_train.adapter.files import save_adapter
+from shirg_train.adapter.lora import AdapterConfig, attach, trainable
+from shirg_train.testbed.micro.samples import checkpoint_folder
 
 from .accuracy_setup import write_micro
 

@@ -10,7 +10,7 @@ import torch
 from shirg_bench.latency import subject as subjects
 from shirg_bench.latency.random_models import RandomShape, random_pipeline
 from shirg_core.cli.app import main
-from shirg_lavida.backbone import LladaBackbone
+from shirg_lavida.language.backbone import LladaBackbone
 from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 

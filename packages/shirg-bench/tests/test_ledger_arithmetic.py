@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from shirg_core import ViewLayout
-from shirg_lavida.cache import LayerCache, PrefixCache
-from shirg_lavida.projector import build_projector
+from shirg_lavida.language.cache import LayerCache, PrefixCache
+from shirg_lavida.vision.projector import build_projector
 
 GB, MIB = 1e9, 2**20
 PATCH_PX = 14

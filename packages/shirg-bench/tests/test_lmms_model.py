@@ -18,10 +18,11 @@ from shirg_bench.lmms.reply import Reply
 from shirg_bench.lmms.request import as_image, read_requests
 from shirg_core import shirg_v3
 from shirg_core.budget import BudgetError
-from shirg_lavida import LavidaPipeline, chat
-from shirg_lavida.chat import prompt_ids
+from shirg_lavida import LavidaPipeline
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.context import answer_context
+from shirg_lavida.prompt import chat
+from shirg_lavida.prompt.chat import prompt_ids
+from shirg_lavida.prompt.context import answer_context
 
 from .lmms_setup import picture, request, tiny_model
 

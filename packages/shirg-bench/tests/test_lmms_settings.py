@@ -10,7 +10,7 @@ from shirg_core.cli.errors import BadInput
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import set_config
-from shirg_train.micro.samples import checkpoint_folder
+from shirg_train.testbed.micro.samples import checkpoint_folder
 
 from .lmms_setup import tiny_model
 

@@ -15,9 +15,9 @@ from shirg_bench.tasks.needle import draw_needle
 from shirg_bench.tasks.paper import Text, block_left, write
 from shirg_bench.tasks.receipt import draw_receipt
 from shirg_bench.tasks.spec import HD, MICRO, SEEDS_PER_TASK, TASKS
-from shirg_train.micro.samples import listed_samples
-from shirg_train.pages import TIERS, split_seed
-from shirg_train.pages.dice import Dice
+from shirg_train.testbed.micro.samples import listed_samples
+from shirg_train.testbed.pages import TIERS, split_seed
+from shirg_train.testbed.pages.dice import Dice
 
 COMPARED = 48
 """Rows per task drawn again; of 672 px pages fewer."""

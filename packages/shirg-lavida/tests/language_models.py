@@ -2,7 +2,7 @@
 
 import torch
 
-from shirg_lavida.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
 
 MASK, EOS, VOCAB, WIDTH = 60, 61, 64, 32
 

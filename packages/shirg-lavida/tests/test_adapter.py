@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from shirg_lavida.adapter import CONFIG_FILE, WEIGHTS_FILE, merge_adapter, trained_positions
-from shirg_lavida.fingerprint import CARD_FILE, fingerprint, linear_marks
+from shirg_lavida.checkpoint.adapter import CONFIG_FILE, WEIGHTS_FILE, merge_adapter, trained_positions
+from shirg_lavida.checkpoint.fingerprint import CARD_FILE, fingerprint, linear_marks
 from shirg_lavida.testing import tiny_lavida
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,6 +1,6 @@
 import torch
 
-from shirg_lavida.attention import attend, attention_received, attention_weights
+from shirg_lavida.language.attention import attend, attention_received, attention_weights
 
 
 def qkv(queries=300, keys=300, kv_heads=2):

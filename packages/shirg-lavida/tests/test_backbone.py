@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from shirg_lavida.backbone import LladaBackbone, LladaConfig, rotate
-from shirg_lavida.masks import prefix_mask
+from shirg_lavida.language.backbone import LladaBackbone, LladaConfig, rotate
+from shirg_lavida.language.masks import prefix_mask
 
 from .language_models import answer, backbone, prefix
 

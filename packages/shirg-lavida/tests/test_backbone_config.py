@@ -1,6 +1,6 @@
 import pytest
 
-from shirg_lavida.backbone import LladaConfig
+from shirg_lavida.language.backbone import LladaConfig
 
 UPSTREAM = {
     "block_type": "llama",

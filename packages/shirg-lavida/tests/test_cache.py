@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.cache import LayerCache, PrefixCache
+from shirg_lavida.language.cache import LayerCache, PrefixCache
 
 from .language_models import answer, backbone, prefix
 

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from shirg_lavida import load_lavida, save_lavida
-from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys
+from shirg_lavida.checkpoint.load import TOWER_FOLDER, TOWER_KEY, checkpoint_keys
 from shirg_lavida.testing import set_config, tiny_lavida, tiny_vision, write_tiny_checkpoint
-from shirg_lavida.vision_config import SO400M_384
+from shirg_lavida.vision.config import SO400M_384
 
 TIED = "model.transformer.ff_out.weight"
 SMALL = {"side": 6, "patch_size": 4}
@@ -118,7 +118,7 @@ def test_a_given_tower_is_looked_for_here_and_then_in_the_checkpoint(tmp_path, f
 def test_released_checkpoints_hold_a_tower_of_known_shape(folder, monkeypatch, named):
     shutil.rmtree(folder / TOWER_FOLDER)
     set_config(folder, mm_vision_tower=named)
-    monkeypatch.setattr("shirg_lavida.checkpoint.SO400M_384", tiny_vision(**SMALL))
+    monkeypatch.setattr("shirg_lavida.checkpoint.load.SO400M_384", tiny_vision(**SMALL))
     assert same_weights(load_lavida(folder), tiny_lavida(3, **SMALL))
 
 
@@ -150,7 +150,7 @@ def test_hub_ids_are_downloaded(tmp_path, folder, monkeypatch):
 
     moved = (folder / TOWER_FOLDER).rename(tmp_path / "elsewhere")
     set_config(folder, mm_vision_tower="google/siglip-so400m-patch14-384")
-    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", fake_download)
+    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", fake_download)
     monkeypatch.chdir(tmp_path)
     assert same_weights(load_lavida("some/lavida"), tiny_lavida(3, **SMALL))
     # The checkpoint carries the tower's weights, so that its config is enough.
@@ -161,7 +161,7 @@ def test_hub_that_does_not_answer(tmp_path, monkeypatch):
     def fake_download(*_, **__):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", fake_download)
+    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", fake_download)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=r"'some/lavida' is no folder.*no route"):
         load_lavida("some/lavida")
@@ -250,7 +250,7 @@ def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("shirg_lavida.checkpoint.save_torch_state_dict", fail)
+    monkeypatch.setattr("shirg_lavida.checkpoint.load.save_torch_state_dict", fail)
     with pytest.raises(OSError, match="disk full"):
         save_lavida(model, target, overwrite=True)
     assert same_weights(load_lavida(target), other)

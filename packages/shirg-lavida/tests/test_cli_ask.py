@@ -15,12 +15,12 @@ from rich.console import Console
 
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
-from shirg_lavida import embedded
-from shirg_lavida.answer import Confidence
+from shirg_lavida.checkpoint import embedded
 from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.sampling.answer import Confidence
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
@@ -170,10 +170,10 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
     line = refused(capsys, page, "What?")
     assert "embedded model comes with the training package" in line
     monkeypatch.setattr(embedded, "_tiny", lambda: model, raising=False)
-    embed(monkeypatch, "shirg_lavida.embedded:_tiny")
+    embed(monkeypatch, "shirg_lavida.checkpoint.embedded:_tiny")
     for named in ([], ["--model", "micro-joint"]):
         assert shirg("ask", page, "What?", "--max-new-tokens", 4, *named) == 0
-    embed(monkeypatch, "shirg_lavida.embedded:nothing")
+    embed(monkeypatch, "shirg_lavida.checkpoint.embedded:nothing")
     capsys.readouterr()
     assert "the embedded model 'micro-joint'" in refused(capsys, page, "What?")
 
@@ -245,7 +245,7 @@ def test_a_hub_id_offline_is_one_line(page, capsys, monkeypatch):
     def offline(*_, **__):
         raise OSError("Got: ConnectError\nplease check your connection")
 
-    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", offline)
+    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", offline)
     assert "'someone/model' is no folder" in refused(capsys, page, "What?", "--model", "someone/model")
 
 
@@ -358,7 +358,7 @@ def test_only_embedded_models_have_notes_on_what_they_can_read(page, model, monk
     assert shirg(*argv, "--model", model) == 0
     assert "zebra" not in capsys.readouterr().err
     monkeypatch.setattr(embedded, "_tiny", lambda: model, raising=False)
-    embed(monkeypatch, "shirg_lavida.embedded:_tiny")
+    embed(monkeypatch, "shirg_lavida.checkpoint.embedded:_tiny")
     assert shirg(*argv) == 0
     output = capsys.readouterr()
     report = json.loads((page.parent / "out.json").read_text())

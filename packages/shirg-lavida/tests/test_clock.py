@@ -1,7 +1,7 @@
 import torch
 
-from shirg_lavida import clock as module
-from shirg_lavida.clock import Clock
+from shirg_lavida.sampling import clock as module
+from shirg_lavida.sampling.clock import Clock
 
 
 def test_laps_are_milliseconds_and_follow_each_other(monkeypatch):

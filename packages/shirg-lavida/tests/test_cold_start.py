@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from shirg_lavida.empty import no_weights
+from shirg_lavida.checkpoint.empty import no_weights
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 

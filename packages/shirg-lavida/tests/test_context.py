@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from shirg_lavida.context import answer_context
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.prompt.prefix import Prefix
 
 
 def test_plain_tensor_is_packed_and_unpadded():

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from shirg_lavida.attention import attention_received
-from shirg_lavida.context import answer_context
-from shirg_lavida.fastv import FastV
-from shirg_lavida.pruning import keep_top
-from shirg_lavida.sampler import sample
+from shirg_lavida.language.attention import attention_received
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.pruning.fastv import FastV
+from shirg_lavida.pruning.protocol import keep_top
+from shirg_lavida.sampling.sampler import sample
 
 from .language_models import EOS, MASK, backbone, prefix
 

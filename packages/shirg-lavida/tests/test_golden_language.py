@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shirg_lavida.backbone import LladaBackbone, LladaConfig
-from shirg_lavida.sampler import denoise_logits, sample
+from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.sampling.sampler import denoise_logits, sample
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLER = json.loads((GOLDEN / "sampler.json").read_text())

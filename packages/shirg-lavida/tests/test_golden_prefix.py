@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from shirg_lavida.testing import tiny_lavida
-from shirg_lavida.views import cut_views, normalize, plan_views, to_unit
+from shirg_lavida.vision.views import cut_views, normalize, plan_views, to_unit
 
 SIZES = {
     "square": (600, 600),

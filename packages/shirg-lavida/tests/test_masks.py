@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.masks import full_mask, group_mask, prefix_mask
+from shirg_lavida.language.masks import full_mask, group_mask, prefix_mask
 
 
 def grid(mask):

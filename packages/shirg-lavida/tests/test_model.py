@@ -8,8 +8,8 @@ from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
 from shirg_lavida import IMAGE_TOKEN_ID
-from shirg_lavida.sampler import sample
-from shirg_lavida.sampling_options import AnswerOptions, SamplingOptions
+from shirg_lavida.sampling.options import AnswerOptions, SamplingOptions
+from shirg_lavida.sampling.sampler import sample
 from shirg_lavida.testing import tiny_lavida
 
 

@@ -10,10 +10,10 @@ from shirg_core import shirg_v2, shirg_v3
 from shirg_core.cli.methods import METHODS
 from shirg_core.images import load_image
 from shirg_lavida import LavidaPipeline
-from shirg_lavida.answer import Confidence, confidence
-from shirg_lavida.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.cli.methods import with_method
-from shirg_lavida.pairing import pair_up
+from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
+from shirg_lavida.prompt.pairing import pair_up
+from shirg_lavida.sampling.answer import Confidence, confidence
 from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 

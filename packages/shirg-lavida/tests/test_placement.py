@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.placement import part_devices, part_of
+from shirg_lavida.checkpoint.placement import part_devices, part_of
 from shirg_lavida.testing import tiny_lavida
 
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from shirg_lavida.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
-from shirg_lavida.schedule import SCHEDULES, transfer_plan
-from shirg_lavida.step import StepRule
+from shirg_lavida.sampling.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
+from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
+from shirg_lavida.sampling.step import StepRule
 
 HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.pooling import pool_grid
+from shirg_lavida.vision.pooling import pool_grid
 
 GRID = torch.arange(9.0).reshape(1, 9, 1)  # 3 × 3
 

@@ -10,11 +10,11 @@ from shirg_core.baselines import Deduplication, TokenMerging
 from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
 from shirg_core.selection import Selection, gather_tokens
-from shirg_lavida.prefix import visual_prefix
-from shirg_lavida.reading_order import reading_order
 from shirg_lavida.testing import tiny_lavida
-from shirg_lavida.views import cut_views, normalize, plan_views, to_unit
-from shirg_lavida.vision_options import VisionOptions
+from shirg_lavida.vision.options import VisionOptions
+from shirg_lavida.vision.reading_order import reading_order
+from shirg_lavida.vision.views import cut_views, normalize, plan_views, to_unit
+from shirg_lavida.vision.visual_prefix import visual_prefix
 
 NO_TEXT = torch.zeros(0, 64)
 

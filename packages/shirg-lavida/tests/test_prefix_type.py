@@ -9,7 +9,7 @@ from shirg_core import shirg_v2
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.testing import tiny_lavida
 
 LAYOUTS = tuple(ViewLayout.single(n, n) for n in (2, 3, 4))

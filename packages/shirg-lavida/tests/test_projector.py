@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from shirg_lavida.projector import build_projector
+from shirg_lavida.vision.projector import build_projector
 
 
 def build(kind):

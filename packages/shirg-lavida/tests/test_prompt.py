@@ -3,8 +3,8 @@ import torch
 
 from shirg_core.layout import ViewLayout
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.prefix import ImagePrefix
-from shirg_lavida.prompt import image_owners, join, split_rows
+from shirg_lavida.prompt.join import image_owners, join, split_rows
+from shirg_lavida.vision.visual_prefix import ImagePrefix
 
 LAYOUT = ViewLayout.single(2, 2)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.pruning import keep_top
+from shirg_lavida.pruning.protocol import keep_top
 
 
 def test_keeps_the_best_visual_tokens_and_all_others_in_order():

@@ -5,8 +5,8 @@ import torch
 
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
-from shirg_lavida.reading_order import NO_LINE, in_reading_order, reading_order
-from shirg_lavida.views import ViewPlan
+from shirg_lavida.vision.reading_order import NO_LINE, in_reading_order, reading_order
+from shirg_lavida.vision.views import ViewPlan
 
 # A 1 × 1 base view, then two crops of 2 × 2 beside each other. Mosaic, token numbers:  1 2 | 5 6
 #                                                                                        3 4 | 7 8

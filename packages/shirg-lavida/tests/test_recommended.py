@@ -1,7 +1,7 @@
 import pytest
 
-from shirg_lavida.chat import ChatStyle
-from shirg_lavida.recommended import Recommended
+from shirg_lavida.checkpoint.recommended import Recommended
+from shirg_lavida.prompt.chat import ChatStyle
 
 
 def test_a_checkpoint_that_says_nothing_is_a_lavida():

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from shirg_lavida.context import answer_context
-from shirg_lavida.denoiser import Denoiser
-from shirg_lavida.redvtp import RedVTP
-from shirg_lavida.sampler import sample
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.sampler import sample
 
 from .language_models import EOS, MASK, backbone, prefix
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from shirg_lavida.remasking import confidence, predict
+from shirg_lavida.sampling.remasking import confidence, predict
 
 
 def exact(logits, chosen, remasking):

@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from shirg_lavida.cache import PrefixCache
-from shirg_lavida.context import answer_context
-from shirg_lavida.denoiser import Denoiser
-from shirg_lavida.prefix_type import Prefix
-from shirg_lavida.sampler import denoise_logits, sample
-from shirg_lavida.step import StepRule, settle
+from shirg_lavida.language.cache import PrefixCache
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.prompt.prefix import Prefix
+from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.sampler import denoise_logits, sample
+from shirg_lavida.sampling.step import StepRule, settle
 
 from .language_models import EOS, MASK, VOCAB, answer, backbone, prefix
 

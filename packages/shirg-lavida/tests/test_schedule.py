@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_lavida.schedule import SCHEDULES, transfer_plan
+from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
 
 
 @given(

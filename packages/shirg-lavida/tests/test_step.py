@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_lavida.step import StepRule, ended, fill_after_end, settle, surest
+from shirg_lavida.sampling.step import StepRule, ended, fill_after_end, settle, surest
 
 from .language_models import EOS, MASK, backbone
 

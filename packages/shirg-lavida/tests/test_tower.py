@@ -5,7 +5,7 @@ import torch
 from transformers import SiglipVisionModel
 
 from shirg_lavida.testing import tiny_vision
-from shirg_lavida.tower import SiglipTower
+from shirg_lavida.vision.tower import SiglipTower
 
 VISION = tiny_vision(side=5, patch_size=4)
 

@@ -8,7 +8,7 @@ from PIL import Image
 from shirg_core.images import upright_rgb
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.testing import tiny_raw_config, tiny_vision
-from shirg_lavida.views import cut_views, normalize, plan_views, to_unit
+from shirg_lavida.vision.views import cut_views, normalize, plan_views, to_unit
 
 REAL = LavidaConfig.from_checkpoint(tiny_raw_config(tiny_vision()), tiny_vision())
 POOLER = LavidaConfig.from_checkpoint(tiny_raw_config(tiny_vision(), mm_projector_type="pooler"), tiny_vision())

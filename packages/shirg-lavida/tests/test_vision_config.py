@@ -4,7 +4,7 @@ import pytest
 from transformers import SiglipConfig, SiglipVisionConfig
 
 from shirg_lavida.testing import tiny_vision
-from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.vision.config import VisionConfig
 
 SO400M = SiglipVisionConfig(
     hidden_size=1152,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from shirg_lavida.weights import read_weights, stored_weights
+from shirg_lavida.checkpoint.weights import read_weights, stored_weights
 
 
 def write_index(folder, weight_map):

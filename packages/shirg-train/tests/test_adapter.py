@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from shirg_lavida.testing import tiny_lavida
-from shirg_train.adapter import AdapterConfig, attach, parameter_counts, released_names, trainable
+from shirg_train.adapter.lora import AdapterConfig, attach, parameter_counts, released_names, trainable
 
 
 def test_projector_lora_with_biases_is_all_that_is_trained():

@@ -8,11 +8,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from shirg_core.precision import default_dtype
-from shirg_lavida import adapter as without_peft
-from shirg_lavida.fingerprint import fingerprint
+from shirg_lavida.checkpoint import adapter as without_peft
+from shirg_lavida.checkpoint.fingerprint import fingerprint
 from shirg_lavida.testing import tiny_lavida
-from shirg_train.adapter import AdapterConfig, attach, released_names
-from shirg_train.adapter_files import load_adapter, merge_adapter, save_adapter
+from shirg_train.adapter.files import load_adapter, merge_adapter, save_adapter
+from shirg_train.adapter.lora import AdapterConfig, attach, released_names
 
 X = torch.randn(2, 25, 32, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,7 @@ from shirg_core.cli.app import main
 from shirg_lavida.testing import write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 from shirg_train.__main__ import run as run_as_module
-from shirg_train.adapter_files import load_adapter
+from shirg_train.adapter.files import load_adapter
 from shirg_train.metrics import read_metrics
 
 
@@ -153,7 +153,7 @@ def test_a_hub_id_while_offline_is_one_line(files, tmp_path, capsys, monkeypatch
     def offline(*_args, **_kwargs):
         raise ConnectionError("offline mode is enabled")
 
-    monkeypatch.setattr("shirg_lavida.locate.snapshot_download", offline)
+    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", offline)
     options = ["--set", f"output={tmp_path / 'out'}", "--set", "model.path=someone/lavida"]
     assert main(["train", str(files / "recipe.yaml"), *options]) == 2
     shown = capsys.readouterr().err

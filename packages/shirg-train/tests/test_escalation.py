@@ -2,7 +2,7 @@
 
 import pytest
 
-from shirg_train.escalation import EscalationConfig, next_rank
+from shirg_train.adapter.escalation import EscalationConfig, next_rank
 
 RULE = EscalationConfig(ranks=(32, 64), after=(0.3, 0.6), margin=0.1)
 

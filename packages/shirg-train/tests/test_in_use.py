@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from shirg_train.in_use import hold
-from shirg_train.micro.loop import train_micro
 from shirg_train.recipe import RecipeError
+from shirg_train.testbed.micro.loop import train_micro
 from shirg_train.trainer.run import run
 
 from .training_setup import ALONE, tiny_recipe, tiny_sources

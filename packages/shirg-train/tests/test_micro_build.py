@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from shirg_train.micro.aids import CUT_PER_CENT, Aids, spelled
-from shirg_train.micro.batches import MicroBatch, draw_batch, to_tensors
-from shirg_train.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
-from shirg_train.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
-from shirg_train.micro.visual import see
-from shirg_train.pages.config import KINDS, split_seed
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tokenizer import build_tokenizer
-from shirg_train.pages.tokens import TEMPLATES
+from shirg_train.testbed.micro.aids import CUT_PER_CENT, Aids, spelled
+from shirg_train.testbed.micro.batches import MicroBatch, draw_batch, to_tensors
+from shirg_train.testbed.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
+from shirg_train.testbed.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
+from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.pages.config import KINDS, split_seed
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 SIDE = 14
 

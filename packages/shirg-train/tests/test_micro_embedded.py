@@ -12,14 +12,14 @@ from PIL import Image
 
 from shirg_core.baselines import BASELINES
 from shirg_core.presets import shirg_v2
-from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded
+from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.micro.batches import ANSWER_LENGTH
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.evaluate import Score, evaluate
-from shirg_train.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.evaluate import Score, evaluate
+from shirg_train.testbed.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.micro.build import build_model
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.evaluate import evaluate
-from shirg_train.micro.interval import bootstrap, score_interval
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.micro.build import build_model
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.evaluate import evaluate
+from shirg_train.testbed.micro.interval import bootstrap, score_interval
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
 DATA = DataConfig(questions=2)

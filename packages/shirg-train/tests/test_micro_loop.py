@@ -10,12 +10,12 @@ import torch
 
 from shirg_core.precision import default_dtype
 from shirg_lavida import load_lavida
-from shirg_train.micro import loop
-from shirg_train.micro.config import MicroConfig, StageConfig
-from shirg_train.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
-from shirg_train.micro.run import start_run
-from shirg_train.micro.state import STATE_FILE
 from shirg_train.recipe import RecipeError, build
+from shirg_train.testbed.micro import loop
+from shirg_train.testbed.micro.config import MicroConfig, StageConfig
+from shirg_train.testbed.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
+from shirg_train.testbed.micro.run import start_run
+from shirg_train.testbed.micro.state import STATE_FILE
 
 SIZE = {"tower_width": 24, "tower_layers": 1, "tower_mlp": 32, "width": 24, "layers": 2, "mlp": 32, "heads": 3}
 

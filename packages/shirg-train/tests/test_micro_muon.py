@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shirg_train.micro.muon import Muon, orthogonalize
+from shirg_train.testbed.micro.muon import Muon, orthogonalize
 
 
 def test_steps_are_those_of_torch() -> None:

@@ -6,20 +6,20 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_lavida.chat import prompt_ids, question_ids
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt.chat import prompt_ids, question_ids
 from shirg_train.keep_ratio import PolicyConfig, build_selector
-from shirg_train.micro.answers import answer_pass
-from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
-from shirg_train.micro.build import build_model
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.evaluate import prefixes
-from shirg_train.micro.run import export
-from shirg_train.micro.visual import VIEWS, see, visual_rows
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tokenizer import build_tokenizer
-from shirg_train.pages.tokens import TEMPLATES
+from shirg_train.testbed.micro.answers import answer_pass
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
+from shirg_train.testbed.micro.build import build_model
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.evaluate import prefixes
+from shirg_train.testbed.micro.run import export
+from shirg_train.testbed.micro.visual import VIEWS, see, visual_rows
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
 POLICIES = [

@@ -15,15 +15,15 @@ from shirg_train.data import Encode
 from shirg_train.data.record import Record, Turn
 from shirg_train.data.samples import Reader
 from shirg_train.keep_ratio import Policy, PolicyConfig
-from shirg_train.micro import evaluate, objective
-from shirg_train.micro.batches import to_tensors
-from shirg_train.micro.build import build_model
-from shirg_train.micro.config import DataConfig, SizeConfig, StageConfig
-from shirg_train.micro.run import export
-from shirg_train.micro.visual import VIEWS
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tokenizer import build_tokenizer
-from shirg_train.pages.tokens import TEMPLATES
+from shirg_train.testbed.micro import evaluate, objective
+from shirg_train.testbed.micro.batches import to_tensors
+from shirg_train.testbed.micro.build import build_model
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig, StageConfig
+from shirg_train.testbed.micro.run import export
+from shirg_train.testbed.micro.visual import VIEWS
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.measure import held_out_batch

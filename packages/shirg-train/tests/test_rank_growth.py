@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from shirg_lavida.testing import tiny_lavida
-from shirg_train.adapter import AdapterConfig, attach, trainable
-from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
+from shirg_train.adapter.growth import grow_config, grow_moments, grow_parameters
+from shirg_train.adapter.lora import AdapterConfig, attach, trainable
 
 OLD = AdapterConfig(r=4, alpha=8.0, dropout=0.0)
 X = torch.randn(2, 25, 32, generator=torch.Generator().manual_seed(0))

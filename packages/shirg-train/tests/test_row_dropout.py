@@ -5,10 +5,10 @@ import torch
 from safetensors.torch import load_file
 
 from shirg_lavida.testing import tiny_lavida
-from shirg_train.adapter import AdapterConfig, attach
+from shirg_train.adapter.dropout import RowDropout, keep_mask, row_keys, seed_dropout, stacked_keys
+from shirg_train.adapter.lora import AdapterConfig, attach
 from shirg_train.checkpointing import latest_checkpoint
 from shirg_train.metrics import read_metrics
-from shirg_train.row_dropout import RowDropout, keep_mask, row_keys, seed_dropout, stacked_keys
 from shirg_train.seeds import derive
 from shirg_train.trainer.run import run
 

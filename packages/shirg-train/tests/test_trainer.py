@@ -16,12 +16,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from shirg_core.precision import default_dtype
-from shirg_lavida.adapter import trained_positions
-from shirg_lavida.fingerprint import linear_marks
+from shirg_lavida.checkpoint.adapter import trained_positions
+from shirg_lavida.checkpoint.fingerprint import linear_marks
 from shirg_lavida.testing import tiny_lavida
 from shirg_train import checkpointing
-from shirg_train.adapter import attach, released_names, trainable
-from shirg_train.adapter_files import load_adapter
+from shirg_train.adapter.files import load_adapter
+from shirg_train.adapter.lora import attach, released_names, trainable
 from shirg_train.checkpointing import TRAINER_FILE, CheckpointError, latest_checkpoint
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.metrics import read_metrics

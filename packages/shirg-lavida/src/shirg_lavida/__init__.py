@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shirg_lavida.answer import Answer
-    from shirg_lavida.checkpoint import load_lavida, save_lavida
+    from shirg_lavida.checkpoint.load import load_lavida, save_lavida
     from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
     from shirg_lavida.model import LavidaModel
     from shirg_lavida.pipeline import LavidaPipeline
-    from shirg_lavida.prefix_type import Prefix
-    from shirg_lavida.sampler import SampleResult
+    from shirg_lavida.prompt.prefix import Prefix
+    from shirg_lavida.sampling.answer import Answer
+    from shirg_lavida.sampling.sampler import SampleResult
 
 __all__ = [
     "IMAGE_TOKEN_ID",
@@ -31,14 +31,14 @@ __all__ = [
 
 _HOMES = {
     "IMAGE_TOKEN_ID": "config",
-    "Answer": "answer",
+    "Answer": "sampling.answer",
     "LavidaConfig": "config",
     "LavidaModel": "model",
     "LavidaPipeline": "pipeline",
-    "Prefix": "prefix_type",
-    "SampleResult": "sampler",
-    "load_lavida": "checkpoint",
-    "save_lavida": "checkpoint",
+    "Prefix": "prompt.prefix",
+    "SampleResult": "sampling.sampler",
+    "load_lavida": "checkpoint.load",
+    "save_lavida": "checkpoint.load",
 }
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from shirg_core.anyres import LAVIDA_CANVASES
-from shirg_lavida.backbone_config import LladaConfig
-from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.vision.config import VisionConfig
 
 IMAGE_TOKEN_ID = -200
 """Stands for one image in `input_ids`; never an embedding's index."""

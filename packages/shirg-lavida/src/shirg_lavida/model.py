@@ -13,19 +13,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shirg_core.selection import Selector
-from shirg_lavida.backbone import LladaBackbone
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
-from shirg_lavida.context import TooLongError
-from shirg_lavida.prefix import visual_prefix
-from shirg_lavida.prefix_type import Prefix, PrefixLike
-from shirg_lavida.projector import build_projector
-from shirg_lavida.prompt import Ids, Positions, image_owners, join, question_rows, split_rows
-from shirg_lavida.reading_order import Newline
-from shirg_lavida.sampler import SampleResult, denoise_logits, sample
-from shirg_lavida.sampling_options import AnswerOptions
-from shirg_lavida.tower import SiglipTower
-from shirg_lavida.views import Views
-from shirg_lavida.vision_options import SelectOn, VisionOptions, check_images
+from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.prompt.context import TooLongError
+from shirg_lavida.prompt.join import Ids, Positions, image_owners, join, question_rows, split_rows
+from shirg_lavida.prompt.prefix import Prefix, PrefixLike
+from shirg_lavida.sampling.options import AnswerOptions
+from shirg_lavida.sampling.sampler import SampleResult, denoise_logits, sample
+from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
+from shirg_lavida.vision.projector import build_projector
+from shirg_lavida.vision.reading_order import Newline
+from shirg_lavida.vision.tower import SiglipTower
+from shirg_lavida.vision.views import Views
+from shirg_lavida.vision.visual_prefix import visual_prefix
 
 
 class LavidaModel(nn.Module):
@@ -72,13 +72,13 @@ class LavidaModel(nn.Module):
             images: in prompt order, over all prompts.
             selector: chooses tokens, with the question's tokens as text; None pools `anyres` as released and keeps
                 every token of other views.
-            views: see `shirg_lavida.views`.
-            positions: `packed` or `original`, see `shirg_lavida.reading_order`.
-            newline: see `shirg_lavida.reading_order`.
+            views: see `shirg_lavida.vision.views`.
+            positions: `packed` or `original`, see `shirg_lavida.vision.reading_order`.
+            newline: see `shirg_lavida.vision.reading_order`.
             attention_mask: `[B, L]`, 0 = padding of `input_ids`.
-            question: per prompt, the ids of the user's words `[M_b]`, see `shirg_lavida.chat.question_ids`; they are
-                what the selector sees of the text. None = all ids of the prompt but image, mask and end-of-text tokens:
-                without a tokenizer, a chat template's words cannot be told from the user's.
+            question: per prompt, the ids of the user's words `[M_b]`, see `shirg_lavida.prompt.chat.question_ids`; they
+                are what the selector sees of the text. None = all ids of the prompt but image, mask and end-of-text
+                tokens: without a tokenizer, a chat template's words cannot be told from the user's.
             select_on: see `VisionOptions`.
             tower_attention: see `VisionOptions`.
 
@@ -107,7 +107,7 @@ class LavidaModel(nn.Module):
     def denoise_logits(
         self, prefix: PrefixLike, answer_ids: Tensor, *, attention: str = "prefix", cache: bool = True
     ) -> Tensor:
-        """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampler.denoise_logits`."""
+        """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampling.sampler.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
     def sample(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> Tensor:
@@ -115,6 +115,6 @@ class LavidaModel(nn.Module):
         return self.generate(prefix, **options).ids
 
     def generate(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> SampleResult:
-        """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampler.sample`."""
+        """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampling.sampler`."""
         mask_id, eos_id = self.config.mask_token_id, self.config.eos_token_id
         return sample(self.backbone, prefix, mask_id=mask_id, eos_id=eos_id, **options)

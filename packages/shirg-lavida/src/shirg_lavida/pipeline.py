@@ -14,23 +14,23 @@ from transformers import PreTrainedTokenizerFast
 
 from shirg_core.images import load_image
 from shirg_core.selection import Selector
-from shirg_lavida.adapter import merge_adapter, trained_positions
-from shirg_lavida.answer import Answer, split_answers
-from shirg_lavida.chat import ChatStyle, prompt_ids, question_ids
-from shirg_lavida.checkpoint import load_lavida
-from shirg_lavida.clock import Clock
-from shirg_lavida.locate import PathOrId, locate
+from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
+from shirg_lavida.checkpoint.load import load_lavida
+from shirg_lavida.checkpoint.locate import PathOrId, locate
+from shirg_lavida.checkpoint.placement import DeviceMap
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.pairing import Picture, is_list, pair_up
-from shirg_lavida.placement import DeviceMap
-from shirg_lavida.plan import is_integer
-from shirg_lavida.prefix_type import Prefix
-from shirg_lavida.prompt import Positions
-from shirg_lavida.reading_order import Newline
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.tokenizer import answer_text, load_tokenizer, stop_ids
-from shirg_lavida.views import Views
-from shirg_lavida.vision_options import SelectOn
+from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
+from shirg_lavida.prompt.join import Positions
+from shirg_lavida.prompt.pairing import Picture, is_list, pair_up
+from shirg_lavida.prompt.prefix import Prefix
+from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
+from shirg_lavida.sampling.answer import Answer, split_answers
+from shirg_lavida.sampling.clock import Clock
+from shirg_lavida.sampling.plan import is_integer
+from shirg_lavida.vision.options import SelectOn
+from shirg_lavida.vision.reading_order import Newline
+from shirg_lavida.vision.views import Views
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,9 @@ class LavidaPipeline:
         tokenizer: see `load_tokenizer`.
         selector: chooses visual tokens once, before the first step; None is the released model's pooling for
             `views="anyres"`, and every token for other views.
-        views: see `shirg_lavida.views`.
-        positions: `packed` or `original`, see `shirg_lavida.reading_order`.
-        newline: `row`, `view` or `none`, see `shirg_lavida.reading_order`.
+        views: see `shirg_lavida.vision.views`.
+        positions: `packed` or `original`, see `shirg_lavida.vision.reading_order`.
+        newline: `row`, `view` or `none`, see `shirg_lavida.vision.reading_order`.
         select_on: see `VisionOptions`.
         tower_attention: see `VisionOptions`.
         chat: how questions become prompts.
@@ -86,8 +86,8 @@ class LavidaPipeline:
             device: see `load_lavida`.
             device_map: see `load_lavida`.
             vision_tower: see `load_lavida`.
-            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.adapter`; without `positions` those
-                that it was trained on are taken.
+            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.checkpoint.adapter`; without
+                `positions` those that it was trained on are taken.
             options: further fields of this class.
 
         Raises:
@@ -132,9 +132,9 @@ class LavidaPipeline:
             question: may say where the image stands by one `<image>`; a list asks each. One image with many questions,
                 and one question about many images, are repeated to fit.
             max_new_tokens: length of the answer.
-            stop_at_eos: see `shirg_lavida.sampler.sample`.
+            stop_at_eos: see `shirg_lavida.sampling.sampler.sample`.
             timings: wait for the device between stages, so that times mean something on a GPU.
-            sampling: `shirg_lavida.sampling_options.SamplingOptions`: step_ratio, schedule, remasking, … Without
+            sampling: `shirg_lavida.sampling.options.SamplingOptions`: step_ratio, schedule, remasking, … Without
                 `block_length`, blocks are as long as the answers that the checkpoint recommends: in longer blocks the
                 end of text, the surest token, is settled first and cuts the answer. `lookahead` is recommended, too.
 
@@ -181,7 +181,7 @@ class LavidaPipeline:
         """The prefix `[B, P, d]` of B questions about any number of images each, none included.
 
         Args:
-            questions: each may say where its images stand, see `shirg_lavida.chat.split_at_images`.
+            questions: each may say where its images stand, see `shirg_lavida.prompt.chat.split_at_images`.
             images: per question.
             words: per question, the part of its words that the selector sees, such as without a benchmark's
                 instructions; None = all of them.

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_core.precision import default_dtype
-from shirg_lavida.checkpoint import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
+from shirg_lavida.checkpoint.load import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
+from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.vision_config import VisionConfig
-from shirg_lavida.weights import WEIGHTS_FILE
+from shirg_lavida.vision.config import VisionConfig
 
 VOCAB_SIZE = 256
 MASK_ID, EOS_ID = 254, 255

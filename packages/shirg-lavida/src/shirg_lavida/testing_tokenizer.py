@@ -13,8 +13,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
+from shirg_lavida.prompt.tokenizer import END_OF_TURN, TOKENIZER_FILE
 from shirg_lavida.testing import EOS_ID, MASK_ID
-from shirg_lavida.tokenizer import END_OF_TURN, TOKENIZER_FILE
 
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from shirg_lavida.attention import attend
-from shirg_lavida.backbone import LladaBackbone, LladaBlock
-from shirg_train.row_dropout import recompute_contexts
+from shirg_lavida.language.attention import attend
+from shirg_lavida.language.backbone import LladaBackbone, LladaBlock
+from shirg_train.adapter.dropout import recompute_contexts
 
 
 def run_backbone(

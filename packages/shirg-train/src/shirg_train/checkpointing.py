@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from shirg_train.rank_growth import Moments
+from shirg_train.adapter.growth import Moments
 
 STATE_FILE, TRAINER_FILE, ADAPTER_FOLDER = "state.safetensors", "trainer.json", "adapter"
 _STEP = re.compile(r"step-(\d{8})")

@@ -19,8 +19,8 @@ from shirg_core.baselines import BASELINES, ON_PIXELS
 from shirg_core.budget import Budget, check_budget
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.selection import Selector
-from shirg_lavida.views import Views
-from shirg_lavida.vision_options import SelectOn
+from shirg_lavida.vision.options import SelectOn
+from shirg_lavida.vision.views import Views
 from shirg_train.seeds import derive, generator
 from shirg_train.served import CappedBudget
 
@@ -45,7 +45,7 @@ class PolicyConfig:
         budget: K or a fraction; None for methods that decide by themselves.
         up_to: a larger one of the same kind: each step draws its budget evenly from `budget` to this. A model is sure
             only of lengths that it was trained on; None = always `budget`.
-        views: see `shirg_lavida.views`; None = the method's own, see `OWN_VIEWS`.
+        views: see `shirg_lavida.vision.views`; None = the method's own, see `OWN_VIEWS`.
         cap_budget: keep min(K, selectable): an image with fewer tokens than the budget keeps all of them. Without it
             such an image is skipped, and counted, in the steps that draw this policy.
         weight: how often it is drawn, relative to the others.
@@ -115,8 +115,8 @@ class Policy:
     Attributes:
         name: for logs.
         selector: None = no selection.
-        views: see `shirg_lavida.views`.
-        select_on: see `shirg_lavida.vision_options.VisionOptions`.
+        views: see `shirg_lavida.vision.views`.
+        select_on: see `shirg_lavida.vision.options.VisionOptions`.
     """
 
     name: str

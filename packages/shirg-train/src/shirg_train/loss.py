@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_lavida.backbone import LladaBackbone
-from shirg_lavida.context import Context, answer_context
-from shirg_lavida.denoiser import check_attention
-from shirg_lavida.masks import full_mask, group_mask
-from shirg_lavida.noise import Noise
-from shirg_lavida.prefix_type import PrefixLike
+from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.language.masks import full_mask, group_mask
+from shirg_lavida.prompt.context import Context, answer_context
+from shirg_lavida.prompt.prefix import PrefixLike
+from shirg_lavida.sampling.denoiser import check_attention
+from shirg_lavida.sampling.noise import Noise
 from shirg_train.backbone_pass import run_backbone
 
 Weighting: TypeAlias = Literal["none", "inverse_t"]

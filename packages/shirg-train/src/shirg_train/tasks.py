@@ -35,7 +35,7 @@ def _adapter(raw: Mapping[str, Any]) -> Path:
 
 def _micro(raw: Mapping[str, Any]) -> Path:
     from shirg_train.metrics import progress_bar
-    from shirg_train.micro.loop import train_micro
+    from shirg_train.testbed.micro.loop import train_micro
 
     rest = {key: value for key, value in raw.items() if key not in ("kind", "output")}
     if not isinstance(raw.get("output"), str):

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shirg_lavida.backbone import LladaBackbone
-from shirg_lavida.noise import Noise, mask_probability
-from shirg_lavida.prefix_type import PrefixLike
+from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.prompt.prefix import PrefixLike
+from shirg_lavida.sampling.noise import Noise, mask_probability
 from shirg_train.loss import Nll, diffusion_nll
 
 

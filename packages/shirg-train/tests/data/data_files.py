@@ -6,7 +6,7 @@ import json
 from PIL import Image
 
 from shirg_train.data.chat import Encode
-from shirg_train.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 encode = Encode(build_tokenizer())
 

@@ -4,7 +4,7 @@ from data_files import decode, encode
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.data.chat import Exchange, answer_ids, exchanges, load_encoder, place_images, prompt_ids
 from shirg_train.data.record import CorruptSampleError, Turn
-from shirg_train.pages.tokenizer import SpecialIds, build_tokenizer, save_tokenizer
+from shirg_train.testbed.pages.tokenizer import SpecialIds, build_tokenizer, save_tokenizer
 
 HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n"
 

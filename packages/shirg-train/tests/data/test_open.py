@@ -6,7 +6,7 @@ import pytest
 from data_files import decode, encode, png, turns, write_llava
 from datasets import Dataset
 
-from shirg_lavida.chat import SYSTEM_PROMPT
+from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data import DataConfig, open_data
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.blocks import number_codes
-from shirg_train.pages.words import ALPHABET
+from shirg_train.testbed.pages.blocks import number_codes
+from shirg_train.testbed.pages.words import ALPHABET
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from shirg_train.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier, split_seed, step_seeds
+from shirg_train.testbed.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier, split_seed, step_seeds
 
 
 @pytest.mark.parametrize(

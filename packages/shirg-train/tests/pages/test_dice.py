@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_train.pages.dice import Dice
+from shirg_train.testbed.pages.dice import Dice
 
 
 @given(st.lists(st.integers(0, 2**63), min_size=2, max_size=6), st.integers(1, 5))

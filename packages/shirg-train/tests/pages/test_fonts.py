@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.bitmaps import CAP_HEIGHT_PX, tiny_glyphs
-from shirg_train.pages.fonts import FACE_NAMES, FACES, TINY, load_atlas, render_atlas
-from shirg_train.pages.words import ALPHABET
+from shirg_train.testbed.pages.bitmaps import CAP_HEIGHT_PX, tiny_glyphs
+from shirg_train.testbed.pages.fonts import FACE_NAMES, FACES, TINY, load_atlas, render_atlas
+from shirg_train.testbed.pages.words import ALPHABET
 
 
 def glyph_image(face, character):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.dice import Dice
-from shirg_train.pages.layout import cut_pages, smallest_main
+from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.layout import cut_pages, smallest_main
 
 
 @pytest.mark.parametrize("size", [112, 224, 672])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages import (
+from shirg_train.testbed.pages import (
     ALPHABET,
     FACE_NAMES,
     IGNORE,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.ink import Dots, rects, runs
-from shirg_train.pages.raster import fill_dots, fill_rects, print_runs
-from shirg_train.pages.words import code_rows
+from shirg_train.testbed.pages.ink import Dots, rects, runs
+from shirg_train.testbed.pages.raster import fill_dots, fill_rects, print_runs
+from shirg_train.testbed.pages.words import code_rows
 
 
 def one(*values):

@@ -1,6 +1,6 @@
 from PIL import Image
 
-from shirg_train.pages import PageConfig, contact_sheet, draw_pages, save_contact_sheet
+from shirg_train.testbed.pages import PageConfig, contact_sheet, draw_pages, save_contact_sheet
 
 
 def test_a_sheet_shows_every_page_and_frames_the_answer(tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.clutter import WEIGHTS
-from shirg_train.pages.sheets import faint_sheet, paper, sheet
+from shirg_train.testbed.pages.clutter import WEIGHTS
+from shirg_train.testbed.pages.sheets import faint_sheet, paper, sheet
 
 
 @pytest.mark.parametrize("kind", range(len(WEIGHTS)))

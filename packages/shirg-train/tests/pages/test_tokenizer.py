@@ -3,8 +3,8 @@ import json
 import pytest
 from tokenizers import Tokenizer, models
 
-from shirg_train.pages.tokenizer import SPECIAL, SpecialIds, build_tokenizer, save_tokenizer
-from shirg_train.pages.words import LABELS
+from shirg_train.testbed.pages.tokenizer import SPECIAL, SpecialIds, build_tokenizer, save_tokenizer
+from shirg_train.testbed.pages.words import LABELS
 
 tokenizer = build_tokenizer()
 

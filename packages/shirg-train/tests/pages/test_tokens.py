@@ -5,10 +5,10 @@ from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.data.chat import Encode, Exchange
 from shirg_train.data.chat import prompt_ids as chat_prompt
 from shirg_train.data.record import IMAGE_PLACEHOLDER
-from shirg_train.pages import PageConfig, draw_pages
-from shirg_train.pages.tokenizer import SpecialIds, build_tokenizer
-from shirg_train.pages.tokens import TEMPLATES, answer_ids, answer_text, prompt_ids, prompt_table
-from shirg_train.pages.words import LABELS
+from shirg_train.testbed.pages import PageConfig, draw_pages
+from shirg_train.testbed.pages.tokenizer import SpecialIds, build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES, answer_ids, answer_text, prompt_ids, prompt_table
+from shirg_train.testbed.pages.words import LABELS
 
 tokenizer = build_tokenizer()
 

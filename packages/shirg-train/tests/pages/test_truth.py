@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.batch import IGNORE, allocate
-from shirg_train.pages.blocks import Facts
-from shirg_train.pages.config import PageConfig
-from shirg_train.pages.ink import LABEL, VALUE, Rects, join_runs, runs
-from shirg_train.pages.raster import print_runs
-from shirg_train.pages.truth import ask, record
-from shirg_train.pages.words import ALPHABET, LABELS, code_rows
+from shirg_train.testbed.pages.batch import IGNORE, allocate
+from shirg_train.testbed.pages.blocks import Facts
+from shirg_train.testbed.pages.config import PageConfig
+from shirg_train.testbed.pages.ink import LABEL, VALUE, Rects, join_runs, runs
+from shirg_train.testbed.pages.raster import print_runs
+from shirg_train.testbed.pages.truth import ask, record
+from shirg_train.testbed.pages.words import ALPHABET, LABELS, code_rows
 
 
 def test_a_page_printed_by_hand():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shirg_train.pages.words import ALPHABET, LABELS, MAX_CODES, encode, filler_codes, label_codes
+from shirg_train.testbed.pages.words import ALPHABET, LABELS, MAX_CODES, encode, filler_codes, label_codes
 
 
 def text(codes):

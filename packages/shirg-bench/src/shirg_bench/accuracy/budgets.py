@@ -12,7 +12,7 @@ from shirg_bench.accuracy.rows import Run, change, identity, score_row
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.baselines import FIXED_COUNT
 from shirg_train.keep_ratio import METHODS, PolicyConfig
-from shirg_train.micro.config import DataConfig
+from shirg_train.testbed.micro.config import DataConfig
 
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
@@ -81,7 +81,7 @@ def curve(
         store: folder for answers, see `open_bench`.
         regime: how it was trained, for the record.
         pages: per tier; each is asked `data.questions` questions.
-        tiers: see `shirg_train.pages.config.TIERS`.
+        tiers: see `shirg_train.testbed.pages.config.TIERS`.
         data: see `open_bench`.
         methods: some of `TABLE_METHODS`; None = all of them.
         seed: of random selections.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from shirg_bench.accuracy.variant import Variant
-from shirg_lavida.prompt import Positions
+from shirg_lavida.prompt.join import Positions
 
 THIRD, SIXTH = 1 / 3, 1 / 6
 BUDGETS = (THIRD, SIXTH, 1 / 12)

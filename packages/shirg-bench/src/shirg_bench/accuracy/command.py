@@ -17,7 +17,7 @@ from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.accuracy.tables import Row, ablation_table, budget_table, kinds_table
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_lavida.embedded import ADAPTERS, named
+from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
 FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "accuracy": ("accuracy_budget", budget_table),

@@ -67,7 +67,7 @@ def ablate(
     Args:
         run: what answers.
         ablation: a name of `ABLATIONS`.
-        tiers: see `shirg_train.pages.config.TIERS`.
+        tiers: see `shirg_train.testbed.pages.config.TIERS`.
         advance: called after each variant of each chunk.
 
     Raises:

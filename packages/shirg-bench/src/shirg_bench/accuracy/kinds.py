@@ -17,8 +17,8 @@ from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run, score_row
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.micro.config import DataConfig
-from shirg_train.pages.config import FACT_KINDS, KINDS
+from shirg_train.testbed.micro.config import DataConfig
+from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
 EVEN = DataConfig(facts=(4, 8), questions=2, kinds=(1.0,) * FACT_KINDS)
 """Few enough facts and questions that a page of 112 px has room for upright bars and lines."""
@@ -35,7 +35,7 @@ def kind_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lamb
 
     Args:
         run: what answers; the pages are `EVEN`, whatever its own are.
-        tiers: see `shirg_train.pages.config.TIERS`.
+        tiers: see `shirg_train.testbed.pages.config.TIERS`.
         advance: called after each variant of each chunk.
     """
     run = run._replace(bench=replace(run.bench, data=EVEN))

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from shirg_core.budget import check_budget, kept_tokens
-from shirg_lavida.fastv import FastV
-from shirg_lavida.pruning import Pruning
-from shirg_lavida.reading_order import Newline, reading_order
-from shirg_lavida.redvtp import RedVTP
-from shirg_lavida.views import ViewPlan
+from shirg_lavida.pruning.fastv import FastV
+from shirg_lavida.pruning.protocol import Pruning
+from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.vision.reading_order import Newline, reading_order
+from shirg_lavida.vision.views import ViewPlan
 
 Method: TypeAlias = Literal["fastv", "redvtp"]
 

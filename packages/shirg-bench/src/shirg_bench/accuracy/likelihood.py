@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prefix_type import Prefix
-from shirg_train.micro.evaluate import answers_nll
+from shirg_lavida.prompt.prefix import Prefix
 from shirg_train.seeds import generator
+from shirg_train.testbed.micro.evaluate import answers_nll
 
 
 def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, seeds: Sequence[int]) -> Tensor:

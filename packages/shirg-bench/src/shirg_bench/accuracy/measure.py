@@ -16,14 +16,14 @@ from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.provenance import folder_digest, source_digest, versions
 from shirg_bench.accuracy.store import Answers, Store
 from shirg_bench.accuracy.variant import Source, Variant
-from shirg_lavida.adapter import merge_adapter, trained_positions
-from shirg_lavida.checkpoint import load_lavida
+from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
+from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.model import LavidaModel
-from shirg_train.micro.batches import ANSWER_LENGTH, MicroBatch
-from shirg_train.micro.config import DataConfig
-from shirg_train.micro.evaluate import CHUNK
-from shirg_train.pages.tokenizer import build_tokenizer
 from shirg_train.seeds import derive
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
+from shirg_train.testbed.micro.config import DataConfig
+from shirg_train.testbed.micro.evaluate import CHUNK
+from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Bench:
 
         Args:
             variants: to ask under.
-            tier: see `shirg_train.pages.config.TIERS`.
+            tier: see `shirg_train.testbed.pages.config.TIERS`.
             pages: how many.
             advance: called after each variant of each chunk.
 

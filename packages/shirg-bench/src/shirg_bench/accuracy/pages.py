@@ -11,15 +11,15 @@ from torch import Tensor
 
 from shirg_bench.accuracy.variant import Source
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.views import to_unit
-from shirg_train.micro.batches import MicroBatch, to_tensors
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.visual import see
-from shirg_train.pages.batch import PageBatch
-from shirg_train.pages.config import Split, split_seed
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tokenizer import SpecialIds
-from shirg_train.pages.tokens import TEMPLATES
+from shirg_lavida.vision.views import to_unit
+from shirg_train.testbed.micro.batches import MicroBatch, to_tensors
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.pages.batch import PageBatch
+from shirg_train.testbed.pages.config import Split, split_seed
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.tokenizer import SpecialIds
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 SPLIT: Split = "test"
 

@@ -22,17 +22,17 @@ from shirg_core.scores import attention_received
 from shirg_core.selection import Selection
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prefix import ImagePrefix
-from shirg_lavida.prefix_type import Prefix
-from shirg_lavida.prompt import join
-from shirg_lavida.pruning import Pruning
-from shirg_lavida.reading_order import in_reading_order
-from shirg_lavida.select_tokens import ImageBatch, select_tokens
-from shirg_lavida.views import ViewPlan, Views, plan_views
-from shirg_lavida.vision_options import VisionOptions
+from shirg_lavida.prompt.join import join
+from shirg_lavida.prompt.prefix import Prefix
+from shirg_lavida.pruning.protocol import Pruning
+from shirg_lavida.vision.options import VisionOptions
+from shirg_lavida.vision.reading_order import in_reading_order
+from shirg_lavida.vision.select_tokens import ImageBatch, select_tokens
+from shirg_lavida.vision.views import ViewPlan, Views, plan_views
+from shirg_lavida.vision.visual_prefix import ImagePrefix
 from shirg_train.keep_ratio import MERGING, build_selector, select_on
-from shirg_train.micro.batches import MicroBatch
 from shirg_train.seeds import derive
+from shirg_train.testbed.micro.batches import MicroBatch
 
 VIEWS: Views = "single384"
 """One view of the tower's own size, as in training."""

@@ -12,7 +12,7 @@ from shirg_bench.accuracy.pages import SPLIT
 from shirg_bench.accuracy.provenance import hardware, versions
 from shirg_bench.accuracy.store import Answers
 from shirg_bench.accuracy.variant import Variant
-from shirg_train.micro.interval import bootstrap, score_interval
+from shirg_train.testbed.micro.interval import bootstrap, score_interval
 
 
 class Run(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from shirg_bench.accuracy.late import Late
 from shirg_core.budget import Budget
-from shirg_lavida.prompt import Positions
-from shirg_lavida.reading_order import Newline
+from shirg_lavida.prompt.join import Positions
+from shirg_lavida.vision.reading_order import Newline
 from shirg_train.keep_ratio import PolicyConfig
 
 Source: TypeAlias = Literal["page", "blurred", "half", "pooled"]
@@ -32,8 +32,8 @@ class Variant:
     Args:
         policy: what is kept.
         source: see `Source`.
-        newline: see `shirg_lavida.reading_order`.
-        positions: see `shirg_lavida.reading_order`.
+        newline: see `shirg_lavida.vision.reading_order`.
+        positions: see `shirg_lavida.vision.reading_order`.
         attention: `full` lets the prefix see the answer.
         cache: keep the prefix's keys and values; `prefix` attention only.
         adapter: name of the adapter in the weights; None = the checkpoint's own weights.

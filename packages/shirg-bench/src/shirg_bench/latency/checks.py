@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import torch
 
-from shirg_lavida.context import answer_context
-from shirg_lavida.denoiser import Denoiser
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prefix_type import PrefixLike
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.prompt.prefix import PrefixLike
+from shirg_lavida.sampling.denoiser import Denoiser
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """Of a step's largest logit: what rounding may change between the cached and the uncached way."""

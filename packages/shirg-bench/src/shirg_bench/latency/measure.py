@@ -20,7 +20,7 @@ from shirg_bench.latency.stages import answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
-from shirg_lavida.prefix_type import Prefix
+from shirg_lavida.prompt.prefix import Prefix
 
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
 """One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from shirg_core.precision import default_dtype
-from shirg_lavida.chat import ChatStyle
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt.chat import ChatStyle
+from shirg_lavida.prompt.tokenizer import load_tokenizer
 from shirg_lavida.testing import tiny_raw_config
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
-from shirg_lavida.tokenizer import load_tokenizer
-from shirg_lavida.vision_config import VisionConfig
+from shirg_lavida.vision.config import VisionConfig
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from shirg_bench.latency.subject import Subject, load_subject
 from shirg_bench.latency.variant import POOLED, variants
 from shirg_bench.latency.versus import versus
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import parse_device
-from shirg_lavida.recommended import Recommended
 
 
 class MeasurementFailed(BadInput):

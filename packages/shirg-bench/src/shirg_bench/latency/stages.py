@@ -17,12 +17,12 @@ from shirg_bench.latency.clock import Now
 from shirg_bench.latency.subject import Subject
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, Selector
-from shirg_lavida.backbone_protocol import DiffusionBackbone
-from shirg_lavida.cache import PrefixCache
+from shirg_lavida.language.cache import PrefixCache
+from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prefix_type import Prefix, PrefixLike
-from shirg_lavida.sampler import SampleResult, sample
+from shirg_lavida.prompt.prefix import Prefix, PrefixLike
+from shirg_lavida.sampling.sampler import SampleResult, sample
 
 
 class Embedded(NamedTuple):
@@ -70,7 +70,7 @@ def embed(subject: Subject, pipe: LavidaPipeline, now: Now) -> Embedded:
 
 
 def answer(model: LavidaModel, prefix: PrefixLike, now: Now, **options: Any) -> Answered:
-    """Sample an answer after `prefix [1, P, d]`; options: `shirg_lavida.sampler.sample`."""
+    """Sample an answer after `prefix [1, P, d]`; options: `shirg_lavida.sampling.sampler.sample`."""
     backbone = _TimedPrefill(model.backbone, now)
     ends: list[float] = []
     start = now()

@@ -19,10 +19,10 @@ from shirg_bench.latency.random_models import RANDOM, random_pipeline
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.samples import listed_samples
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.sheet import page_image
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.samples import listed_samples
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.sheet import page_image
 
 QUESTION = "What is the total?"
 EMBEDDED = "micro"

@@ -8,9 +8,9 @@ from shirg_bench.names import split_names
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import parse_budget
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import FULL, check_method, takes_budget, with_method
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.recommended import Recommended
 
 POOLED, BASELINE = "pooled", "baseline"
 BASELINE_VIEWS = "single384"
@@ -35,7 +35,7 @@ class Variant:
             view.
         method: of `shirg ask`.
         budget: K or a fraction; None = the method takes none.
-        views: see `shirg_lavida.views`; None = the method's own.
+        views: see `shirg_lavida.vision.views`; None = the method's own.
     """
 
     name: str

@@ -14,11 +14,11 @@ from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_core.reference import find_regions
 from shirg_core.selection import Selector
-from shirg_lavida.chat import prompt_ids, question_ids
-from shirg_lavida.context import TooLongError, answer_context
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.reading_order import reading_order
-from shirg_lavida.views import ViewPlan, plan_views
+from shirg_lavida.prompt.chat import prompt_ids, question_ids
+from shirg_lavida.prompt.context import TooLongError, answer_context
+from shirg_lavida.vision.reading_order import reading_order
+from shirg_lavida.vision.views import ViewPlan, plan_views
 
 
 def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, Any], budget: Budget | None) -> None:

@@ -22,8 +22,8 @@ from shirg_bench.lmms.request import Asked, batches, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.recommended import Recommended
 from shirg_train.seeds import derive
 
 OnProgress = Callable[[int, int], None]

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from shirg_bench.lmms.sampling import Sampling
-from shirg_lavida.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.tokenizer import stop_ids
+from shirg_lavida.prompt.tokenizer import stop_ids
+from shirg_lavida.sampling.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Question:
     """A question's text and its images in order, which may be none.
 
     `<image>` in the text is where an image stands only if there are as many as images, see
-    `shirg_lavida.chat.split_at_images`: that is how lmms-eval's tasks write prompts that mix text and images.
+    `shirg_lavida.prompt.chat.split_at_images`: that is how lmms-eval's tasks write prompts that mix text and images.
 
     Attributes:
         text: all of it.

@@ -15,7 +15,7 @@ from PIL import Image
 from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.sampling import Sampling
 from shirg_core.images import ImageError, load_image, upright_rgb
-from shirg_lavida.chat import question_words
+from shirg_lavida.prompt.chat import question_words
 
 _PADDING_ONLY = "__padding_only__"
 

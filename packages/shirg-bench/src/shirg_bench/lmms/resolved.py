@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import check_method, method_views, takes_budget
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.views import Views
+from shirg_lavida.vision.views import Views
 
 BASELINE = "baseline"
 """One view of 27 × 27 tokens, all of them: a method of the trainer's recipes that `shirg ask` has no name for."""
@@ -21,7 +21,7 @@ class Resolved:
     Attributes:
         method: as in `ModelSettings`.
         budget: tokens to keep; None = the method decides itself.
-        views: see `shirg_lavida.views`.
+        views: see `shirg_lavida.vision.views`.
         max_new_tokens: length of an answer where no task says it.
     """
 

@@ -1,11 +1,12 @@
 """From lmms-eval's `gen_kwargs` to the sampler's arguments.
 
-The names are the sampler's own (`shirg_lavida.sampler`), those that users of LaViDa's evaluation know (`prefix_lm`,
-`schedule__shift`), and those that task files written for autoregressive models hold. `prefix_lm=False` is attention in
-both directions everywhere, which no cache survives. `stop_sequences` are stops as `until` are, and `do_sample=False`,
-`top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in Hugging Face's `generate`. Names that
-only steer a harness (`image_aspect_ratio`, …) change nothing. What would change an answer and this sampler does not do,
-such as `top_p=0.9`, is left out and named in `Sampling.ignored`. Names that are not known are errors.
+The names are the sampler's own (`shirg_lavida.sampling.sampler`), those that users of LaViDa's evaluation know
+(`prefix_lm`, `schedule__shift`), and those that task files written for autoregressive models hold. `prefix_lm=False`
+is attention in both directions everywhere, which no cache survives. `stop_sequences` are stops as `until` are, and
+`do_sample=False`, `top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in Hugging Face's
+`generate`. Names that only steer a harness (`image_aspect_ratio`, …) change nothing. What would change an answer and
+this sampler does not do, such as `top_p=0.9`, is left out and named in `Sampling.ignored`.
+Names that are not known are errors.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from shirg_bench.lmms.values import Kind, amount, check_known, count, is_none, switch, text, typed
-from shirg_lavida.denoiser import check_attention
-from shirg_lavida.plan import block_size, check_rule, steps_per_block
-from shirg_lavida.schedule import transfer_plan
-from shirg_lavida.step import StepRule
+from shirg_lavida.sampling.denoiser import check_attention
+from shirg_lavida.sampling.plan import block_size, check_rule, steps_per_block
+from shirg_lavida.sampling.schedule import transfer_plan
+from shirg_lavida.sampling.step import StepRule
 
 SAMPLER: Mapping[str, Kind] = {
     "max_new_tokens": count,

@@ -15,12 +15,12 @@ from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import parse_budget
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device, read_recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prompt import Positions
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.views import Views
+from shirg_lavida.prompt.join import Positions
+from shirg_lavida.vision.views import Views
 
 EMBEDDED = "micro"
 """The model that is evaluated when none is named."""
@@ -36,7 +36,7 @@ class ModelSettings:
         vision_tower: folder or hub id of the tower, see `load_lavida`; None = the checkpoint's own.
         method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
-        views: see `shirg_lavida.views`; None = the checkpoint's own, or else the method's.
+        views: see `shirg_lavida.vision.views`; None = the checkpoint's own, or else the method's.
         adapter: folder of a LoRA.
         positions: `packed` or `original`; None = those the adapter was trained on, else `packed`.
         cache: keep the prefix's keys and values.

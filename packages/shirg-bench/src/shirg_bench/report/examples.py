@@ -14,14 +14,14 @@ from shirg_bench.plots.tokens import TokenCloud
 from shirg_lavida.cli.models import model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_selector
-from shirg_train.micro.batches import ANSWER_LENGTH
-from shirg_train.micro.config import DataConfig, SizeConfig
-from shirg_train.micro.samples import listed_samples
-from shirg_train.micro.visual import see
-from shirg_train.pages.batch import PageBatch
-from shirg_train.pages.config import split_seed
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.sheet import page_image
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH
+from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+from shirg_train.testbed.micro.samples import listed_samples
+from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.pages.batch import PageBatch
+from shirg_train.testbed.pages.config import split_seed
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.sheet import page_image
 
 THIRD = 1 / 3
 METHODS = {

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from shirg_bench.tasks.needle import draw_needle
 from shirg_bench.tasks.receipt import draw_receipt
 from shirg_bench.tasks.spec import Scale, TaskSpec
-from shirg_train.pages.config import FACT_KINDS, KINDS, TIERS, PageConfig
-from shirg_train.pages.dice import Dice
-from shirg_train.pages.fonts import FACE_NAMES, TINY
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.tint import tint
-from shirg_train.pages.tokens import TEMPLATES
+from shirg_train.testbed.pages.config import FACT_KINDS, KINDS, TIERS, PageConfig
+from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.fonts import FACE_NAMES, TINY
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.tint import tint
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 _DRAW = {"receipt": draw_receipt, "needle": draw_needle}
 

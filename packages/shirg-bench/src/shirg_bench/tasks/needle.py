@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shirg_bench.tasks.paper import INDENT_PX, Text, blank, block_left, blocks, clutter, ground, height, width, write
-from shirg_train.pages.config import Tier
-from shirg_train.pages.dice import Dice
-from shirg_train.pages.raster import Grey
-from shirg_train.pages.words import LABELS
+from shirg_train.testbed.pages.config import Tier
+from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.raster import Grey
+from shirg_train.testbed.pages.words import LABELS
 
 MARGIN_PX = 2
 """Of paper around the needle."""

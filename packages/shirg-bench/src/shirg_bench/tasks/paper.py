@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shirg_train.pages.clutter import WEIGHTS, darken, fill_clutter
-from shirg_train.pages.config import Tier
-from shirg_train.pages.dice import Dice
-from shirg_train.pages.fonts import FACE_NAMES, load_atlas
-from shirg_train.pages.ink import Rects, runs
-from shirg_train.pages.layout import cut_pages
-from shirg_train.pages.page import GROUND_STRENGTH
-from shirg_train.pages.plan import INSET_PX
-from shirg_train.pages.raster import Grey, print_runs
-from shirg_train.pages.sheets import HALFTONE, HATCHING, PHOTO, RULED, SHEET_PX, paper
-from shirg_train.pages.words import MAX_CODES, code_rows
+from shirg_train.testbed.pages.clutter import WEIGHTS, darken, fill_clutter
+from shirg_train.testbed.pages.config import Tier
+from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.fonts import FACE_NAMES, load_atlas
+from shirg_train.testbed.pages.ink import Rects, runs
+from shirg_train.testbed.pages.layout import cut_pages
+from shirg_train.testbed.pages.page import GROUND_STRENGTH
+from shirg_train.testbed.pages.plan import INSET_PX
+from shirg_train.testbed.pages.raster import Grey, print_runs
+from shirg_train.testbed.pages.sheets import HALFTONE, HATCHING, PHOTO, RULED, SHEET_PX, paper
+from shirg_train.testbed.pages.words import MAX_CODES, code_rows
 
 INDENT_PX = INSET_PX + 1
 """From a block's left edge to its print, as in the page generator."""

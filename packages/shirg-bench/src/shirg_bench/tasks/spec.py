@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from shirg_train.pages.config import split_seed
-from shirg_train.pages.fonts import TINY
+from shirg_train.testbed.pages.config import split_seed
+from shirg_train.testbed.pages.fonts import TINY
 
 TIERS = ("easy", "hard")
 

@@ -4,7 +4,7 @@
 
 Squares at the right and bottom border may be smaller; padding is not averaged, and a square of padding only vanishes.
 Tokens of pinned views are kept as they are. On an even grid this is LaViDa's pooling; on an odd one (27 × 27) LaViDa
-resamples bilinearly, which no square reproduces (`shirg_lavida.pooling`).
+resamples bilinearly, which no square reproduces (`shirg_lavida.vision.pooling`).
 
 Exact K: no, the geometry decides (27 × 27 → 196, 48 × 48 → 576): it takes no budget. Needs: nothing. Cost: O(N·D).
 """

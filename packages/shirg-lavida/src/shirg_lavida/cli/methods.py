@@ -10,9 +10,9 @@ from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import METHODS, accepted_options
 from shirg_core.selection import Selector
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.views import Views
+from shirg_lavida.vision.views import Views
 
 POOLED, FULL = "pooled", "full"
 OWN_VIEWS: dict[str, Views] = {"v3": "single", FULL: "anyres_full"}

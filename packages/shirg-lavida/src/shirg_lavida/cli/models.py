@@ -9,12 +9,12 @@ from typing import Any, get_args
 import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_lavida.embedded import ADAPTERS, DEFAULT, embedded, named
-from shirg_lavida.locate import locate
+from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded, named
+from shirg_lavida.checkpoint.locate import locate
+from shirg_lavida.checkpoint.recommended import Recommended
+from shirg_lavida.checkpoint.weights import read_json
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prompt import Positions
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.weights import read_json
+from shirg_lavida.prompt.join import Positions
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -37,7 +37,7 @@ def load_pipeline(
         device: as torch spells it; None = a GPU if there is one.
         dtype: a key of `DTYPES`; None = the checkpoint's.
         vision_tower: a folder or hub id, see `load_lavida`.
-        positions: see `shirg_lavida.reading_order`; None = those the adapter was trained on, else `packed`.
+        positions: see `shirg_lavida.vision.reading_order`; None = those the adapter was trained on, else `packed`.
         default: see `model_location`.
 
     Raises:

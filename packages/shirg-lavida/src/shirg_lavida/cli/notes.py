@@ -10,8 +10,8 @@ import re
 
 from PIL import Image
 
-from shirg_lavida.answer import Answer
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.sampling.answer import Answer
 
 UNSURE = 0.3
 """Of an answer's least probability. On unseen pages 2 % of `micro-joint`'s answers are below, one in three of them

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_lavida.answer import Answer
 from shirg_lavida.cli.methods import takes_budget
+from shirg_lavida.sampling.answer import Answer
 
 MIB = 2**20
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.embedded import DEFAULT
+from shirg_lavida.checkpoint.embedded import DEFAULT
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.recommended import Recommended
-from shirg_lavida.sampler import sample
+from shirg_lavida.sampling.sampler import sample
 
 SCHEMA = "shirg.ask/2"
 """Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""

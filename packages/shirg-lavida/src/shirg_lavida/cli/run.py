@@ -14,7 +14,7 @@ from shirg_core.cli.methods import parse_budget
 from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
 from shirg_core.cli.source import read_image
 from shirg_core.cli.timer import StageTimer
-from shirg_lavida.answer import Answer
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import FULL, POOLED, check_method, takes_budget, with_method
 from shirg_lavida.cli.models import is_embedded, load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
@@ -22,8 +22,8 @@ from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.request import Request, as_json
 from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.plan import block_size
-from shirg_lavida.recommended import Recommended
+from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.plan import block_size
 
 
 def run(request: Request) -> None:

@@ -6,7 +6,7 @@ of the assistant's turn; the answer is the text and `<|eot_id|>`, so only it bea
 start of its question's text, before a line feed.
 
 The line feed is kept, as the released training code keeps it. The released inference code loses it, see
-`shirg_lavida.chat`: released checkpoints meet it in training and not afterwards.
+`shirg_lavida.prompt.chat`: released checkpoints meet it in training and not afterwards.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from shirg_lavida.chat import question_ids, question_words
 from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.prompt.chat import question_ids, question_words
 from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
 
 BOS, EOT = "<|startoftext|>", "<|eot_id|>"
@@ -159,7 +159,7 @@ def prompt_ids(talk: Sequence[Exchange], encode: Encoding, *, system: str | None
 
 
 def word_ids(exchange: Exchange, encode: Encoding) -> Tensor:
-    """`[W]` int64 ids of a question's words, see `shirg_lavida.chat.question_ids`.
+    """`[W]` int64 ids of a question's words, see `shirg_lavida.prompt.chat.question_ids`.
 
     Raises:
         ValueError: a question without words.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from shirg_lavida.chat import SYSTEM_PROMPT
+from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode
 from shirg_train.data.json_source import JsonSource

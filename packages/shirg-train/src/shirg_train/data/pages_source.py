@@ -6,10 +6,10 @@ import io
 from dataclasses import dataclass
 
 from shirg_train.data.record import Record, Turn
-from shirg_train.pages.config import PageConfig, split_seed
-from shirg_train.pages.fonts import TINY
-from shirg_train.pages.page import draw_pages
-from shirg_train.pages.sheet import page_image
+from shirg_train.testbed.pages.config import PageConfig, split_seed
+from shirg_train.testbed.pages.fonts import TINY
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.sheet import page_image
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class TrainingSample:
         key: names the sample in reports.
         prompt_ids: `[M]` int64, `IMAGE_TOKEN_ID` for each image.
         question_ids: `[W]` int64, the words of the user's turn that the answer answers, see
-            `shirg_lavida.chat.question_ids`; other turns are not among them.
+            `shirg_lavida.prompt.chat.question_ids`; other turns are not among them.
         answer_ids: `[L]` int64, unpadded; these alone are learnt.
         images: RGB, at their own sizes, in prompt order.
     """

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from shirg_lavida.prompt import Positions
-from shirg_train.adapter import AdapterConfig
+from shirg_lavida.prompt.join import Positions
+from shirg_train.adapter.escalation import EscalationConfig
+from shirg_train.adapter.lora import AdapterConfig
 from shirg_train.data import DataConfig
-from shirg_train.escalation import EscalationConfig
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.loss import Weighting
 from shirg_train.recipe import RecipeError
@@ -195,8 +195,8 @@ class AdapterRecipe:
         data: see `shirg_train.data.DataConfig`.
         output: folder of checkpoints, metrics and the finished adapter.
         keep: the policies that steps draw from.
-        positions: `packed` or `original`, see `shirg_lavida.reading_order`; recorded with the adapter, which is asked
-            as it was trained unless told otherwise.
+        positions: `packed` or `original`, see `shirg_lavida.vision.reading_order`; recorded with the adapter, which is
+            asked as it was trained unless told otherwise.
         init: folder of a trained adapter that a new run begins with, of the same rank, alpha and linears; optimizer,
             learning rate's schedule and data start afresh. None = a fresh adapter.
         kind: says that this is such a recipe.

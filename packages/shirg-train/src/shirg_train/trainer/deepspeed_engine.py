@@ -19,10 +19,10 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
-from shirg_train.adapter import trainable
+from shirg_train.adapter.growth import Moments
+from shirg_train.adapter.lora import trainable
 from shirg_train.keep_ratio import Policy
 from shirg_train.loss import Nll
-from shirg_train.rank_growth import Moments
 from shirg_train.trainer.config import BatchConfig, EngineConfig, OptimConfig
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import MOMENTS, check_norm, set_lr

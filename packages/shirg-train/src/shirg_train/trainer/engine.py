@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from shirg_train.adapter import trainable
+from shirg_train.adapter.growth import Moments
+from shirg_train.adapter.lora import trainable
 from shirg_train.keep_ratio import Policy
 from shirg_train.loss import Nll
-from shirg_train.rank_growth import Moments
 from shirg_train.trainer.config import OptimConfig
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.module import LossModule

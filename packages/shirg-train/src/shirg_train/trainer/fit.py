@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from shirg_core.budget import BudgetError
 from shirg_lavida.config import LavidaConfig
-from shirg_lavida.prompt import Positions
-from shirg_lavida.reading_order import reading_order
-from shirg_lavida.views import plan_views
+from shirg_lavida.prompt.join import Positions
+from shirg_lavida.vision.reading_order import reading_order
+from shirg_lavida.vision.views import plan_views
 from shirg_train.keep_ratio import Policy
 from shirg_train.served import kept_count
 from shirg_train.trainer.samples import Sample
@@ -27,7 +27,7 @@ class Fit:
     Args:
         config: the model's.
         policy: how images become tokens.
-        positions: see `shirg_lavida.reading_order`.
+        positions: see `shirg_lavida.vision.reading_order`.
         spare: places that every answer needs behind its last token.
         longest_prefix: places of the longest prefix so far.
         longest_answer: tokens of the longest answer so far.

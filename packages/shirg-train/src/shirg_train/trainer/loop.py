@@ -21,12 +21,12 @@ from typing import Any
 import torch
 
 from shirg_lavida.config import LavidaConfig
+from shirg_train.adapter.escalation import next_rank
+from shirg_train.adapter.growth import grow_config, grow_moments, grow_parameters
 from shirg_train.checkpointing import Checkpoint, Progress, save_checkpoint
-from shirg_train.escalation import next_rank
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
 from shirg_train.loss import normaliser
 from shirg_train.metrics import Metrics
-from shirg_train.rank_growth import grow_config, grow_moments, grow_parameters
 from shirg_train.recipe import RecipeError, plain
 from shirg_train.seeds import generator
 from shirg_train.trainer.config import AdapterRecipe

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prompt import Positions, image_owners
-from shirg_lavida.views import plan_views
+from shirg_lavida.prompt.join import Positions, image_owners
+from shirg_lavida.vision.views import plan_views
+from shirg_train.adapter.dropout import row_keys, seed_dropout, stacked_keys
 from shirg_train.keep_ratio import Policy
 from shirg_train.loss import Nll, diffusion_nll
-from shirg_train.row_dropout import row_keys, seed_dropout, stacked_keys
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.samples import MicroBatch
 from shirg_train.validation import validation_nll
@@ -23,11 +23,11 @@ class LossModule(nn.Module):
     """A LaViDa with an adapter, and how its loss is made.
 
     Args:
-        lavida: adapted, see `shirg_train.adapter`; its dropout becomes one that draws by row.
+        lavida: adapted, see `shirg_train.adapter.lora`; its dropout becomes one that draws by row.
         loss: the recipe's.
         precision: dtype to compute in; what is trained stays float32.
         recompute: gradient checkpointing.
-        positions: see `shirg_lavida.reading_order`.
+        positions: see `shirg_lavida.vision.reading_order`.
     """
 
     def __init__(

@@ -14,11 +14,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from shirg_lavida.adapter import read_adapter
-from shirg_lavida.fingerprint import fingerprint, linear_marks
+from shirg_lavida.checkpoint.adapter import read_adapter
+from shirg_lavida.checkpoint.fingerprint import fingerprint, linear_marks
 from shirg_lavida.model import LavidaModel
-from shirg_train.adapter import attach, block_linears, parameter_counts, trainable
-from shirg_train.adapter_files import save_adapter, starting_parameters
+from shirg_train.adapter.files import save_adapter, starting_parameters
+from shirg_train.adapter.lora import attach, block_linears, parameter_counts, trainable
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
 from shirg_train.data.stream import GIVE_UP_AFTER
 from shirg_train.in_use import hold

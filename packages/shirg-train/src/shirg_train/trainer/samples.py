@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from shirg_lavida.noise import Noise, forward_process
+from shirg_lavida.sampling.noise import Noise, forward_process
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.distributed import World
@@ -35,7 +35,7 @@ class Sample(Protocol):
 
     @property
     def question_ids(self) -> Tensor:
-        """`[W]` int64, what a selector sees of the prompt, see `shirg_lavida.chat.question_ids`."""
+        """`[W]` int64, what a selector sees of the prompt, see `shirg_lavida.prompt.chat.question_ids`."""
         ...
 
     @property

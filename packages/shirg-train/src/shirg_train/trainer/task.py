@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from shirg_lavida.checkpoint import load_lavida
-from shirg_lavida.embedded import named
-from shirg_lavida.locate import locate
+from shirg_lavida.checkpoint.embedded import named
+from shirg_lavida.checkpoint.load import load_lavida
+from shirg_lavida.checkpoint.locate import locate
 from shirg_lavida.model import LavidaModel
 from shirg_train.data import load_encoder, open_data
 from shirg_train.recipe import RecipeError, build

@@ -1,0 +1,1 @@
+"""The language model: LLaDA's backbone, its attention masks and its prefix cache."""

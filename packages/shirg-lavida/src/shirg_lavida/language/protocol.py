@@ -1,0 +1,90 @@
+"""What the sampler, the pruning baselines and the loss need from a backbone, whatever its architecture.
+
+A second backbone (Dream is Qwen2-shaped: biases on q, k and v, and logits shifted by one position) gets its own file
+beside `backbone.py` with these methods; nothing else has to know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias, overload
+
+from torch import Tensor
+
+from shirg_lavida.language.cache import PrefixCache
+
+Thin: TypeAlias = Callable[[int, Tensor, Tensor, Tensor | None], Tensor | None]
+"""`thin(layer, q, k, valid)`, called after each layer of a prefill (from 1; not the last) with its queries and keys
+`[B, heads, P, c]` and padding mask `[B, P]`: indices `[B, K]` of the tokens that go on, or None for all."""
+
+
+class DiffusionBackbone(Protocol):
+    """A bidirectional language model. d: width, V: vocabulary, P: prefix tokens, L: answer tokens, S: any sequence.
+
+    Positions are int64 rotary positions. Hidden states are the final norm's output, ready for `logits`.
+    """
+
+    @property
+    def n_layers(self) -> int:
+        """Transformer layers."""
+        ...
+
+    @property
+    def vocab_size(self) -> int:
+        """V; ids are below it."""
+        ...
+
+    @property
+    def max_sequence_length(self) -> int:
+        """Largest allowed position + 1."""
+        ...
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """`[B, L]` int64 → `[B, L, d]`."""
+        ...
+
+    def prefill(
+        self,
+        prefix: Tensor,
+        positions: Tensor,
+        mask: Tensor | None = None,
+        *,
+        answer_length: int,
+        thin: Thin | None = None,
+    ) -> PrefixCache:
+        """Run `prefix [B, P, d]` at `positions [B, P]` attending only to itself; keep its keys and values.
+
+        Args:
+            prefix: `[B, P, d]`.
+            positions: `[B, P]`.
+            mask: `[B, P]` bool, False = padding; None = nothing padded.
+            answer_length: L, answer tokens the cache leaves room for.
+            thin: may drop prefix tokens between layers.
+        """
+        ...
+
+    @overload
+    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> Tensor: ...
+    @overload
+    def denoise(
+        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: Literal[True]
+    ) -> tuple[Tensor, Tensor]: ...
+    def denoise(
+        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Answer embeddings `x [B, L, d]` attend to the cached prefix and to each other: hidden `[B, L, d]`.
+
+        With `observe`, also `[B, L, P]` float32: attention paid to every prefix entry, mean over heads and layers.
+        """
+        ...
+
+    def forward(self, x: Tensor, positions: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Uncached and differentiable: `x [B, S, d]` → hidden `[B, S, d]`.
+
+        `allowed` bool, broadcastable to `[B, H, S, S]`, says which query may see which key; None = all.
+        """
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`[…, d]` → `[…, V]`."""
+        ...

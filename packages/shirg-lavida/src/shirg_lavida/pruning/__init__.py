@@ -1,0 +1,1 @@
+"""Methods that drop tokens inside the language model."""

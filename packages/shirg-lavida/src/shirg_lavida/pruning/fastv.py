@@ -1,0 +1,57 @@
+"""FastV on a prefix cache (arXiv 2403.06764): drop visual tokens after layer K of the prefill.
+
+    φ_i = mean over heads and queries j of attention_K(j → i)        for visual tokens i, at layer K, from 1
+
+and of the visual tokens the best fraction `keep` goes on to layers K + 1 …. FastV was made for causal models and
+averages over all tokens that may attend to i; here that is the whole prefix, since attention runs both ways. (Its
+released code looks at the last token's row alone, which gives the same table on the pages of the ablations.) Kept
+tokens keep their rotary positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from shirg_lavida.language.attention import attention_received
+from shirg_lavida.language.cache import PrefixCache
+from shirg_lavida.language.protocol import DiffusionBackbone
+from shirg_lavida.prompt.context import Context
+from shirg_lavida.pruning.protocol import keep_top
+
+
+@dataclass(frozen=True)
+class FastV:
+    """See the module.
+
+    Args:
+        visual: `[B, P]` bool, the prefix entries that may be dropped.
+        keep: fraction of them that survives, in (0, 1].
+        layer: K, 1 ≤ K < number of layers.
+    """
+
+    visual: Tensor
+    keep: float = 0.5
+    layer: int = 2
+    cache_effect: str = "layers up to K cache the whole prefix, later layers only the kept tokens; written once"
+    rewrite: None = None
+
+    def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
+        """Run the prefix, dropping tokens after layer K.
+
+        Raises:
+            ValueError: K out of range, or what `keep_top` rejects.
+        """
+        if not 1 <= self.layer < backbone.n_layers:
+            raise ValueError(f"layer must be in 1 … {backbone.n_layers - 1}, got {self.layer}")
+        return backbone.prefill(
+            context.embeddings,
+            context.positions,
+            context.mask,
+            answer_length=context.answer_length,
+            thin=self._thin,
+        )
+
+    def _thin(self, layer: int, q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor | None:
+        return keep_top(attention_received(q, k, valid), self.visual, self.keep) if layer == self.layer else None

@@ -1,0 +1,130 @@
+"""The three ways to get hidden states of an answer: cached prefix attention, the same uncached, and full attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.language.cache import PrefixCache
+from shirg_lavida.language.masks import full_mask, prefix_mask
+from shirg_lavida.language.protocol import DiffusionBackbone
+from shirg_lavida.prompt.context import Context
+from shirg_lavida.pruning.protocol import Pruning
+from shirg_lavida.sampling.step import Step
+
+ATTENTION = ("prefix", "full")
+"""Valid values of `attention`: "prefix" = the prefix sees only itself (LaViDa), "full" = all see all (LLaDA)."""
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A backbone and one prefix, ready to denoise answers.
+
+    Attributes:
+        backbone: the language model.
+        context: the prefix.
+        cache: its keys and values; None runs prefix and answer together at every call.
+        allowed: the attention mask of uncached calls; None = everybody sees everybody.
+    """
+
+    backbone: DiffusionBackbone
+    context: Context
+    cache: PrefixCache | None = None
+    allowed: Tensor | None = None
+
+    @classmethod
+    def cached(cls, backbone: DiffusionBackbone, context: Context, pruning: Pruning | None = None) -> Denoiser:
+        """Runs the prefix now, thinned out if asked, and keeps its keys and values.
+
+        Raises:
+            ValueError: a prefix of another width or dtype than the model's.
+        """
+        _check_fit(backbone, context)
+        if pruning is not None:
+            return cls(backbone, context, pruning.prefill(backbone, context))
+        cache = backbone.prefill(
+            context.embeddings, context.positions, context.mask, answer_length=context.answer_length
+        )
+        return cls(backbone, context, cache)
+
+    @classmethod
+    def uncached(cls, backbone: DiffusionBackbone, context: Context, attention: str) -> Denoiser:
+        """Runs prefix and answer together, under either kind of attention.
+
+        Raises:
+            ValueError: a prefix of another width or dtype than the model's.
+        """
+        _check_fit(backbone, context)
+        length, mask = context.answer_length, context.mask
+        if attention == "full":
+            return cls(backbone, context, allowed=full_mask(length, mask))
+        positions = context.positions
+        return cls(backbone, context, allowed=prefix_mask(positions.shape[1], length, mask, positions.device))
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """`[B, n]` → `[B, n, d]`; n < L: the rest of the answer is not there."""
+        x = self.backbone.embed(ids)
+        answer_positions = self.context.answer_positions[:, : ids.shape[1]]
+        if self.cache is not None:
+            return self.backbone.denoise(x, answer_positions, self.cache)
+        x = torch.cat([self.context.embeddings, x], dim=1)
+        positions = torch.cat([self.context.positions, answer_positions], dim=1)
+        allowed = None if self.allowed is None else self.allowed[..., : x.shape[1], : x.shape[1]]
+        return self.backbone.forward(x, positions, allowed)[:, -ids.shape[1] :]
+
+    def observed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """`hidden`, and the attention `[B, n, P]` it paid to the cached prefix, mean over heads and layers.
+
+        Raises:
+            RuntimeError: there is no cache.
+        """
+        x = self.backbone.embed(ids)
+        positions = self.context.answer_positions[:, : ids.shape[1]]
+        return self.backbone.denoise(x, positions, self.require_cache(), observe=True)
+
+    def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor], seen: int | None = None) -> Step:
+        """One whole step: `ids, quota → finish(hidden(ids[:, :seen]), ids, quota)`."""
+        return lambda ids, quota: finish(self.hidden(ids[:, :seen]), ids, quota)
+
+    def require_cache(self) -> PrefixCache:
+        """The cache.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        if self.cache is None:
+            raise RuntimeError("this needs a cached prefix")
+        return self.cache
+
+    def digest(self) -> str | None:
+        """`PrefixCache.digest`, None without cache."""
+        return None if self.cache is None else self.cache.digest()
+
+
+def check_attention(attention: str, *, cache: bool) -> None:
+    """Reject what cannot be done.
+
+    Raises:
+        ValueError: an unknown kind of attention, or a cache under full attention.
+    """
+    if attention not in ATTENTION:
+        raise ValueError(f"attention must be one of {ATTENTION}, got {attention!r}")
+    if attention == "full" and cache:
+        raise ValueError(
+            'attention="full" lets the prefix see the answer, so its keys and values change at every step '
+            "and cannot be cached: pass cache=False"
+        )
+
+
+def _check_fit(backbone: DiffusionBackbone, context: Context) -> None:
+    """The prefix must look like what the backbone embeds: a cast here would change answers unseen."""
+    prefix = context.embeddings
+    own = backbone.embed(torch.zeros(1, 1, dtype=torch.int64, device=prefix.device))
+    if prefix.shape[-1] != own.shape[-1] or prefix.dtype != own.dtype:
+        raise ValueError(
+            f"the model's embeddings are {own.dtype} [B, P, {own.shape[-1]}], "
+            f"but the prefix is {prefix.dtype} {list(prefix.shape)}"
+        )

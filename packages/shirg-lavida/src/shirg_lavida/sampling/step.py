@@ -1,0 +1,146 @@
+"""One denoising step after the backbone: hidden states in, settled tokens out.
+
+Shapes are static and nothing synchronises the device (`compact=False`), so a whole step can be compiled or captured.
+
+B: batch, L: answer tokens, W: tokens of the window that may be settled, d: width, V: vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from shirg_lavida.language.protocol import DiffusionBackbone
+from shirg_lavida.sampling.remasking import confidence, log_probability, predict
+
+Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """What decides which tokens a step settles; the sampler's arguments of the same names.
+
+    Attributes:
+        mask_id: the mask.
+        remasking: one of `REMASKING`.
+        temperature: ≥ 0.
+        allow_mask_prediction: the mask may be predicted, and such a position stays eligible.
+        confidence_threshold: also settle every token at least this probable.
+        generator: source of randomness.
+        eos_id: end of text, read only with `eos_penalty`.
+        eos_penalty: ≥ 0, subtracted from the confidence of a predicted end of text before positions are ranked.
+    """
+
+    mask_id: int
+    remasking: str = "low_confidence"
+    temperature: float = 0.0
+    allow_mask_prediction: bool = True
+    confidence_threshold: float | None = None
+    generator: torch.Generator | None = None
+    eos_id: int = -1
+    eos_penalty: float = 0.0
+
+
+def settle(
+    backbone: DiffusionBackbone,
+    hidden: Tensor,
+    ids: Tensor,
+    quota: Tensor,
+    window: tuple[int, int],
+    rule: StepRule,
+    *,
+    compact: bool,
+    unseen: int = 0,
+    probabilities: Tensor | None = None,
+) -> Tensor:
+    """Settle, per row, the `quota` masked tokens of the window the model is surest of.
+
+    Args:
+        backbone: for its `logits`.
+        hidden: `[B, n, d]`, of the first n ≥ stop tokens.
+        ids: `[B, L]` int64.
+        quota: `[B]` int64.
+        window: `(start, stop)`; only masked tokens inside are eligible.
+        rule: how to choose.
+        compact: compute logits of eligible tokens only (synchronises the device) instead of the whole window's.
+        unseen: prefix tokens for which upstream draws random confidences too: drawn and dropped, to match it.
+        probabilities: `[B, L]` float32, written in place: the probability of each token that this step settles.
+
+    Returns:
+        New `[B, L]` int64.
+    """
+    start, stop = window
+    inside = ids[:, start:stop]
+    eligible = inside == rule.mask_id
+    rows = eligible if compact else torch.ones_like(eligible)
+    # 1. Logits where they are needed.
+    logits = backbone.logits(hidden[:, start:stop][rows] if compact else hidden[:, start:stop])
+    if not rule.allow_mask_prediction:
+        banned = torch.arange(logits.shape[-1], device=logits.device) == rule.mask_id
+        logits = logits.masked_fill(banned, float("-inf"))
+    # 2. A token for every position. Upstream draws noise for the whole answer; so do we, or the draws would not match.
+    uniform = None
+    if rule.temperature > 0:
+        shape = (*ids.shape, logits.shape[-1])
+        uniform = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
+        uniform = uniform[rows] if compact else uniform
+    chosen = predict(logits, rule.temperature, uniform)
+    # 3. How sure the model is of it.
+    if rule.remasking == "random":
+        shape = (ids.shape[0], unseen + ids.shape[1])
+        sure = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float32)
+        sure = sure[:, unseen + start : unseen + stop]
+    else:
+        sure = confidence(logits, chosen, rule.remasking)
+        sure = _spread(sure, rows) if compact else sure
+    log_p = None
+    if probabilities is not None:
+        same = rule.remasking == "low_confidence"
+        log_p = sure if same else log_probability(logits, chosen)
+        log_p = _spread(log_p, rows) if compact and not same else log_p
+    chosen = inside.masked_scatter(rows, chosen) if compact else chosen
+    if rule.eos_penalty > 0:
+        sure = torch.where(chosen == rule.eos_id, sure - rule.eos_penalty, sure)
+    # 4. The surest become final.
+    take = surest(sure, eligible, quota)
+    if rule.confidence_threshold is not None:
+        take = take | (eligible & (sure >= math.log(rule.confidence_threshold)))
+    if probabilities is not None and log_p is not None:
+        before = probabilities[:, start:stop]
+        before.copy_(torch.where(take, log_p.exp(), before))
+    settled = torch.where(take, chosen, inside)
+    return torch.cat([ids[:, :start], settled, ids[:, stop:]], dim=1)
+
+
+def _spread(values: Tensor, rows: Tensor) -> Tensor:
+    """`values [R]` of the R true entries of `rows [B, W]`, at their places; 0 elsewhere."""
+    return torch.zeros(rows.shape, dtype=values.dtype, device=rows.device).masked_scatter(rows, values)
+
+
+def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:
+    """`[B, W]` bool: the `quota [B]` eligible entries of each row with the largest `sure [B, W]`; ties: the first."""
+    # Clamped so that an eligible −∞ still ranks before what is not eligible.
+    keyed = sure.clamp(min=torch.finfo(sure.dtype).min).masked_fill(~eligible, float("-inf"))
+    order = keyed.sort(dim=1, descending=True, stable=True).indices
+    rank = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return eligible & (torch.zeros_like(order).scatter(1, order, rank) < quota[:, None])
+
+
+def ended(ids: Tensor, mask_id: int, eos_id: int) -> bool:
+    """Whether every row of `ids [B, L]` has an end of text with nothing masked before it. Synchronises the device."""
+    return bool(_first_end(ids, mask_id, eos_id).any(dim=1).all())
+
+
+def fill_after_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
+    """`[B, L]` with `eos_id` from each row's first end of text that has nothing masked before it."""
+    return ids.masked_fill(_first_end(ids, mask_id, eos_id).cumsum(dim=1) > 0, eos_id)
+
+
+def _first_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
+    return (ids == eos_id) & ((ids == mask_id).cumsum(dim=1) == 0)

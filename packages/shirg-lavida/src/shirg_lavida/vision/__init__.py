@@ -1,0 +1,1 @@
+"""From an image to entries of the prefix: views, tower, projector, selection, reading order."""

@@ -1,0 +1,1 @@
+"""LoRA adapters: building, dropout, growing, reading and writing."""

@@ -1,0 +1,104 @@
+"""The loss of one step: masked-diffusion NLL of every answer, fully masked and at a random time, plus the aids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shirg_core.selection import Selector
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.sampling.noise import forward_process
+from shirg_lavida.vision.options import SelectOn
+from shirg_train.testbed.micro.aids import Aids, owner_loss, pointer_losses
+from shirg_train.testbed.micro.answers import answer_pass
+from shirg_train.testbed.micro.batches import MicroBatch
+from shirg_train.testbed.micro.config import StageConfig
+from shirg_train.testbed.micro.visual import see, visual_rows
+
+
+def objective(
+    model: LavidaModel,
+    aids: Aids,
+    batch: MicroBatch,
+    stage: StageConfig,
+    selector: Selector | None,
+    *,
+    on: SelectOn = "projected",
+    points: bool,
+    labels: Tensor,
+    unknown: int,
+    dice: torch.Generator,
+) -> dict[str, Tensor]:
+    """All losses by name; `loss` is their weighted sum.
+
+    Args:
+        model: in training.
+        aids: its heads.
+        batch: pages and questions.
+        stage: layout, weights of the aids, and whether the tower learns.
+        selector: this step's policy.
+        on: what the selector compares, see `visual_rows`.
+        points: whether kept tokens stand for single patches, so that the pointer loss means something.
+        labels: `[labels]` tokens.
+        unknown: token of what belongs to no fact.
+        dice: source of the noise.
+    """
+    weights = stage.aids
+    features = see(model, batch.images, train_tower=stage.train_tower)
+    losses: dict[str, Tensor] = {}
+    if stage.train_tower and weights.chars + weights.places > 0:
+        losses["chars"], losses["places"] = aids.glyphs(features, batch, weights.cut)
+    projected = model.projector(features)
+    if weights.values > 0:
+        losses["values"] = aids.characters(projected, batch)
+    if weights.owners > 0:
+        codes = model.backbone.wte.weight if aids.codes is None else aids.codes
+        losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
+    if stage.answers:
+        losses |= _answer_losses(model, batch, stage, features, selector, on=on, points=points, dice=dice)
+    losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
+    return losses
+
+
+def _answer_losses(
+    model: LavidaModel,
+    batch: MicroBatch,
+    stage: StageConfig,
+    features: Tensor,
+    selector: Selector | None,
+    *,
+    on: SelectOn,
+    points: bool,
+    dice: torch.Generator,
+) -> dict[str, Tensor]:
+    joined = stage.layout == "joined"
+    text = None
+    if joined:
+        # One row per question: the page's features are shared, its prefix is not.
+        questions = batch.answers.shape[1]
+        batch = replace(
+            batch,
+            images=batch.images.repeat_interleave(questions, 0),
+            tails=batch.tails.flatten(0, 1)[:, None],
+            questions=batch.questions.flatten(0, 1)[:, None],
+            answers=batch.answers.flatten(0, 1)[:, None],
+            pointers=batch.pointers.flatten(0, 1)[:, None],
+        )
+        features = features.repeat_interleave(questions, 0)
+        text = model.backbone.embed(batch.questions[:, 0])
+    visual = visual_rows(model, batch.images, features, selector, text, on)
+    # Each answer twice: fully masked, and at a random time.
+    answers = batch.answers
+    everything = torch.ones_like(answers, dtype=torch.bool)
+    noise = forward_process(everything.flatten(0, 1), generator=dice)
+    masked = torch.stack([everything, noise.masked.view_as(answers)], dim=2)
+    targets = answers[:, :, None].expand_as(masked)
+    samples = targets.masked_fill(masked, model.config.mask_token_id)
+    out = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=joined)
+    losses = {"nll": F.cross_entropy(out.logits[masked].float(), targets[masked])}
+    if points:
+        losses["pointer"], losses["label_pointer"] = pointer_losses(out, visual, batch)
+    return losses

@@ -1,0 +1,147 @@
+"""Training state in one file that is always whole: written beside, flushed, then moved over the old one."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shirg_lavida.checkpoint.embedded import named
+from shirg_lavida.checkpoint.load import load_lavida
+from shirg_train.recipe import RecipeError, as_read_today
+from shirg_train.testbed.micro.config import MicroConfig
+
+STATE_FILE, STAGES = "state.pt", "stages"
+FREE = ("save_every", "log_every")
+"""Keys of a recipe that may change in the middle of a run: they decide nothing that is learnt."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        stage: index of the current stage.
+        step: steps done in it.
+        total: steps done over all stages.
+    """
+
+    stage: int = 0
+    step: int = 0
+    total: int = 0
+
+
+def save_state(
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    aids: nn.Module,
+    optimizers: tuple[torch.optim.Optimizer, ...],
+    recipe: Mapping[str, Any],
+) -> None:
+    """Write the state; `recipe` as plain values says what the run is.
+
+    Raises:
+        OSError: it cannot be written; the previous state is intact.
+    """
+    _write(
+        folder / STATE_FILE,
+        {
+            "progress": vars(progress),
+            "model": model.state_dict(),
+            "aids": aids.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "recipe": dict(recipe),
+        },
+    )
+
+
+def save_stage(folder: Path, name: str, model: nn.Module, aids: nn.Module) -> None:
+    """Keep what a finished stage learned as `stages/<name>.pt`, for runs that start there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (folder / STAGES).mkdir(exist_ok=True)
+    _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": aids.state_dict()})
+
+
+def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
+    """Fill in what a run starts from: a file of `save_stage`, or a checkpoint, which brings a model but no aids.
+
+    Args:
+        init: the file, a checkpoint's folder, or an embedded model's name.
+        model: to be filled.
+        aids: filled from a file; from a checkpoint they stay as they are.
+
+    Raises:
+        RecipeError: nothing of that name, or it is of a model of another shape.
+    """
+    source = Path(named(init))
+    try:
+        if source.is_dir():
+            model.load_state_dict(load_lavida(source, dtype=torch.float32).state_dict())
+        else:
+            stage = torch.load(source, map_location="cpu", weights_only=True)
+            model.load_state_dict(stage["model"])
+            # Codes of owners, which a run of the other kind lacks or has too many of, start fresh or are dropped.
+            shared = {name: value for name, value in stage["aids"].items() if name in aids.state_dict()}
+            aids.load_state_dict(aids.state_dict() | shared)
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"init must be an embedded model's name, a checkpoint's folder, or the file that a stage of another run "
+            f"ended with, got {init}: {error}"
+        ) from error
+    except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"init: {init} does not hold a model of this shape: {error}") from error
+
+
+def load_state(
+    folder: Path, model: nn.Module, aids: nn.Module, recipe: Mapping[str, Any]
+) -> tuple[Progress, list[dict[str, Any]]]:
+    """Fill model and aids; returns the progress and the optimisers' states. Without a file: a fresh start.
+
+    Raises:
+        RecipeError: the state is damaged, or what it has learnt so far came from another recipe. Stages to come may
+            differ.
+    """
+    path = folder / STATE_FILE
+    if not path.exists():
+        return Progress(), []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"{path} is damaged: {error}") from error
+    if differ := _changed(as_read_today(MicroConfig, state.get("recipe", {})), recipe, state["progress"]["stage"]):
+        raise RecipeError(
+            f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
+            f"one of its stages as init to start there"
+        )
+    model.load_state_dict(state["model"])
+    aids.load_state_dict(state["aids"])
+    return Progress(**state["progress"]), state["optimizers"]
+
+
+def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:
+    """Keys that decide what was learnt so far and differ; stage number `stage` may have got more steps."""
+    keys = sorted((begun.keys() | recipe.keys()) - {*FREE, "stages"})
+    changed = [key for key in keys if begun.get(key) != recipe.get(key)]
+    learnt = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(begun.get("stages", ()))]
+    asked = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(recipe["stages"])]
+    numbers = [number for number in range(stage + 1) if asked[number : number + 1] != learnt[number : number + 1]]
+    return changed + [f"stages[{number}]" for number in numbers]
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
