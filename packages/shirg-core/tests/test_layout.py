@@ -112,6 +112,18 @@ def test_layouts_are_values(layout):
     assert ViewLayout(views=[*views, View(1, 1)]) != layout
 
 
+def test_a_layouts_hash_is_not_computed_again_at_every_use(monkeypatch):
+    layout = ViewLayout.anyres(2, 2, 3)
+    known = hash(layout)
+
+    def never(view):
+        raise AssertionError(f"{view} was hashed again")
+
+    monkeypatch.setattr(View, "__hash__", never)
+    assert hash(layout) == known
+    assert {layout: "found"}[layout] == "found"
+
+
 def test_every_spelling_of_valid_is_the_same_view():
     nested = [[True, False], [True, True]]
     spellings = [nested, torch.tensor(nested), [True, False, True, True], torch.tensor(nested).flatten()]
