@@ -114,14 +114,17 @@ def test_layouts_are_values(layout):
 
 def test_a_layouts_hash_is_not_computed_again_at_every_use(monkeypatch):
     layout = ViewLayout.anyres(2, 2, 3)
-    known = hash(layout)
+    known, of_a_view = hash(layout), View.__hash__
+    ours, hashed = set(map(id, layout.views)), []
 
-    def never(view):
-        raise AssertionError(f"{view} was hashed again")
+    def watched(view):
+        hashed.append(id(view))
+        return of_a_view(view)
 
-    monkeypatch.setattr(View, "__hash__", never)
+    monkeypatch.setattr(View, "__hash__", watched)
     assert hash(layout) == known
     assert {layout: "found"}[layout] == "found"
+    assert not ours & set(hashed)
 
 
 def test_every_spelling_of_valid_is_the_same_view():
