@@ -95,7 +95,13 @@ def re_emptied(line, key):
         ("verdict: holds", "verdict: perhaps", "verdict must be one of holds, partly, fails, not testable here"),
         ("command: nox", "comand: nox", r"missing keys \['command'\], unknown keys \['comand'\]"),
         ("{ratio:.2f}", "{speed:.2f}", "nowhere defined: speed"),
-        ("ours < theirs", "ours < 2 *", "neither a text with numbers nor a comparison"),
+        ("ours < theirs", "ours < 2 *", "bar 'ours < 2 \\*': not a comparison"),
+        ("ours < theirs", "ours < 2 ** 9", r"not a number: '2 \*\* 9'"),
+        ("ours < theirs", "abs(ours) < theirs", r"not a number: 'abs\(ours\)'"),
+        ("ours < theirs", "ours.__class__ < theirs", "not a number: 'ours.__class__'"),
+        ("ours < theirs", "ours", "not a comparison of numbers: 'ours'"),
+        ("ours < theirs", "ours < True", "not a number: 'True'"),
+        ("{ours:.1f} ms", "{ours:.1f ms", "not a text with numbers"),
         ("ours < theirs", "ours < hers", "nowhere defined: hers"),
     ],
 )
@@ -148,6 +154,8 @@ def test_verdicts_stand_only_where_the_numbers_bear_them_out(results, tmp_path):
         ("ours <= 1.1 * theirs", (1.21, 1.1), True),
         ("ours <= theirs / 3 and ours >= 1 / 3 * theirs", (0.1, 0.3), True),
         ("ours >= 0.97 * theirs", (0.9699, 1), False),
+        ("ours <= -0.02 or theirs < -0.01 < 0", (0.1, -0.02), True),
+        ("ours <= -0.02 or 0 < theirs < 0.1", (0.1, 0.1), False),
     ],
 )
 def test_bars_are_met_in_decimals(results, bar, rows, met):

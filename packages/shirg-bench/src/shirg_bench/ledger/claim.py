@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from shirg_bench.ledger.bar import BarError, bar_names
 
 NOT_TESTABLE = "not testable here"
 VERDICTS = ("holds", "partly", "fails", NOT_TESTABLE)
@@ -43,7 +44,7 @@ class Claim:
         measured: what came out; `{name}` stands for the number of that name, with a format if wanted: `{full:.2f}`.
         command: what decides it, run in a checkout.
         note: what the verdict rests on, or why it cannot be had here.
-        bar: a comparison of numbers that says when the claim holds: `v2_easy >= 0.97 * full_easy`.
+        bar: when the claim holds, see `shirg_bench.ledger.bar`: `v2_easy >= 0.97 * full_easy`.
         numbers: those that `measured` and `bar` name.
 
     Raises:
@@ -76,11 +77,12 @@ def names_in(measured: str, bar: str) -> set[str]:
     """Names of numbers that a claim's `measured` and `bar` use.
 
     Raises:
-        LedgerError: `bar` is not an expression, or `measured` has a brace too many.
+        LedgerError: `bar` is not a bar, see `shirg_bench.ledger.bar`, or `measured` has a brace too many.
     """
     try:
         shown = {name for _, name, _, _ in string.Formatter().parse(measured) if name is not None}
-        compared = {node.id for node in ast.walk(ast.parse(bar or "0", mode="eval")) if isinstance(node, ast.Name)}
-    except (SyntaxError, ValueError) as error:
-        raise LedgerError(f"neither a text with numbers nor a comparison: {measured!r}, {bar!r}: {error}") from error
-    return shown | compared
+        return shown | (bar_names(bar) if bar else set())
+    except BarError as error:
+        raise LedgerError(f"bar {bar!r}: {error}") from error
+    except ValueError as error:
+        raise LedgerError(f"not a text with numbers: {measured!r}: {error}") from error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from shirg_bench.json_lines import read_rows
+from shirg_bench.ledger.bar import bar_met
 from shirg_bench.ledger.claim import NOT_TESTABLE, VERDICTS, Claim, LedgerError, Reference
 
 TOLERANCE = 1e-3
@@ -37,7 +36,7 @@ class Settled:
         """Whether these numbers meet the claim's bar; None where it has none, or numbers are missing."""
         if self.problem or not self.claim.bar:
             return None
-        return _holds(self.claim.bar, self.values)
+        return bar_met(self.claim.bar, self.values)
 
     @property
     def verdict(self) -> str:
@@ -106,21 +105,6 @@ def count_verdicts(settled: Sequence[Settled]) -> dict[str, int]:
     counts = Counter(each.verdict for each in settled)
     doubtful = [verdict for verdict in (NO_NUMBERS, CONTRADICTED) if counts[verdict]]
     return {verdict: counts[verdict] for verdict in (*VERDICTS, *doubtful)}
-
-
-class _Exact(ast.NodeTransformer):
-    """Takes the numbers of an expression as the decimals they are written as."""
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return ast.copy_location(ast.Call(ast.Name("Fraction", ast.Load()), [ast.Constant(str(node.value))], []), node)
-
-
-def _holds(bar: str, values: Mapping[str, float]) -> bool:
-    """Whether the numbers meet a bar, in decimals: 0.95 ≥ 0.9 + 0.05, which binary fractions deny."""
-    tree = ast.fix_missing_locations(_Exact().visit(ast.parse(bar, mode="eval")))
-    exact = {name: Fraction(str(value)) for name, value in values.items()}
-    # The ledger is ours, and `Claim` has checked that a bar is an expression over its numbers.
-    return bool(eval(compile(tree, "bar", "eval"), {"__builtins__": {}, "Fraction": Fraction}, exact))
 
 
 def _same(found: Any, wanted: Any) -> bool:
