@@ -170,6 +170,12 @@ def test_a_folder_must_say_its_regime(micro, tmp_path, capsys):
     assert "--regime must say how the model in" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("model", [(), ("--model", "micro-joint")])
+def test_an_empty_regime_is_not_one_that_was_left_out(model, tmp_path, capsys):
+    assert shirg("ablate", *model, "--regime", "", "--output", tmp_path) == 2
+    assert "--regime must say how the model was trained, got ''" in capsys.readouterr().err
+
+
 def test_a_folder_of_the_embedded_models_name_never_has_its_regime(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_micro(tmp_path / "micro")

@@ -159,6 +159,10 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
         ),
         (["--device", "abacus"], "--device abacus: "),
         (["--what", "selection", "--device", "meta"], "--device meta: tensors there have no values"),
+        (
+            ["--what", "ar", "--model", "random-tiny", "--methods", ""],
+            "--methods takes different names separated by commas",
+        ),
         (["--model", "random-tiny", "--methods", "v3"], "variant 'v3': v3 needs a budget"),
         (["--model", "random-tiny", "--methods", "v3-999@single384"], "budget K=999 is larger than the 25"),
     ],

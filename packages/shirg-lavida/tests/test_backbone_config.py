@@ -32,6 +32,12 @@ def test_absent_keys_mean_upstreams_defaults():
     assert config.vocab_size == 100
 
 
+@pytest.mark.parametrize(("key", "name"), [("mlp_hidden_size", "mlp_hidden_size"), ("embedding_size", "vocab_size")])
+def test_a_size_of_zero_is_not_replaced_by_a_default(key, name):
+    with pytest.raises(ValueError, match=f"{name} must be a positive integer, got 0"):
+        LladaConfig.from_checkpoint({**UPSTREAM, key: 0})
+
+
 @pytest.mark.parametrize(("multi_query", "heads"), [(True, 1), (False, 4), (None, 4)])
 def test_multi_query_switch(multi_query, heads):
     assert LladaConfig.from_checkpoint({**UPSTREAM, "multi_query_attention": multi_query}).kv_heads == heads

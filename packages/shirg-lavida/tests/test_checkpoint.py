@@ -235,6 +235,10 @@ def test_device_or_device_map(folder):
     with pytest.raises(ValueError, match="not both"):
         load_lavida(folder, device="cpu", device_map="auto")
     assert same_weights(load_lavida(folder, device_map={"": "cpu"}), tiny_lavida(3, **SMALL))
+    with pytest.raises(ValueError, match="device_map gives 'tower' no device"):
+        load_lavida(folder, device_map={})
+    with pytest.raises(RuntimeError, match="Device string must not be empty"):
+        load_lavida(folder, device="")
 
 
 def test_saving_is_all_or_nothing(tmp_path, monkeypatch):

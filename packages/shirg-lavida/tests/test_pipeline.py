@@ -243,6 +243,7 @@ def test_what_the_checkpoint_recommends(folder, tmp_path):
     assert (pipe.views, pipe.chat) == ("single384", ChatStyle(None, released_ids=False))
     assert ask(pipe, picture(), "What?").layout.n_tokens == 36
     assert LavidaPipeline.from_pretrained(own, views="anyres").views == "anyres"
+    assert LavidaPipeline.from_pretrained(own, views="").views == "", "an empty name is refused where it is used"
     set_config(own, shirg={"vews": "single384"})
     with pytest.raises(ValueError, match=r"shirg\.vews is unknown"):
         LavidaPipeline.from_pretrained(own)

@@ -20,6 +20,7 @@ def test_so400m_geometry():
     vision = VisionConfig.from_checkpoint(SO400M.to_dict())
     assert (vision.side, vision.single_px, vision.single_px // vision.patch_size) == (27, 672, 48)
     assert vision.to_transformers().num_hidden_layers == 27
+    assert vision.to_transformers(num_hidden_layers=0).num_hidden_layers == 0
     whole_model = SiglipConfig(vision_config=SO400M.to_dict()).to_dict()
     assert VisionConfig.from_checkpoint(whole_model) == vision
 

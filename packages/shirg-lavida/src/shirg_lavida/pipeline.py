@@ -102,7 +102,9 @@ class LavidaPipeline:
             merge_adapter(model, Path(adapter))
             if options.get("positions") is None:
                 options["positions"] = trained_positions(Path(adapter))
-        options = {"views": views or recommended.views or "anyres", "chat": recommended.chat, **options}
+        if views is None:
+            views = "anyres" if recommended.views is None else recommended.views
+        options = {"views": views, "chat": recommended.chat, **options}
         return cls(model, tokenizer, selector, **options)
 
     @overload

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shirg_bench.accuracy.asked import BUDGET, EMBEDDED_REGIME, KINDS, Asked
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
 from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of, variants_of
 from shirg_bench.accuracy.files import kept_rows, merge_rows, write_text
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
+from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.accuracy.tables import Row, ablation_table, budget_table, kinds_table
 from shirg_core.cli.errors import BadInput, bad_input
@@ -33,7 +33,7 @@ class RunFailed(BadInput):
     exit_code = 1
 
 
-def run_ablations(asked: Asked) -> str:
+def run_ablations(options: AblateOptions) -> str:
     """Measure, write, and return what was written as text.
 
     Raises:
@@ -42,66 +42,68 @@ def run_ablations(asked: Asked) -> str:
         RunFailed: a damaged file of answers or results.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
-        adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in asked.adapter_folders.items()}
-        bench = open_bench(asked.location, asked.chunks, adapters=adapters, seed=asked.seed)
-        asked.output.mkdir(parents=True, exist_ok=True)
-        _check_results(asked, bench)
+        adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
+        bench = open_bench(options.location, options.chunks, adapters=adapters, seed=options.seed)
+        options.output.mkdir(parents=True, exist_ok=True)
+        _check_results(options, bench)
     try:
-        return _measure_all(asked, bench)
+        return _measure_all(options, bench)
     except (OSError, ValueError) as error:
         raise RunFailed(str(error)) from error
 
 
-def _measure_all(asked: Asked, bench: Bench) -> str:
-    counts = variant_counts(asked, bench)
+def _measure_all(options: AblateOptions, bench: Bench) -> str:
+    counts = variant_counts(options, bench)
     written: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        chunks_of_variant = len(chunks(asked.pages)) * len(asked.tiers)
-        task = progress.add_task("", total=sum(counts[name] for name in asked.names) * chunks_of_variant)
+        chunks_of_variant = len(chunks(options.pages)) * len(options.tiers)
+        task = progress.add_task("", total=sum(counts[name] for name in options.names) * chunks_of_variant)
 
         def advance() -> None:
             progress.advance(task)
 
-        for name in asked.names:
+        for name in options.names:
             progress.update(task, description=name)
-            run = _run(asked, bench, name)
+            run = _run(options, bench, name)
             if name == BUDGET:
-                rows = curve_rows(run, asked.tiers, advance, asked.chosen)
+                rows = curve_rows(run, options.tiers, advance, options.chosen)
             elif name == KINDS:
-                rows = kind_rows(run, asked.tiers, advance)
+                rows = kind_rows(run, options.tiers, advance)
             else:
-                rows = ablate(run, name, asked.tiers, advance)
+                rows = ablate(run, name, options.tiers, advance)
             # After each table, so that a killed run leaves the finished ones readable.
             written.append(
-                _write(asked.output, rows, whole=asked.is_whole(name))
+                _write(options.output, rows, whole=options.is_whole(name))
                 if rows
                 else f"{name}: no rows, because no --adapter was given"
             )
     return "\n".join(written)
 
 
-def _check_results(asked: Asked, bench: Bench) -> None:
+def _check_results(options: AblateOptions, bench: Bench) -> None:
     """Whether every table can go into its file, before hours are spent on it."""
-    for name in asked.names:
-        run = _run(asked, bench, name)
+    for name in options.names:
+        run = _run(options, bench, name)
         if name == BUDGET:
-            rows = curve_plan(run, asked.tiers, asked.chosen)
+            rows = curve_plan(run, options.tiers, options.chosen)
         else:
-            rows = [] if name == KINDS else ablation_plan(run, name, asked.tiers)
+            rows = [] if name == KINDS else ablation_plan(run, name, options.tiers)
         if rows:
-            kept_rows(_results(asked.output, rows), rows, whole=asked.is_whole(name))
+            kept_rows(_results(options.output, rows), rows, whole=options.is_whole(name))
 
 
-def _run(asked: Asked, bench: Bench, name: str) -> Run:
-    return Run(bench, asked.pages, asked.regime or EMBEDDED_REGIME, asked.command(name))
+def _run(options: AblateOptions, bench: Bench, name: str) -> Run:
+    return Run(
+        bench, options.pages, EMBEDDED_REGIME if options.regime is None else options.regime, options.command(name)
+    )
 
 
-def variant_counts(asked: Asked, bench: Bench) -> Mapping[str, int]:
+def variant_counts(options: AblateOptions, bench: Bench) -> Mapping[str, int]:
     """How many variants each table measures."""
     comparisons = comparisons_of(list(ABLATIONS), bench.adapters)
     counts = {name: len(variants_of(all_)) for name, all_ in comparisons.items()}
-    return {BUDGET: len(entries_of(bench, asked.chosen)), KINDS: len(VARIANTS), **counts}
+    return {BUDGET: len(entries_of(bench, options.chosen)), KINDS: len(VARIANTS), **counts}
 
 
 def _write(folder: Path, rows: Sequence[Row], *, whole: bool) -> str:

@@ -41,7 +41,7 @@ ONE_BY_ONE = frozenset({"random", "scissor"})
 """Selected page by page: one draws anew for each, the other keeps as many as each page needs."""
 
 
-class Asked(NamedTuple):
+class PromptBatch(NamedTuple):
     """Prompts of a chunk.
 
     Attributes:
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
 
 
 @torch.no_grad()
-def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, seeds: Sequence[int]) -> Asked:
+def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, seeds: Sequence[int]) -> PromptBatch:
     """All questions of B pages under one variant; `seeds` are the pages' own, for random selections."""
     b, q = batch.answers.shape[:2]
     tails = batch.tails.flatten(0, 1)
@@ -89,12 +89,12 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
         dropped = plan.layout.n_tokens - variant.late.kept(plan)
         visual = [n - dropped for n in prefix.visual_tokens]
         pruning = variant.late.pruning(patches, plan)
-        return Asked(prefix, [n - dropped for n in kept], visual, [math.nan] * len(images), pruning)
+        return PromptBatch(prefix, [n - dropped for n in kept], visual, [math.nan] * len(images), pruning)
     if variant.policy.method in MERGING:
         shown = [math.nan] * len(images)
     else:
         shown = [_shown(image.selection, patches) for image, patches in zip(images, pointers, strict=True)]
-    return Asked(prefix, kept, list(prefix.visual_tokens), shown, None)
+    return PromptBatch(prefix, kept, list(prefix.visual_tokens), shown, None)
 
 
 def _plan(model: LavidaModel, *, selecting: bool) -> ViewPlan:

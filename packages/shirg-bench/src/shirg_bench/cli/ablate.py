@@ -20,7 +20,7 @@ def ablate(
         typer.Option(help="Folder of a micro model, or micro, micro-joint, micro-full.", show_default="micro"),
     ] = None,
     adapter: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A LoRA to compare; may be given again.")
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="LoRA to compare; can be repeated.")
     ] = None,
     pages: Annotated[int, typer.Option(min=1, help="Unseen pages per tier, four questions each.")] = 256,
     tiers: Annotated[str, typer.Option(help="easy, hard, or both.")] = "easy,hard",
@@ -29,9 +29,9 @@ def ablate(
         typer.Option(help="How the model was trained, for the record.", show_default="frozen tower, of micro"),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Of the budget table, e.g. full,pooling,v2.", show_default="all of them")
+        str | None, typer.Option(help="Methods of the budget table, e.g. full,pooling,v2.", show_default="all of them")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of random selections.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for tables and rows; rows of other tables stay.")] = Path(
         "ablations"
     ),
@@ -41,13 +41,13 @@ def ablate(
 ) -> None:
     """Measure exact match against budget, and what each part of the method is worth, on the same unseen pages.
 
-    The same command again goes on where it stood.
+    Rerun the command to resume a killed run.
     """
-    from shirg_bench.accuracy.asked import Asked
     from shirg_bench.accuracy.command import run_ablations
+    from shirg_bench.accuracy.options import AblateOptions
     from shirg_bench.names import distinct_names
 
-    asked = Asked(
+    asked = AblateOptions(
         what=what,
         model=model,
         adapters=tuple(adapter or ()),

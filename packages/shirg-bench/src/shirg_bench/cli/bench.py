@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-_WHAT = "latency, memory, ar (a same-size autoregressive model beside), selection (every method at every shape)."
+_WHAT = "latency, memory, ar (a same-size autoregressive baseline), selection (every method at every shape)."
 _MODEL = "random-small, micro (or another embedded model), random-8b (needs a GPU), a folder, or a hub id."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
 _METHODS = "pooled, baseline, v3-768, full@single, divprune-512, …: a method, its budget, its views."
@@ -19,22 +19,26 @@ def bench(
     vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
     methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
     cache: Annotated[str | None, typer.Option(help="The prefix cache: on, off or both.", show_default="both")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Of all variants in turn.", show_default="3")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Number of interleaved rounds.", show_default="3")] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(help="Length of the answer.", show_default="the model's own")
     ] = None,
-    step_ratio: Annotated[float | None, typer.Option(help="Steps a token of the answer.", show_default="0.5")] = None,
+    step_ratio: Annotated[
+        float | None, typer.Option(help="Denoising steps per answer token.", show_default="0.5")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of random weights and of methods that draw lots.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="JSON lines; what is measured again is replaced.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of weights and of randomised methods.")] = 0,
+    json: Annotated[
+        Path | None, typer.Option(help="Results file (JSON lines); rows that are measured again are replaced.")
+    ] = None,
 ) -> None:
-    """Measure what answers cost, stage by stage: variants in turn, medians, on one CPU thread or a GPU.
+    """Measure what answers cost, stage by stage: interleaved rounds, medians, on one CPU thread or a GPU.
 
-    Options that nothing of --what uses are refused: of ar, --cache and --step-ratio; of memory alone, --rounds; of
-    selection, all but --rounds, --device, --seed and --json.
+    Options that do not apply to --what are rejected: --cache and --step-ratio for ar; --rounds for memory alone; all
+    but --rounds, --device, --seed and --json for selection.
     """
     # Imported here so that `shirg --help` does not wait for torch.
     from shirg_bench.latency.request import Request

@@ -48,13 +48,13 @@ def evaluate(
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of anything drawn by lot.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder of results, samples and the journal.")] = Path("shirg_eval"),
     include_path: Annotated[list[Path] | None, typer.Option(help="Further folders of task files.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that share the questions.", min=1)] = 1,
     list_only: Annotated[bool, typer.Option("--list", help="Show this package's tasks and stop.")] = False,
 ) -> None:
-    """Evaluate a model on tasks of lmms-eval; the same command again goes on where a killed run stood."""
+    """Evaluate a model on tasks of lmms-eval. Rerun the command to resume a killed run."""
     if list_only:
         from shirg_bench.lmms.catalogue import print_tasks
 

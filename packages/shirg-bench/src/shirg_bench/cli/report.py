@@ -1,4 +1,4 @@
-"""`shirg report`: one page of everything measured. Cheap to import: plots and the model come with the command."""
+"""`shirg report`: one page with all results. Cheap to import: plots and the model are imported by the command."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def report(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pages and their pictures.")] = Path("report"),
     formats: Annotated[str, typer.Option("--format", help="html, md, or both.")] = "html,md",
-    examples: Annotated[bool, typer.Option(help="Run the embedded model for examples, half a minute.")] = True,
+    examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
 ) -> None:
-    """Write curves, tables, examples and the claims ledger as one HTML page and one Markdown page."""
+    """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -20,7 +20,7 @@ class Plan:
         rounds: ≥ 1.
         answer_tokens: L.
         step_ratio: steps / L.
-        seed: of methods that draw lots.
+        seed: of randomised methods.
     """
 
     latency: bool = True

@@ -94,7 +94,7 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
         memory=MEMORY in what,
         caches=CACHES[request.cache],
         rounds=request.rounds,
-        answer_tokens=request.max_new_tokens or own.max_new_tokens,
+        answer_tokens=own.max_new_tokens if request.max_new_tokens is None else request.max_new_tokens,
         step_ratio=request.step_ratio,
         seed=request.seed,
     )
@@ -106,7 +106,7 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
             Section("latency", model, table.LATENCY, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
-        lines = variants(request.methods or POOLED, subject.pipe)
+        lines = variants(POOLED if request.methods is None else request.methods, subject.pipe)
         visits = len(lines) * (1 + plan.rounds)
         twins = partial(versus, subject, lines, plan)
         sections.append(Section("autoregressive", model, table.AUTOREGRESSIVE, visits, twins))

@@ -37,7 +37,7 @@ def selections(
     Args:
         device: where.
         rounds: timed, after one that is not.
-        seed: of the features, and of methods that draw lots.
+        seed: of the features, and of randomised methods.
         tell: progress.
 
     Raises:

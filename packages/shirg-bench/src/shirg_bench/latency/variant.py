@@ -69,7 +69,7 @@ class Variant:
 
         Args:
             pipe: the model.
-            seed: for methods that draw lots.
+            seed: for randomised methods.
 
         Raises:
             BadInput: unknown views, or a budget that the method refuses.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from shirg_bench.lmms.reply import Question
-from shirg_bench.lmms.request import Asked
+from shirg_bench.lmms.request import EvalRequest
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2, ShirgV3
@@ -21,7 +21,9 @@ from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.views import ViewPlan, plan_views
 
 
-def check_all(pipe: LavidaPipeline, asked: Sequence[Asked], data: Mapping[str, Any], budget: Budget | None) -> None:
+def check_all(
+    pipe: LavidaPipeline, asked: Sequence[EvalRequest], data: Mapping[str, Any], budget: Budget | None
+) -> None:
     """Refuse requests one of which has no text, no room for the budget, or no room in the model's context.
 
     Images are opened one request at a time and let go. The model is not asked, unless a request's length is so close to

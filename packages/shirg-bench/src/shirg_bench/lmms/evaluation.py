@@ -165,4 +165,4 @@ def _complete(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ignore(*_: object) -> None:
-    """Nobody watches."""
+    """No-op progress callback."""

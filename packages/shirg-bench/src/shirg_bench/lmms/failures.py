@@ -18,7 +18,7 @@ class EvaluationFailed(BadInput):
 
 @contextmanager
 def tried_once(download: Any) -> Iterator[None]:
-    """Upstream tries five times what tries again by itself; without a network that takes minutes."""
+    """Disable lmms-eval's outer retry; downloads already retry, and five times that takes minutes without a network."""
     from tenacity import stop_after_attempt
 
     stop, download.retry.stop = download.retry.stop, stop_after_attempt(1)

@@ -18,7 +18,7 @@ from shirg_bench.lmms.costs import generation, log_costs
 from shirg_bench.lmms.digest import digest, images_digest, run_digest
 from shirg_bench.lmms.journal import Journal
 from shirg_bench.lmms.reply import Reply, answer
-from shirg_bench.lmms.request import Asked, batches, is_padding, read_requests
+from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
@@ -139,13 +139,13 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
         return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
 
-    def check(self, asked: Sequence[Asked]) -> None:
+    def check(self, asked: Sequence[EvalRequest]) -> None:
         """See `check_all`; says once what of a task's arguments is ignored."""
         check_all(self.pipe, asked, self.task_dict, self.settings.resolved().budget)
         for task, why in dict.fromkeys((one.task, why) for one in asked for _, why in one.sampling.ignored):
             self._on_note(f"task {task}: ignored {why}")
 
-    def answer(self, batch: Sequence[Asked]) -> list[Reply]:
+    def answer(self, batch: Sequence[EvalRequest]) -> list[Reply]:
         """Answer requests that are sampled alike, from the journal if they were answered before.
 
         Raises:

@@ -21,7 +21,7 @@ _PADDING_ONLY = "__padding_only__"
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class EvalRequest:
     """One request.
 
     Attributes:
@@ -108,7 +108,9 @@ def is_padding(request: Instance) -> bool:
     return bool(request.metadata.get(_PADDING_ONLY))
 
 
-def read_requests(requests: Sequence[Instance], sampling: Callable[[Mapping[str, object]], Sampling]) -> list[Asked]:
+def read_requests(
+    requests: Sequence[Instance], sampling: Callable[[Mapping[str, object]], Sampling]
+) -> list[EvalRequest]:
     """The `generate_until` requests that somebody asks, in their order; they stay as they are.
 
     Args:
@@ -123,17 +125,17 @@ def read_requests(requests: Sequence[Instance], sampling: Callable[[Mapping[str,
         if not is_padding(request):
             context, gen_kwargs, visuals, doc_id, task, split = request.args
             how, repeat = sampling(gen_kwargs), seen[task, split, doc_id]
-            asked.append(Asked(number, task, split, doc_id, context, how, repeat, visuals, marked(visuals)))
+            asked.append(EvalRequest(number, task, split, doc_id, context, how, repeat, visuals, marked(visuals)))
             seen[task, split, doc_id] += 1
     return asked
 
 
-def batches(asked: Sequence[Asked], size: int) -> list[list[Asked]]:
+def batches(asked: Sequence[EvalRequest], size: int) -> list[list[EvalRequest]]:
     """Requests of one task and one way of sampling, up to `size` at a time, in the order they came.
 
     The cut depends on the requests alone, not on what a journal holds.
     """
-    groups: dict[tuple[str, Sampling], list[Asked]] = {}
+    groups: dict[tuple[str, Sampling], list[EvalRequest]] = {}
     for one in asked:
         groups.setdefault((one.task, one.sampling), []).append(one)
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]

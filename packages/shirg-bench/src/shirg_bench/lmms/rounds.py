@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.reply import Reply
-from shirg_bench.lmms.request import Asked, marked
+from shirg_bench.lmms.request import EvalRequest, marked
 from shirg_bench.lmms.sampling import Sampling
 
 
@@ -25,7 +25,7 @@ class Answers(Protocol):
     def sampling(self, gen_kwargs: Mapping[str, object]) -> Sampling:
         """A request's way of sampling."""
 
-    def answer(self, batch: Sequence[Asked]) -> list[Reply]:
+    def answer(self, batch: Sequence[EvalRequest]) -> list[Reply]:
         """Replies to requests that are sampled alike."""
 
 
@@ -54,14 +54,14 @@ def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Repl
         asked = replace(asked, context=context, repeat=len(spent), visuals=_shows(images))
 
 
-def first_round(model: Answers, request: Instance) -> Asked:
+def first_round(model: Answers, request: Instance) -> EvalRequest:
     """What a request asks before any answer.
 
     Raises:
         ValueError: a way of sampling that cannot be followed.
     """
     context, gen_kwargs, visuals, _, doc_id, task, split = request.args
-    return Asked(0, task, split, doc_id, context, model.sampling(gen_kwargs), 0, visuals, marked(visuals))
+    return EvalRequest(0, task, split, doc_id, context, model.sampling(gen_kwargs), 0, visuals, marked(visuals))
 
 
 def _shows(images: object) -> Any:

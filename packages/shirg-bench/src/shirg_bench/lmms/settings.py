@@ -43,7 +43,7 @@ class ModelSettings:
         batch_size: questions answered at once. Above 1, rounding depends on who shares a batch, and so may an answer.
         device: as torch spells it; None = a GPU if there is one, this process's own among several.
         dtype: `float32`, `bfloat16` or `float16`; None = the checkpoint's.
-        seed: of anything drawn by lot.
+        seed: random seed.
         journal: folder of answers given so far, see `shirg_bench.lmms.journal`; None keeps none.
         sampling: defaults of `gen_kwargs`, by name.
 
@@ -123,7 +123,8 @@ class ModelSettings:
         used = self._resolve(recommended)
         if used.method == BASELINE:
             return replace(pipe, selector=None, views=used.views)
-        return with_method(pipe, used.method, used.budget or recommended.budget, used.views, self.seed)
+        budget = recommended.budget if used.budget is None else used.budget
+        return with_method(pipe, used.method, budget, used.views, self.seed)
 
     def _resolve(self, recommended: Recommended) -> Resolved:
         return resolve(self.method, self.budget, self.views, recommended)

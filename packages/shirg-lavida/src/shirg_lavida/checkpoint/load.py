@@ -88,11 +88,17 @@ def load_lavida(
     if model.config.llada.weight_tying:
         stored = drop_tied(stored, *TIED_KEYS)
     check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
-    devices = part_devices(model, device_map or {"": device or "cpu"}, dtype)
+    devices = part_devices(model, _device_map(device, device_map), dtype)
     for key, weight in read_weights(stored):
         name = names[key]
         set_parameter(model, name, weight.to(devices[part_of(name)], dtype))
     return model.eval()
+
+
+def _device_map(device: torch.device | str | None, device_map: DeviceMap | None) -> DeviceMap:
+    if device_map is not None:
+        return device_map
+    return {"": "cpu" if device is None else device}
 
 
 def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "5GB", overwrite: bool = False) -> None:

@@ -88,12 +88,13 @@ class LladaConfig:
             value = config.get(key, default)
             if value not in supported:
                 raise ValueError(f"config key {key!r} must be {' or '.join(map(repr, supported))}, got {value!r}")
+        d_model, mlp_hidden_size = _required(config, "d_model"), config.get("mlp_hidden_size")
         return cls(
-            d_model=_required(config, "d_model"),
+            d_model=d_model,
             n_heads=_required(config, "n_heads"),
             n_layers=_required(config, "n_layers"),
-            mlp_hidden_size=config.get("mlp_hidden_size") or config.get("mlp_ratio", 4) * _required(config, "d_model"),
-            vocab_size=config.get("embedding_size") or _required(config, "vocab_size"),
+            mlp_hidden_size=config.get("mlp_ratio", 4) * d_model if mlp_hidden_size is None else mlp_hidden_size,
+            vocab_size=_required(config, "vocab_size" if config.get("embedding_size") is None else "embedding_size"),
             max_sequence_length=_required(config, "max_sequence_length"),
             n_kv_heads=_kv_heads(config),
             rope_theta=config.get("rope_theta", 10_000.0),

@@ -88,7 +88,8 @@ class VisionConfig:
         from transformers import SiglipVisionConfig  # a part of a second, which loading a checkpoint does without
 
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values["num_hidden_layers"] = num_hidden_layers or self.num_hidden_layers
+        if num_hidden_layers is not None:
+            values["num_hidden_layers"] = num_hidden_layers
         return SiglipVisionConfig(**values, vision_use_head=False)
 
     @property

@@ -21,7 +21,7 @@ EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
 
 
 @dataclass(frozen=True)
-class Asked:
+class AblateOptions:
     """The command's options as they came.
 
     Args:
@@ -57,6 +57,8 @@ class Asked:
                 raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
             raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
+        if self.regime is not None and not self.regime.strip():
+            raise BadInput(f"--regime must say how the model was trained, got {self.regime!r}")
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
         if len(self.adapter_folders) < len(self.adapters):
