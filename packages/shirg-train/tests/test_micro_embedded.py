@@ -19,7 +19,12 @@ from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.evaluate import Score, evaluate
 from shirg_train.testbed.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
+from shirg_train.testbed.pages.batch import QUESTION
+from shirg_train.testbed.pages.config import Tier, split_seed
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def test_the_answer_does_not_depend_on_how_long_it_may_be(name: str) -> None:
     other = LavidaPipeline.from_pretrained(folder, selector=shirg_v2(budget=1 / 3))
     page = Image.open(Path(__file__).parents[3] / "examples" / "bars.png").convert("RGB")
     for length in (6, 7, 48, 128):
-        assert other(page, "What is the bolts?", max_new_tokens=length).text == "882", length
+        assert other(page, "What is the value of bolts?", max_new_tokens=length).text == "882", length
 
 
 @pytest.mark.parametrize("name", ["micro-joint", "micro-full"])
@@ -127,3 +132,19 @@ def test_samples_show_what_they_say(tmp_path: Path) -> None:
         pooled = LavidaPipeline(pipe.model, pipe.tokenizer, BASELINES["pooling"](), pipe.views, chat=pipe.chat)
         answered = pooled(page, entry["question"], max_new_tokens=ANSWER_LENGTH).text
         assert (answered == entry["answer"]) == (sample["pooled"] == "right")
+
+
+@pytest.mark.parametrize("tier", ["easy", "hard"])
+def test_the_question_that_users_are_shown_is_answered_like_the_trained_one(pipe: LavidaPipeline, tier: Tier) -> None:
+    page = draw_pages(DataConfig().pages(SizeConfig(), tier), [split_seed("test", i) for i in range(6)])
+    asked = [(i, q) for i in range(6) for q in range(2)]
+    right = {
+        template: sum(
+            pipe(page_image(page, i), page.question(i, q, template), max_new_tokens=ANSWER_LENGTH).text
+            == page.answer(i, q)
+            for i, q in asked
+        )
+        for template in (QUESTION, TEMPLATES[0])
+    }
+    assert abs(right[QUESTION] - right[TEMPLATES[0]]) <= 1
+    assert right[QUESTION] >= 10

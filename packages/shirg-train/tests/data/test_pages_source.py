@@ -24,7 +24,7 @@ def test_pages_are_the_training_split_s_in_turn():
         record = source.read(index)
         with Image.open(io.BytesIO(record.images[0])) as image:
             assert np.array_equal(np.asarray(image.convert("L")), page.images[0])
-        assert [turn.text for turn in record.turns[::2]] == [page.question(0, i) for i in range(4)]
+        assert [turn.text for turn in record.turns[::2]] == [f"What is the {page.label(0, i)}?" for i in range(4)]
         assert [turn.text for turn in record.turns[1::2]] == [page.answer(0, i) for i in range(4)]
 
 

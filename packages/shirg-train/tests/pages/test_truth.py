@@ -32,7 +32,7 @@ def test_a_page_printed_by_hand():
     asked = ask(out, facts, np.zeros((1, 1), np.float32))
     record(out, config, facts, asked, printed, glyphs, Rects(*(np.array([v]) for v in (0, 80, 80, 90, 88, 0))))
 
-    assert (out.question(0, 0), out.answer(0, 0)) == ("What is the tax?", "41")
+    assert (out.question(0, 0), out.answer(0, 0)) == ("What is the value of tax?", "41")
     assert set(np.flatnonzero(out.label_patches[0, 0])) == {0, 1}
     assert set(np.flatnonzero(out.answer_patches[0, 0])) == {4, 5, 14 + 4, 14 + 5}
     assert out.pointers[0, 0].tolist() == [14 + 4, 14 + 5, -1, -1, -1]

@@ -43,7 +43,9 @@ def embedded_notes(pipe: LavidaPipeline, image: Image.Image, question: str, answ
         )
     if unknown := unknown_words(pipe, question):
         words = ", ".join(repr(word) for word in unknown)
-        notes.append(f"this model does not know {words}: it answers only questions such as 'What is the total?'")
+        notes.append(
+            f"this model does not know {words}: it answers only questions such as 'What is the value of total?'"
+        )
     if answer.confidence.min < UNSURE:
         notes.append(
             f"the model is unsure (least probability {answer.confidence.min:.2f}): page or question is probably none "

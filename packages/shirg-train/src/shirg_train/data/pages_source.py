@@ -10,6 +10,7 @@ from shirg_train.testbed.pages.config import PageConfig, split_seed
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.sheet import page_image
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,6 @@ class PagesSource:
         turns = [
             turn
             for asked in range(self.config.questions)
-            for turn in (Turn("user", page.question(0, asked)), Turn("assistant", page.answer(0, asked)))
+            for turn in (Turn("user", page.question(0, asked, TEMPLATES[0])), Turn("assistant", page.answer(0, asked)))
         ]
         return Record(f"page-{index}", (file.getvalue(),), tuple(turns), independent=True)

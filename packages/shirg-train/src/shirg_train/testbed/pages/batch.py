@@ -12,6 +12,9 @@ from shirg_train.testbed.pages.words import ALPHABET, BLANK, LABELS, MAX_VALUE
 
 NONE = 0
 IGNORE = -1
+QUESTION = "What is the value of {}?"
+"""The question that users are shown. The micro models were not trained on it, and answer it as well as those they were
+trained on: at most 1.6 points apart, from all tokens and from a third of them."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class PageBatch:
         """What is asked, lower case."""
         return LABELS[int(self.question_labels[page, question])]
 
-    def question(self, page: int, question: int) -> str:
-        """The question in words."""
-        return f"What is the {self.label(page, question)}?"
+    def question(self, page: int, question: int, template: str = QUESTION) -> str:
+        """The question in words; `tokens.TEMPLATES` has the templates that the micro models were trained on."""
+        return template.format(self.label(page, question))
 
     def answer(self, page: int, question: int) -> str:
         """The right answer, as printed."""
