@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from shirg_bench.latency.autoregressive import greedy, twin
-from shirg_bench.latency.clock import clock
 from shirg_bench.latency.random_models import RANDOM, random_pipeline
+from shirg_core.clock import Clock
 from shirg_lavida.sampling.sampler import sample
 
 PREFIX, ANSWER, STEPS, PAIRS = 1000, 32, 16, 3
@@ -23,7 +23,7 @@ def model():
 
 @torch.no_grad()
 def test_half_as_many_steps_as_tokens(benchmark, track, model):
-    llava, now = twin(model), clock(torch.device("cpu"))
+    llava, now = twin(model), Clock(work=True).now
     prefix = torch.randn(1, PREFIX, model.config.llada.d_model, generator=torch.Generator().manual_seed(0))
     # Both are one network: under a causal mask the diffusion model is the autoregressive one, or nothing here is timed.
     short, causal = prefix[:, :64], torch.ones(64, 64).tril().bool()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 
@@ -11,6 +9,7 @@ from shirg_bench.interleave import interleaved_ratio
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core import Selection, Selector, ViewLayout, shirg_v2, shirg_v3
 from shirg_core.baselines import BASELINES, FIXED_COUNT
+from shirg_core.clock import Clock
 
 WIDTH, TEXT = 1152, 32
 V2_LAYOUT, V2_BUDGET = ViewLayout.anyres(2, 2, 27), 1024
@@ -90,7 +89,7 @@ def test_baseline_3645_to_1024(name, benchmark):
     run = lambda: _call(baseline, V2_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
     v2 = shirg_v2(budget=V2_BUDGET)
-    measured = interleaved_ratio(lambda: _call(v2, V2_LAYOUT, inputs), run, pairs=3, clock=time.thread_time)
+    measured = interleaved_ratio(lambda: _call(v2, V2_LAYOUT, inputs), run, pairs=3, now=Clock(work=True).now)
     benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(name=f"v2/{name}", **measured.as_dict())
     if name not in LIGHT:
@@ -108,7 +107,7 @@ def test_baseline_2304_to_768(name, benchmark):
     run = lambda: _call(baseline, V3_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V3_BUDGET, V3_LAYOUT)
     v3 = shirg_v3(budget=V3_BUDGET)
-    measured = interleaved_ratio(lambda: v3(inputs["features"], V3_LAYOUT), run, pairs=3, clock=time.thread_time)
+    measured = interleaved_ratio(lambda: v3(inputs["features"], V3_LAYOUT), run, pairs=3, now=Clock(work=True).now)
     benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(name=f"v3/{name}", **measured.as_dict())
     if name in {"saint", "tome", "cdpruner"}:

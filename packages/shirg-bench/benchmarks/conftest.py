@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from shirg_bench.interleave import Ratio, interleaved_ratio
 from shirg_bench.tracking import Baselines, regression
+from shirg_core.clock import Clock
 
 BASELINES = Baselines(Path(__file__).parent.parent / "baselines" / "cpu.json")
 
@@ -76,12 +76,12 @@ def track(benchmark, request) -> Track:
         bar_reference: Callable[[], object] | None = None,
         pairs: int = 15,
     ) -> Ratio:
-        measured = interleaved_ratio(ours, reference, pairs=pairs, clock=time.thread_time)
+        measured = interleaved_ratio(ours, reference, pairs=pairs, now=Clock(work=True).now)
         if update:
             BASELINES.write({name: measured.ratio})
         elif regression(name, measured.ratio, BASELINES.read()) is not None:
             # A busy neighbour can spoil one measurement; a regression is there the second time too.
-            measured = interleaved_ratio(ours, reference, pairs=2 * pairs, clock=time.thread_time)
+            measured = interleaved_ratio(ours, reference, pairs=2 * pairs, now=Clock(work=True).now)
             message = regression(name, measured.ratio, BASELINES.read())
             assert message is None, message
         benchmark.pedantic(ours, rounds=3)

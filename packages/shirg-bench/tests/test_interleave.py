@@ -27,5 +27,5 @@ def test_too_few_pairs():
 
 def test_the_clock_can_be_any():
     ticks = iter(range(100))
-    measured = interleaved_ratio(lambda: next(ticks), lambda: None, pairs=2, warmup=0, clock=lambda: float(next(ticks)))
+    measured = interleaved_ratio(lambda: next(ticks), lambda: None, pairs=2, warmup=0, now=lambda: float(next(ticks)))
     assert measured.ratio == 2.0

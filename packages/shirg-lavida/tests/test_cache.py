@@ -15,7 +15,7 @@ def filled(batch=2, length=10, room=4, **changes):
 def test_bytes_count_the_prefix_only():
     _, cache = filled(n_kv_heads=2)
     assert cache.bytes == 2 * 2 * 2 * 2 * 10 * 8 * 4  # layers, keys and values, batch, heads, tokens, channels, bytes
-    assert cache.prefix_lengths == (10, 10)
+    assert [layer.prefix_length for layer in cache.layers] == [10, 10]
 
 
 @pytest.mark.parametrize("tokens", [512, 768, 980, 1024, 2304, 3645])

@@ -15,7 +15,7 @@ VISUAL = (torch.arange(20) >= 2) & (torch.arange(20) < 18)
 def test_layers_after_k_cache_only_the_kept_tokens():
     model, method = backbone(n_layers=4), FastV(VISUAL.expand(2, -1), keep=0.25, layer=2)
     cache = method.prefill(model, answer_context(prefix(2), 4, 4096))
-    assert cache.prefix_lengths == (20, 20, 8, 8)
+    assert [layer.prefix_length for layer in cache.layers] == [20, 20, 8, 8]
 
 
 def test_keeps_what_layer_k_attends_to_at_its_own_positions():

@@ -8,10 +8,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from shirg_core.precision import default_dtype
-from shirg_lavida.checkpoint import adapter as without_peft
+from shirg_lavida.checkpoint.adapter import merge_adapter, read_adapter
 from shirg_lavida.checkpoint.fingerprint import fingerprint
 from shirg_lavida.testing import tiny_lavida
-from shirg_train.adapter.files import load_adapter, merge_adapter, save_adapter
+from shirg_train.adapter.files import save_adapter
 from shirg_train.adapter.lora import AdapterConfig, attach, released_names
 
 X = torch.randn(2, 25, 32, generator=torch.Generator().manual_seed(0))
@@ -59,7 +59,7 @@ def test_weights_are_as_readable_as_any_new_file(saved, tmp_path):
 def test_the_default_dtype_decides_nothing(saved, dtype):
     def adapted():
         model = tiny_lavida(side=5)
-        load_adapter(model, saved[0])
+        merge_adapter(model, saved[0])
         return outputs(model)
 
     def fresh():
@@ -75,18 +75,6 @@ def test_the_default_dtype_decides_nothing(saved, dtype):
     assert all(torch.equal(redrawn[name], value) for name, value in weights.items())
 
 
-def test_loads_here_and_merges(saved):
-    folder, expected = saved
-    model = tiny_lavida(side=5)
-    peft = load_adapter(model, folder)
-    check(model, expected)
-    assert not any(p.requires_grad for p in model.parameters())
-    names = {name for name, _ in tiny_lavida(side=5).named_parameters()}
-    merged = merge_adapter(model, peft)
-    check(merged, expected)
-    assert {name for name, _ in merged.named_parameters()} == names
-
-
 def test_loads_with_plain_peft_and_merges(saved):
     folder, expected = saved
     model = tiny_lavida(side=5)
@@ -99,14 +87,16 @@ def test_loads_with_plain_peft_and_merges(saved):
 def test_loads_without_peft(saved):
     folder, expected = saved
     model = tiny_lavida(side=5)
-    without_peft.merge_adapter(model, folder)
+    names = {name for name, _ in model.named_parameters()}
+    merge_adapter(model, folder)
     check(model, expected)
+    assert {name for name, _ in model.named_parameters()} == names
 
 
 def test_loads_into_bfloat16(saved):
     folder, expected = saved
     model = tiny_lavida(side=5).to(torch.bfloat16)
-    load_adapter(model, folder)
+    merge_adapter(model, folder)
     with torch.no_grad():
         got = model.projector(X.to(torch.bfloat16)).float()
         model.backbone(X.repeat(1, 1, 2).to(torch.bfloat16), torch.arange(25).expand(2, -1))
@@ -125,7 +115,7 @@ def test_files_are_pefts_own(saved):
 @pytest.mark.parametrize("other", [{"seed": 1}, {"d_model": 128}, {"mm_projector_type": "linear"}])
 def test_an_adapter_for_another_model_is_refused(saved, other):
     with pytest.raises(ValueError, match=r"another model|other projector weights"):
-        load_adapter(tiny_lavida(side=5, **other), saved[0])
+        merge_adapter(tiny_lavida(side=5, **other), saved[0])
 
 
 def test_a_rank_mismatch_is_refused(saved, tmp_path):
@@ -133,16 +123,16 @@ def test_a_rank_mismatch_is_refused(saved, tmp_path):
     path = folder / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "r": 8}))
     with pytest.raises(ValueError, match=r"rank mismatch.*r=8.*rank 4"):
-        load_adapter(tiny_lavida(side=5), folder)
+        merge_adapter(tiny_lavida(side=5), folder)
 
 
 def test_damage_and_absence_are_named(saved, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"adapter_config.json is missing"):
-        load_adapter(tiny_lavida(side=5), tmp_path)
+        merge_adapter(tiny_lavida(side=5), tmp_path)
     folder = copy(saved[0], tmp_path)
     (folder / "adapter_model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(ValueError, match="damaged"):
-        load_adapter(tiny_lavida(side=5), folder)
+        merge_adapter(tiny_lavida(side=5), folder)
 
 
 def test_an_adapter_for_a_deeper_tower_is_refused(saved, tmp_path):
@@ -151,12 +141,12 @@ def test_an_adapter_for_a_deeper_tower_is_refused(saved, tmp_path):
     name = "base_model.model.model.vision_tower.vision_tower.vision_model.encoder.layers.9.self_attn.q_proj"
     save_file({**weights, f"{name}.lora_A.weight": torch.zeros(4, 32)}, folder / "adapter_model.safetensors")
     with pytest.raises(ValueError, match=r"no linear .*layers\.9"):
-        load_adapter(tiny_lavida(side=5), folder)
+        merge_adapter(tiny_lavida(side=5), folder)
 
 
 @pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight", "base_layer.bias"])
 @pytest.mark.parametrize("change", ["missing", "shape", "unknown"])
-@pytest.mark.parametrize("read", [load_adapter, without_peft.merge_adapter], ids=["load", "merge"])
+@pytest.mark.parametrize("read", [read_adapter, merge_adapter])
 def test_a_tensor_that_is_missing_unknown_or_of_another_shape_is_refused(saved, tmp_path, part, change, read):
     folder = copy(saved[0], tmp_path)
     weights = load_file(folder / "adapter_model.safetensors")
@@ -195,14 +185,14 @@ def test_other_kinds_that_peft_saves_are_refused_or_mean_what_peft_means(tmp_pat
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
     peft.save_pretrained(str(tmp_path))
-    for read in (load_adapter, without_peft.merge_adapter):
-        ours = tiny_lavida(side=5)
-        if refused:
+    ours = tiny_lavida(side=5)
+    if refused:
+        for read in (read_adapter, merge_adapter):
             with pytest.raises(ValueError, match=r"which is not supported|no part of a LoRA"):
                 read(ours, tmp_path)
-        else:
-            read(ours, tmp_path)
-            torch.testing.assert_close(ours.projector(X), theirs.eval().projector(X), rtol=1e-5, atol=1e-5)
+    else:
+        merge_adapter(ours, tmp_path)
+        torch.testing.assert_close(ours.projector(X), theirs.eval().projector(X), rtol=1e-5, atol=1e-5)
 
 
 def copy(source, target):

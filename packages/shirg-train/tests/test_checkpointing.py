@@ -59,8 +59,8 @@ def test_the_newest_are_kept(tmp_path):
 
 def test_unfinished_ones_do_not_count_and_go_away(tmp_path):
     save(tmp_path, 1)
-    (tmp_path / ".unfinished-step-00000002").mkdir()
-    (tmp_path / ".unfinished-step-00000002" / "state.safetensors").write_bytes(b"half")
+    (tmp_path / ".shirg-step-00000002").mkdir()
+    (tmp_path / ".shirg-step-00000002" / "state.safetensors").write_bytes(b"half")
     assert latest_checkpoint(tmp_path).name == "step-00000001"
     save(tmp_path, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]

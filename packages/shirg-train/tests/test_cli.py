@@ -9,7 +9,6 @@ from shirg_core.cli.app import main
 from shirg_lavida.testing import write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 from shirg_train.__main__ import run as run_as_module
-from shirg_train.adapter.files import load_adapter
 from shirg_train.metrics import read_metrics
 
 
@@ -54,8 +53,9 @@ def test_a_run_from_files(files, capsys):
     assert [line["step"] for line in steps] == [1, 2, 3]
     assert steps[0]["lr"] == pytest.approx(2e-3)
     from shirg_lavida import load_lavida
+    from shirg_lavida.checkpoint.adapter import merge_adapter
 
-    load_adapter(load_lavida(files / "model"), files / "out" / "adapter")
+    merge_adapter(load_lavida(files / "model"), files / "out" / "adapter")
 
 
 @pytest.mark.parametrize(

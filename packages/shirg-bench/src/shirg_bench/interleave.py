@@ -6,9 +6,10 @@ Absolute times on a shared machine vary threefold; the ratio of two computations
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+
+from shirg_core.clock import Clock, Now
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def interleaved_ratio(
     *,
     pairs: int = 15,
     warmup: int = 1,
-    clock: Callable[[], float] = time.perf_counter,
+    now: Now | None = None,
 ) -> Ratio:
     """Run both in turn and compare pair by pair.
 
@@ -51,7 +52,8 @@ def interleaved_ratio(
         reference: what it is compared with, of about the same length, so that both see the same machine.
         pairs: counted pairs, ≥ 2.
         warmup: uncounted pairs, first.
-        clock: seconds; `time.thread_time` counts the calling thread's work only, for computations on one thread.
+        now: milliseconds; None = wall time. `Clock(work=True).now` counts the calling thread's work only, for
+            computations on one thread.
 
     Raises:
         ValueError: fewer than two pairs.
@@ -61,19 +63,20 @@ def interleaved_ratio(
     for _ in range(warmup):
         ours()
         reference()
-    times = [(_seconds(ours, clock), _seconds(reference, clock)) for _ in range(pairs)]
+    now = now or Clock().now
+    times = [(_ms(ours, now), _ms(reference, now)) for _ in range(pairs)]
     low, middle, high = statistics.quantiles((a / b for a, b in times), n=4)
     return Ratio(
         ratio=middle,
         ratio_q1=low,
         ratio_q3=high,
-        ours_ms=1e3 * statistics.median(a for a, _ in times),
-        reference_ms=1e3 * statistics.median(b for _, b in times),
+        ours_ms=statistics.median(a for a, _ in times),
+        reference_ms=statistics.median(b for _, b in times),
         pairs=pairs,
     )
 
 
-def _seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    start = clock()
+def _ms(run: Callable[[], object], now: Now) -> float:
+    start = now()
     run()
-    return clock() - start
+    return now() - start

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from shirg_core.files import atomic_path
+from shirg_core.files import write_text
 
 TOLERANCE = 0.15
 
@@ -36,8 +36,7 @@ class Baselines:
         known = self.read() if self.path.is_file() else {}
         merged = {**known, **{name: round(ratio, 4) for name, ratio in ratios.items()}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(dict(sorted(merged.items())), indent=2) + "\n")
+        write_text(self.path, json.dumps(dict(sorted(merged.items())), indent=2) + "\n")
 
 
 def regression(name: str, ratio: float, baselines: dict[str, float], tolerance: float = TOLERANCE) -> str | None:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from shirg_core.clock import Clock
 from shirg_core.images import load_image
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
@@ -26,7 +27,6 @@ from shirg_lavida.prompt.pairing import Picture, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
 from shirg_lavida.sampling.answer import Answer, split_answers
-from shirg_lavida.sampling.clock import Clock
 from shirg_lavida.sampling.plan import is_integer
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.reading_order import Newline

@@ -11,7 +11,6 @@ leaves the previous one as it was. What is left of unfinished ones is removed at
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,11 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from shirg_core.files import UNFINISHED, atomic_folder, write_text
 from shirg_train.adapter.growth import Moments
 
 STATE_FILE, TRAINER_FILE, ADAPTER_FOLDER = "state.safetensors", "trainer.json", "adapter"
 _STEP = re.compile(r"step-(\d{8})")
-_UNFINISHED = ".unfinished-"
 
 
 class CheckpointError(Exception):
@@ -87,21 +86,15 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int, write_ad
         CheckpointError: it cannot be written, the disk is full, for instance; earlier ones are as they were.
     """
     target = folder / f"step-{checkpoint.progress.step:08d}"
-    scratch = folder / f"{_UNFINISHED}{target.name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
-        (scratch / ADAPTER_FOLDER).mkdir(parents=True)
-        save_file(_flatten(checkpoint), scratch / STATE_FILE)
-        (scratch / TRAINER_FILE).write_text(json.dumps(asdict(checkpoint.progress), indent=2) + "\n", encoding="utf-8")
-        write_adapter(scratch / ADAPTER_FOLDER)
-        _flush(scratch)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.rename(target)
-        _flush_folder(folder)
+        with atomic_folder(target, durable=True) as fresh:
+            (fresh / ADAPTER_FOLDER).mkdir()
+            save_file(_flatten(checkpoint), fresh / STATE_FILE)
+            write_text(fresh / TRAINER_FILE, json.dumps(asdict(checkpoint.progress), indent=2) + "\n")
+            write_adapter(fresh / ADAPTER_FOLDER)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(scratch, ignore_errors=True)
         last = latest_checkpoint(folder)
         intact = f"the last checkpoint is intact: {last}" if last else "there is no earlier checkpoint"
         raise CheckpointError(f"cannot write {target}: {error}; {intact}") from error
@@ -140,7 +133,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left."""
-    for scratch in folder.glob(f"{_UNFINISHED}*"):
+    for scratch in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(scratch)
 
 
@@ -155,21 +148,3 @@ def _flatten(checkpoint: Checkpoint) -> dict[str, Tensor]:
     for name, state in checkpoint.moments.items():
         flat |= {f"{kind}/{name}": tensor.contiguous() for kind, tensor in state.items()}
     return flat
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as opened:
-                os.fsync(opened.fileno())
-        else:
-            _flush_folder(path)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

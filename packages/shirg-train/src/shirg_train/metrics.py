@@ -13,10 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from shirg_core.files import atomic_path
+from shirg_core.files import write_text
+from shirg_core.progress import progress_bar
 from shirg_train.recipe import RecipeError
 
 
@@ -47,8 +45,8 @@ class Metrics:
         forget_after(path, -1 if step is None else step)
         self._file = path.open("a", encoding="utf-8")
         if progress:
-            self._bar = progress_bar()
-            self._task = self._bar.add_task("", total=total_steps, completed=step or 0, status="")
+            self._bar = progress_bar(transient=False)
+            self._task = self._bar.add_task("", total=total_steps, completed=step or 0)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -75,18 +73,12 @@ class Metrics:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
         if self._bar is not None and kind == "step":
             status = f"NLL {values['loss']:.4f}  {values['tokens_per_s']:.0f} tokens/s"
-            self._bar.update(self._task, completed=step, status=status)
+            self._bar.update(self._task, completed=step, description=status)
 
     def say(self, text: str) -> None:
         """Tell the person in front of the progress bar, if there is one."""
         if self._bar is not None:
             self._bar.console.print(text)
-
-
-def progress_bar() -> Progress:
-    """A bar on stderr whose tasks have a field `status`."""
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
 
 
 class _Board(Protocol):
@@ -100,8 +92,7 @@ def forget_after(path: Path, step: int, *, key: str = "step") -> None:
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     kept = [line for line in lines if _step_of(line, key) <= step]
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in kept))
 
 
 def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:

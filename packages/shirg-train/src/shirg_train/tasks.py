@@ -34,17 +34,17 @@ def _adapter(raw: Mapping[str, Any]) -> Path:
 
 
 def _micro(raw: Mapping[str, Any]) -> Path:
-    from shirg_train.metrics import progress_bar
+    from shirg_core.progress import progress_bar
     from shirg_train.testbed.micro.loop import train_micro
 
     rest = {key: value for key, value in raw.items() if key not in ("kind", "output")}
     if not isinstance(raw.get("output"), str):
         raise RecipeError("the recipe must set output")
-    with progress_bar() as bar:
-        task = bar.add_task("", total=None, status="")
+    with progress_bar(transient=False) as bar:
+        task = bar.add_task("", total=None)
 
         def watch(stage: str, done: int, total: int, loss: float) -> None:
-            bar.update(task, completed=done, total=total, status=f"{stage}  loss {loss:.4f}")
+            bar.update(task, completed=done, total=total, description=f"{stage}  loss {loss:.4f}")
 
         return train_micro(rest, Path(raw["output"]), watch=watch)
 

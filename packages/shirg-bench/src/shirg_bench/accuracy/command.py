@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
 from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of, variants_of
 from shirg_bench.accuracy.files import kept_rows, merge_rows, write_text
@@ -17,6 +14,7 @@ from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateO
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.accuracy.tables import Row, ablation_table, budget_table, kinds_table
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
 FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
@@ -55,8 +53,7 @@ def run_ablations(options: AblateOptions) -> str:
 def _measure_all(options: AblateOptions, bench: Bench) -> str:
     counts = variant_counts(options, bench)
     written: list[str] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar(transient=False) as progress:
         chunks_of_variant = len(chunks(options.pages)) * len(options.tiers)
         task = progress.add_task("", total=sum(counts[name] for name in options.names) * chunks_of_variant)
 

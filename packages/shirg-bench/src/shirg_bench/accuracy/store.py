@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from shirg_core.files import atomic_path
+from shirg_core.files import atomic_path, write_text
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         card = path.parent / "about.json"
         if not card.is_file():
-            with atomic_path(card) as temporary:
-                temporary.write_text(json.dumps(self._key(facts), indent=2, sort_keys=True) + "\n")
+            write_text(card, json.dumps(self._key(facts), indent=2, sort_keys=True) + "\n")
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, **{f.name: getattr(answers, f.name) for f in fields(answers)})
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.progress import progress_bar
 
 CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
 """Results lie outside of the package: a checkout has them, an installed wheel does not."""
@@ -23,16 +24,12 @@ def report(
     examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
 ) -> None:
     """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from shirg_bench.names import split_names
     from shirg_bench.report.build import build_report
 
     folder = _results_folder(results)
     named = split_names("--format", formats)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
 
         def tell(what: str) -> None:

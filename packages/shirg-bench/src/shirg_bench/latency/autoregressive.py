@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from shirg_bench.latency.clock import Now
+from shirg_core.clock import Now
 from shirg_core.precision import default_dtype
 from shirg_lavida.model import LavidaModel
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from shirg_bench.latency.checks import check_parity
-from shirg_bench.latency.clock import clock
 from shirg_bench.latency.lines import MEASURED, Line, rows
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.quiet import quiet_profiler
@@ -20,6 +19,7 @@ from shirg_bench.latency.stages import answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
+from shirg_core.clock import Clock
 from shirg_lavida.prompt.prefix import Prefix
 
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
@@ -49,7 +49,7 @@ def measure(
         CheckError: a variant's cached and uncached ways disagree.
         ValueError: a variant that the model or the page refuses, such as more tokens than there are.
     """
-    now = clock(subject.device)
+    now = Clock(subject.device, work=True).now
     # 1. Every variant once: counts, parity, and whatever is set up lazily.
     lines: list[Line] = []
     for variant in variants:
@@ -77,7 +77,7 @@ def measure(
 
 def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
     pipe = variant.pipeline(subject.pipe, plan.seed)
-    prefix = embed(subject, pipe, clock(subject.device)).prefix
+    prefix = embed(subject, pipe, Clock(subject.device, work=True).now).prefix
     parity = check_parity(pipe.model, prefix, plan.answer_tokens)
     facts: dict[str, Any] = {
         "variant": variant.name,
@@ -100,7 +100,7 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
 
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
     """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
-    now, pipe = clock(subject.device), lines[0].pipe
+    now, pipe = Clock(subject.device, work=True).now, lines[0].pipe
     prefixes: list[Prefix] = []
     with quiet_profiler():
         embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe, now).prefix), subject.device)

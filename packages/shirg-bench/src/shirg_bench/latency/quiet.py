@@ -1,4 +1,4 @@
-"""PyTorch's profiler writes a log to stderr that no option of it turns off."""
+"""Measuring without noise: one thread, and no log of PyTorch's profiler, which no option of it turns off."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 STDERR = 2
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in the calling thread, and in as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from shirg_bench.json_lines import read_rows
 from shirg_bench.latency.merge import merged
 from shirg_bench.records import machine
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.output import write_file
+from shirg_core.files import write_text
 
 CPU_FACTS = Path("/proc/cpuinfo")
 
@@ -68,13 +68,10 @@ def replace_results(path: Path, rows: Sequence[Mapping[str, Any]], *, finished: 
     """
     lines = merged(path, read_results(path), rows, finished=finished)
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-    write_file(path, lambda temporary: _write_text(temporary, text))
+    with bad_input(OSError, prefix=f"cannot write {path}: "):
+        write_text(path, text)
 
 
 def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
     """Five digits of every float: more is noise."""
     return {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in row.items()}
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -8,13 +8,12 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shirg_bench.latency import table
 from shirg_bench.latency.checks import CheckError
-from shirg_bench.latency.clock import one_thread
 from shirg_bench.latency.measure import Tell, measure
 from shirg_bench.latency.plan import Plan
+from shirg_bench.latency.quiet import one_thread
 from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY, SELECTION, Request
 from shirg_bench.latency.results import provenance, replace_results, rounded
 from shirg_bench.latency.selections import CELLS, selections
@@ -22,6 +21,7 @@ from shirg_bench.latency.subject import Subject, load_subject
 from shirg_bench.latency.variant import POOLED, variants
 from shirg_bench.latency.versus import versus
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import parse_device
 
@@ -115,9 +115,8 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
 
 def _measured(request: Request, section: Section, facts: dict[str, Any], console: Console) -> list[dict[str, Any]]:
     """The section's finished lines."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     rows: list[dict[str, Any]] = []
-    with Progress(*columns, console=console, transient=True) as bar, bad_input(ValueError):
+    with progress_bar(console) as bar, bad_input(ValueError):
         task = bar.add_task(section.kind, total=section.visits)
 
         def tell(coming: str) -> None:

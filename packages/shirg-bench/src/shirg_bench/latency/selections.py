@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from shirg_bench.latency.checks import CheckError
-from shirg_bench.latency.clock import clock
 from shirg_bench.latency.measure import Tell
 from shirg_bench.latency.quiet import quiet_profiler
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core.cli.methods import METHODS, accepted_options
+from shirg_core.clock import Clock
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, Selector
 
@@ -57,7 +57,7 @@ def _cell(
 ) -> list[dict[str, Any]]:
     """One shape and budget; methods that decide their count themselves run with the `first` budget only."""
     device = inputs["features"].device
-    now = clock(device)
+    now = Clock(device, work=True).now
     lines: dict[str, dict[str, Any]] = {}
     runs: dict[str, Callable[[], Selection]] = {}
     for name, build in METHODS.items():

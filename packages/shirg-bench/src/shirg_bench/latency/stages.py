@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from shirg_bench.latency.clock import Now
 from shirg_bench.latency.subject import Subject
+from shirg_core.clock import Now
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, Selector
 from shirg_lavida.language.cache import PrefixCache

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shirg_bench.latency.autoregressive import Greedy, greedy, twin
-from shirg_bench.latency.clock import clock
 from shirg_bench.latency.measure import Tell
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.stages import Answered, Embedded, answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
+from shirg_core.clock import Clock
 
 FEWER = (1, 2, 4, 8)
 """L over these steps; those that leave no whole step are left out."""
@@ -36,7 +36,7 @@ def versus(
     Raises:
         ValueError: a projector that LLaVA does not have, or a variant that the model refuses.
     """
-    now, model = clock(subject.device), subject.pipe.model
+    now, model = Clock(subject.device, work=True).now, subject.pipe.model
     llava = twin(model)
     steps = [plan.answer_tokens // fewer for fewer in FEWER if plan.answer_tokens >= fewer]
     pipes = {variant.name: variant.pipeline(subject.pipe, plan.seed) for variant in variants}

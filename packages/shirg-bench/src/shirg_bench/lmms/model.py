@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,6 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
 from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
 from loguru import logger
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.answerable import check_all
 from shirg_bench.lmms.costs import generation, log_costs
@@ -22,6 +22,7 @@ from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requ
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
+from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.seeds import derive
@@ -34,7 +35,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
     """See `ModelSettings` for the arguments; the weights are loaded at the first question.
 
     Args:
-        on_progress: called with the requests answered and their number; None shows upstream's kind of bar.
+        on_progress: called with the requests answered and their number; None shows a bar.
         on_note: told, in a sentence each, what a person should know; None puts it into upstream's log.
         arguments: of `ModelSettings.from_arguments`.
 
@@ -95,12 +96,10 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         asked = read_requests(requests, self.sampling)
         self.check(asked)
         replies: dict[int, Reply] = {}
-        with tqdm(total=len(asked), desc="Answers", disable=self.rank > 0 or self._on_progress is not None) as bar:
+        with self._progress() as on_progress:
             for batch in batches(asked, self.batch_size):
                 replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
-                bar.update(len(batch))
-                if self._on_progress is not None:
-                    self._on_progress(len(replies), len(asked))
+                on_progress(len(replies), len(asked))
         log_costs(list(replies.values()), self.device)
         return [generation(replies[i]) if i in replies else GenerationResult("") for i in range(len(requests))]
 
@@ -138,6 +137,16 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         """
         length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
         return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
+
+    @contextmanager
+    def _progress(self) -> Iterator[OnProgress]:
+        """Who is told: whoever asked to be, or a bar of the main process."""
+        if self._on_progress is not None or self.rank > 0:
+            yield self._on_progress or (lambda _done, _total: None)
+            return
+        with progress_bar() as bar:
+            task = bar.add_task("answers", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def check(self, asked: Sequence[EvalRequest]) -> None:
         """See `check_all`; says once what of a task's arguments is ignored."""

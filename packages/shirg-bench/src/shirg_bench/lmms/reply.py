@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from shirg_bench.lmms.sampling import Sampling
+from shirg_core.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.tokenizer import stop_ids
-from shirg_lavida.sampling.clock import Clock
 
 
 @dataclass(frozen=True)

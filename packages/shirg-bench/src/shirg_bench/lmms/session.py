@@ -6,11 +6,11 @@ import sys
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.progress import Progress
 
 from shirg_bench.lmms.evaluation import Evaluation, run_evaluation
 from shirg_bench.lmms.results import RESULTS, print_results, record, write_results
 from shirg_core.cli.errors import bad_input
+from shirg_core.progress import progress_bar
 
 
 def run_session(evaluation: Evaluation, *, command: str) -> None:
@@ -26,7 +26,7 @@ def run_session(evaluation: Evaluation, *, command: str) -> None:
     # Bound to the stream of now: while tasks run, what upstream prints goes elsewhere.
     console = Console(file=sys.stdout)
     # 1. Run.
-    with Progress(console=console, redirect_stdout=False, redirect_stderr=False, transient=True) as progress:
+    with progress_bar(console, redirect=False) as progress:
         bar = progress.add_task("answers", total=None)
         results = run_evaluation(
             evaluation,

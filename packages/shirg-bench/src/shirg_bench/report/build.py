@@ -18,7 +18,7 @@ from shirg_bench.report.sections import (
     ledger_section,
     origin_section,
 )
-from shirg_core.files import atomic_path
+from shirg_core.files import write_text
 
 TITLE = "SHIRG: what was measured"
 FORMATS = {"html": "index.html", "md": "report.md"}
@@ -65,8 +65,7 @@ def build_report(
     }
     written = []
     for name in formats:
-        with atomic_path(out / FORMATS[name]) as temporary:
-            temporary.write_text(pages[name](), encoding="utf-8")
+        write_text(out / FORMATS[name], pages[name]())
         written.append(out / FORMATS[name])
     return written
 

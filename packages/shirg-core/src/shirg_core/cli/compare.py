@@ -33,13 +33,13 @@ def compare(
     from shirg_core.cli.material import prepare
     from shirg_core.cli.methods import COMPARED, parse_budget
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
-    from shirg_core.cli.timer import StageTimer
+    from shirg_core.clock import Clock
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     parsed = parse_budget(budget)
     check_outputs(image, output, json)
-    timer = StageTimer()
-    material = prepare(image, page, views, timer)
+    clock = Clock()
+    material = prepare(image, page, views, clock)
     results = run_methods(names, budget, seed, material)
     # Before anything is written: methods that decide their count themselves did not look at it.
     material.budget(parsed)
@@ -53,7 +53,7 @@ def compare(
         figure = comparison_figure(material.image, material.layout, panels, title)
         write_file(output, lambda path: save_figure(figure, path))
     if json is not None:
-        write_json(json, as_json(image, page, budget, material, results, timer.timings_ms))
+        write_json(json, as_json(image, page, budget, material, results, clock.timings_ms))
     console = report_console(json)
     print_table(console, results)
     for path in files_of(output, json):

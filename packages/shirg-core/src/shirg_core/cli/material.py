@@ -13,7 +13,7 @@ from torch import Tensor
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.source import read_image
-from shirg_core.cli.timer import StageTimer
+from shirg_core.clock import Clock
 from shirg_core.images import ImageViews, anyres_views, pixel_features, single_view
 from shirg_core.layout import ViewLayout
 from shirg_core.scores.edges import layout_edges, patch_pixels
@@ -58,23 +58,23 @@ class Material:
             return selector(self.features, self.layout, edges=self.edges, check_finite=True)
 
 
-def prepare(path: Path, page: int, views: str, timer: StageTimer) -> Material:
+def prepare(path: Path, page: int, views: str, clock: Clock) -> Material:
     """Load an image and featurize its views.
 
     Args:
         path: image or PDF; `-` is standard input.
         page: page, from 1.
         views: a key of `VIEWS`.
-        timer: gets the stages `load` and `features`.
+        clock: gets the stages `load` and `features`.
 
     Raises:
         BadInput: an unknown kind of views, or an image that cannot be used.
     """
     if views not in VIEWS:
         raise BadInput(f"--views must be one of {', '.join(VIEWS)}, got {views!r}")
-    with timer.stage("load"):
+    with clock.stage("load"):
         image = read_image(path, page).image
-    with timer.stage("features"):
+    with clock.stage("features"):
         cut = VIEWS[views](image)
         patches = torch.cat([patch_pixels(crop, cut.patch) for crop in cut.pixels], dim=1)
         return Material(image, cut.layout, pixel_features(cut), layout_edges(cut.pixels, cut.layout), patches)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.files import atomic_path
+from shirg_core.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,8 +90,5 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     if path == STANDARD:
         sys.stdout.write(text)
         return
-    write_file(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    with bad_input(OSError, prefix=f"cannot write {path}: "):
+        write_text(path, text)

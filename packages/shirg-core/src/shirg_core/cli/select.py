@@ -35,25 +35,25 @@ def select(
     from shirg_core.cli.methods import build_selector, parse_budget
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
     from shirg_core.cli.report import Report, headline, print_report
-    from shirg_core.cli.timer import StageTimer
+    from shirg_core.clock import Clock
 
     options = {"coverage": coverage, "coverage_share": coverage_share, "text_weight": text_weight, "seed": seed}
     selector = build_selector(method, parse_budget(budget), options)
     check_outputs(image, output, json)
-    timer = StageTimer()
-    material = prepare(image, page, views, timer)
-    with timer.stage("select"):
+    clock = Clock()
+    material = prepare(image, page, views, clock)
+    with clock.stage("select"):
         selection = material.select(selector, on_pixels=method in ON_PIXELS)
     report = Report.of(method, budget, material, selection)
-    with timer.stage("draw"):
+    with clock.stage("draw"):
         if output is not None:
             from shirg_core.images.figure import save_figure, selection_figure
 
             figure = selection_figure(material.image, material.layout, selection, headline(report))
             write_file(output, lambda path: save_figure(figure, path))
     if json is not None:
-        write_json(json, report.as_json(image, page, timer.timings_ms))
+        write_json(json, report.as_json(image, page, clock.timings_ms))
     console = report_console(json)
-    print_report(console, report, timer.timings_ms)
+    print_report(console, report, clock.timings_ms)
     for path in files_of(output, json):
         print_written(console, path)

@@ -24,9 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from shirg_core.files import read_json
 from shirg_lavida.checkpoint.fingerprint import CARD_FILE, check_fingerprint
 from shirg_lavida.checkpoint.load import checkpoint_keys
-from shirg_lavida.checkpoint.weights import read_json, set_parameter
+from shirg_lavida.checkpoint.weights import set_parameter
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import Positions
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shirg_core.files import read_json
 from shirg_lavida.checkpoint.load import checkpoint_keys
-from shirg_lavida.checkpoint.weights import read_json
 from shirg_lavida.model import LavidaModel
 
 CARD_FILE = "shirg.json"

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from huggingface_hub import save_torch_state_dict
 
+from shirg_core.files import atomic_folder, read_json
 from shirg_lavida.checkpoint.empty import no_weights
 from shirg_lavida.checkpoint.locate import PathOrId, locate
 from shirg_lavida.checkpoint.placement import DeviceMap, part_devices, part_of
@@ -26,7 +26,6 @@ from shirg_lavida.checkpoint.weights import (
     Stored,
     check_match,
     drop_tied,
-    read_json,
     read_weights,
     set_parameter,
     stored_weights,
@@ -118,8 +117,7 @@ def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "
         raise FileExistsError(f"{target} exists already; pass overwrite=True to replace it")
     parameters = dict(model.named_parameters())
     state = {key: parameters[name].detach().contiguous() for key, name in checkpoint_keys(model).items()}
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        fresh = Path(scratch) / "fresh"
+    with atomic_folder(target) as fresh:
         (fresh / TOWER_FOLDER).mkdir(parents=True)
         save_torch_state_dict(state, fresh, max_shard_size=max_shard_size)
         raw = {**model.config.raw, "mm_vision_tower": TOWER_FOLDER}
@@ -129,15 +127,6 @@ def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "
             shutil.copymode(fresh / "config.json", weights)
         tower = model.config.vision.to_transformers().to_json_string()
         (fresh / TOWER_FOLDER / "config.json").write_text(tower, encoding="utf-8")
-        old = Path(scratch) / "old"
-        if target.exists():
-            target.rename(old)
-        try:
-            fresh.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
 
 
 def checkpoint_keys(model: LavidaModel) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+
+from shirg_core.files import read_json
 
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -30,24 +31,6 @@ class Stored(NamedTuple):
     key: str
     shape: tuple[int, ...]
     dtype: str
-
-
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a JSON object.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{what}: no {path.name} in {path.parent}")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what}: {path} is not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{what}: {path} must hold a JSON object, got {type(value).__name__}")
-    return value
 
 
 def stored_weights(folder: Path) -> dict[str, Stored]:

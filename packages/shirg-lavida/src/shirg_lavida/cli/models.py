@@ -9,10 +9,10 @@ from typing import Any, get_args
 import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.files import read_json
 from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded, named
 from shirg_lavida.checkpoint.locate import locate
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.checkpoint.weights import read_json
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
 

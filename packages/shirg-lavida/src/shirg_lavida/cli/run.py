@@ -13,7 +13,7 @@ from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
 from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
 from shirg_core.cli.source import read_image
-from shirg_core.cli.timer import StageTimer
+from shirg_core.clock import Clock
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import FULL, POOLED, check_method, takes_budget, with_method
 from shirg_lavida.cli.models import is_embedded, load_pipeline
@@ -40,11 +40,11 @@ def run(request: Request) -> None:
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
     check_outputs(request.image, request.overlay, request.json)
-    timer = StageTimer()
-    with timer.stage("image"):
+    clock = Clock()
+    with clock.stage("image"):
         source = read_image(request.image, request.page)
     # 2. The model, and what it recommends.
-    with timer.stage("model"):
+    with clock.stage("model"):
         pipe = load_pipeline(
             request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
         )
@@ -83,8 +83,8 @@ def run(request: Request) -> None:
     if is_embedded(request.model):
         notes += embedded_notes(pipe, source.image, request.question, outcome.answer)
     summary = outcome.as_json()
-    total = sum(timer.timings_ms.values()) + outcome.answer.timings_ms["total"]
-    summary["timings_ms"] = {**timer.timings_ms, **summary["timings_ms"], "total": round(total, 3)}
+    total = sum(clock.timings_ms.values()) + outcome.answer.timings_ms["total"]
+    summary["timings_ms"] = {**clock.timings_ms, **summary["timings_ms"], "total": round(total, 3)}
     # 4. Report, before anything is written: a full disk must not cost the answer.
     if request.compare:
         print_comparison(console, outcomes)

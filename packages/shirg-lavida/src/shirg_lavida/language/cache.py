@@ -87,11 +87,6 @@ class PrefixCache:
             2 * layer.keys[:, :, : layer.prefix_length].numel() * layer.keys.element_size() for layer in self.layers
         )
 
-    @property
-    def prefix_lengths(self) -> tuple[int, ...]:
-        """Prefix entries per layer."""
-        return tuple(layer.prefix_length for layer in self.layers)
-
     def gathered(self, index: Tensor) -> PrefixCache:
         """A new cache of the prefix entries `index [B, K]` in every layer."""
         return PrefixCache(tuple(layer.gathered(index) for layer in self.layers))

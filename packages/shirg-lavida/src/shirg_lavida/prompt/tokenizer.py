@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from shirg_lavida.checkpoint.weights import read_json
+from shirg_core.files import read_json
 
 TOKENIZER_FILE = "tokenizer.json"
 END_OF_TURN = "<|eot_id|>"

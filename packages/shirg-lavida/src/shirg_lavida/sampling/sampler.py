@@ -29,11 +29,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from shirg_core.clock import Clock
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import PrefixLike
 from shirg_lavida.pruning.protocol import Pruning
-from shirg_lavida.sampling.clock import Clock
 from shirg_lavida.sampling.denoiser import Denoiser, check_attention
 from shirg_lavida.sampling.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
 from shirg_lavida.sampling.step import Step, StepRule, ended, fill_after_end, settle

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from shirg_train.adapter.lora import lora_layers
 from shirg_train.seeds import derive
 
 _KEYS: ContextVar[Tensor | None] = ContextVar("row_keys", default=None)
@@ -54,10 +54,11 @@ class RowDropout(nn.Module):
 
 def seed_dropout(model: nn.Module) -> None:
     """Replace the dropout of every adapted linear, in place; from now on training needs `row_keys`."""
-    for name, layer in lora_layers(model):
-        for adapter, dropout in layer.lora_dropout.items():
-            if isinstance(dropout, nn.Dropout):
-                layer.lora_dropout[adapter] = RowDropout(dropout.p, name)
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            for adapter, dropout in layer.lora_dropout.items():
+                if isinstance(dropout, nn.Dropout):
+                    layer.lora_dropout[adapter] = RowDropout(dropout.p, name)
 
 
 @contextmanager

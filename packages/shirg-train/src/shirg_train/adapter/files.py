@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from peft import LoraConfig, PeftModel
 from peft.utils.save_and_load import get_peft_model_state_dict
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from shirg_core.precision import default_dtype
-from shirg_lavida.checkpoint.adapter import CONFIG_FILE, PEFT_ROOT, WEIGHTS_FILE, SavedAdapter, read_adapter
+from shirg_lavida.checkpoint.adapter import CONFIG_FILE, PEFT_ROOT, WEIGHTS_FILE, SavedAdapter
 from shirg_lavida.checkpoint.fingerprint import CARD_FILE
-from shirg_lavida.model import LavidaModel
-from shirg_train.adapter.lora import ADAPTER_NAME, AdapterConfig, adopt, released_names
+from shirg_train.adapter.lora import ADAPTER_NAME, AdapterConfig
 
 
 def save_adapter(
@@ -60,28 +57,6 @@ def save_adapter(
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def load_adapter(model: LavidaModel, folder: str | Path) -> PeftModel:
-    """Put a saved adapter into `model`, in place, frozen and in eval mode; see also `merge_adapter`.
-
-    Raises:
-        FileNotFoundError: no adapter in that folder.
-        ValueError: see `shirg_lavida.checkpoint.adapter.read_adapter`.
-    """
-    # peft would draw what is missing at random, and only warn.
-    read_adapter(model, Path(folder))
-    host = released_names(model)
-    dtype = model.image_newline.dtype
-    with default_dtype(torch.float32):
-        peft = PeftModel.from_pretrained(host, str(folder), adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False)
-    adopt(model, host)
-    # The model runs in one dtype, and so does what was put into it.
-    model.projector.to(dtype)
-    model.tower.to(dtype)
-    model.backbone.to(dtype)
-    model.eval().requires_grad_(requires_grad=False)
-    return peft
-
-
 def starting_parameters(saved: SavedAdapter, config: AdapterConfig, names: Mapping[str, str]) -> dict[str, Tensor]:
     """What a new run begins with: every trained parameter of a saved adapter, under this run's names.
 
@@ -111,10 +86,3 @@ def starting_parameters(saved: SavedAdapter, config: AdapterConfig, names: Mappi
         if absent:
             raise ValueError(f"it {what.format(absent[0])}")
     return {name: there[key].float() for name, key in taken.items()}
-
-
-def merge_adapter(model: LavidaModel, peft: PeftModel) -> LavidaModel:
-    """Add the adapter to the weights it adapts and remove it: the same function, without its cost."""
-    host = cast("nn.Module", peft.merge_and_unload())
-    adopt(model, host)
-    return model

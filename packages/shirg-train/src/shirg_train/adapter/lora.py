@@ -138,13 +138,6 @@ def adopt(model: LavidaModel, host: nn.Module) -> None:
     model.projector = host.get_submodule("model.mm_projector")
 
 
-def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
-    """Every adapted linear and its name."""
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLayer):
-            yield name, module
-
-
 def projector_linears(model: LavidaModel) -> Iterator[nn.Linear]:
     """The projector's own linears, without the adapter's."""
     for name, module in model.projector.named_modules():

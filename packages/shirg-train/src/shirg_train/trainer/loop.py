@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from shirg_core.clock import Clock
 from shirg_lavida.config import LavidaConfig
 from shirg_train.adapter.escalation import next_rank
 from shirg_train.adapter.growth import grow_config, grow_moments, grow_parameters
@@ -112,7 +112,7 @@ def _report_skipped(loop: Loop, step: int) -> None:
 
 
 def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
-    started = time.perf_counter()
+    clock = Clock()
     recipe, world, engine = loop.recipe, loop.world, loop.engine
     seed, loss = recipe.seed, recipe.loss
     # 1. The same policy on all ranks, the same masks whatever their number.
@@ -150,7 +150,7 @@ def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
         policy=policy.name,
         lr=recipe.optim.lr * factor,
         grad_norm=norm,
-        tokens_per_s=round(tokens / (time.perf_counter() - started), 1),
+        tokens_per_s=round(1e3 * tokens / clock.lap(), 1),
     )
 
 

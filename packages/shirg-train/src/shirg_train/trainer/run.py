@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from shirg_core.files import atomic_folder
 from shirg_lavida.checkpoint.adapter import read_adapter
 from shirg_lavida.checkpoint.fingerprint import fingerprint, linear_marks
 from shirg_lavida.model import LavidaModel
@@ -101,7 +102,8 @@ def _run(recipe: AdapterRecipe, sources: Sources, world: World, total_steps: int
         checkpoint = load_checkpoint(folder)
     finished = recipe.output / ADAPTER_FOLDER
     if world.is_main:
-        _replace_folder(folder / ADAPTER_FOLDER, finished)
+        with atomic_folder(finished) as fresh:
+            shutil.copytree(folder / ADAPTER_FOLDER, fresh, dirs_exist_ok=True)
     return finished
 
 
@@ -217,14 +219,3 @@ def _peft_names(lavida: LavidaModel, peft: PeftModel) -> dict[str, str]:
     """Our name of each trained parameter → peft's."""
     theirs = {id(parameter): name for name, parameter in peft.named_parameters()}
     return {name: theirs[id(parameter)] for name, parameter in trainable(lavida).items()}
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    scratch, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
-    for leftover in (scratch, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(source, scratch)
-    if target.exists():
-        target.rename(old)
-    scratch.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from shirg_core.clock import Clock
 from shirg_train.in_use import hold
 from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
 from shirg_train.metrics import forget_after
@@ -97,7 +97,7 @@ def _run_stage(
     config = run.config
     learning = [p for p in (*run.model.parameters(), *run.aids.parameters()) if p.requires_grad]
     sums: dict[str, list[float]] = defaultdict(list)
-    start = time.monotonic()
+    clock = Clock()
     while progress.step < stage.steps:
         set_lr(optimizers, learning_rate(stage, progress.step))
         name, losses = _losses(run, stage, progress.total)
@@ -108,8 +108,12 @@ def _run_stage(
             watch(stage.name, progress.total, sum(each.steps for each in config.stages), losses["loss"].item())
         last = progress.step == stage.steps
         if last or progress.total % config.log_every == 0:
-            seconds, start = time.monotonic() - start, time.monotonic()
-            line = {"stage": stage.name, "step": progress.step, "total": progress.total, "seconds": round(seconds, 1)}
+            line = {
+                "stage": stage.name,
+                "step": progress.step,
+                "total": progress.total,
+                "seconds": round(clock.lap() / 1e3, 1),
+            }
             yield line | {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
             sums.clear()
         if last or progress.total % config.save_every == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shirg_core.files import atomic_path
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.recipe import RecipeError, as_read_today
@@ -139,9 +139,5 @@ def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) ->
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    with atomic_path(path, durable=True) as temporary:
+        torch.save(dict(content), temporary)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,16 +76,6 @@ def load_atlas() -> Atlas:
     """The atlas that ships with the package. Read-only: shared between calls."""
     with as_file(files("shirg_train.testbed.pages") / "atlas.npz") as path, np.load(path) as stored:
         return Atlas(**{name: stored[name].astype(np.int64) for name in Atlas.__dataclass_fields__})
-
-
-def save_atlas(path: Path) -> None:
-    """Render the atlas and write it."""
-    atlas = render_atlas()
-    columns: dict[str, Any] = {name: getattr(atlas, name) for name in Atlas.__dataclass_fields__}
-    small = {name: column.astype(np.uint8 if name == "alpha" else np.int16) for name, column in columns.items()}
-    small["first"] = atlas.first
-    with path.open("wb") as out:
-        np.savez_compressed(out, **small)
 
 
 def render_atlas() -> Atlas:

@@ -22,7 +22,6 @@ _LABEL_WORDS = """
 LABELS: tuple[str, ...] = tuple(_LABEL_WORDS.split())
 """Labels, lower case, at most six letters; a label's number is its index here."""
 
-MAX_LABEL = max(len(word) for word in LABELS)
 MAX_VALUE = 5
 """Characters of the longest value: `482.7`."""
 MAX_CODES = 8

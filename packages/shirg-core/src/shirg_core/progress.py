@@ -1,0 +1,50 @@
+"""What a person sees while something takes long, on standard error. Needs the extra `cli`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def progress_bar(console: Console | None = None, *, transient: bool = True, redirect: bool = True) -> Progress:
+    """A bar to enter with `with`; each task shows its count, the time left and its description.
+
+    Args:
+        console: where; None = standard error.
+        transient: remove the bar at the end.
+        redirect: show what is printed meanwhile above the bar; False where the standard streams are redirected already.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.description}", markup=False),
+    )
+    return Progress(
+        *columns,
+        console=console or Console(stderr=True),
+        transient=transient,
+        redirect_stdout=redirect,
+        redirect_stderr=redirect,
+    )
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Turn a spinner beside `text` while the block runs, if standard error is a terminal."""
+    if sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
