@@ -189,11 +189,11 @@ def test_bad_images(tmp_path, capsys):
 
 
 def test_failing_write_leaves_nothing(page, tmp_path, monkeypatch, capsys):
-    def full(path, text):
-        path.write_text(text[:10])
+    def full(path, text, **_options):
+        path.write_bytes(text[:10].encode())
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shirg_core.cli.output._write_text", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
     assert "No space left" in refused(capsys, "select", page, "--json", tmp_path / "o.json")
     assert [path.name for path in tmp_path.iterdir()] == ["page.png"]
 

@@ -292,12 +292,12 @@ def test_the_answer_is_said_before_anything_is_written(page, model, capsys, monk
     expected = asked(page, model)["answer"]
     capsys.readouterr()
 
-    def full(*_):
+    def full(*_given, **_named):
         raise OSError(28, "No space left on device")
 
     for broken, option in (
         ("shirg_core.images.figure.save_figure", ("--overlay", "kept.png", "--json", "summary.json")),
-        ("shirg_core.cli.output._write_text", ("--json", "summary.json")),
+        ("pathlib.Path.write_text", ("--json", "summary.json")),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(broken, full)
