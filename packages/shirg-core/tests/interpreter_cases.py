@@ -9,15 +9,15 @@ from functools import partial
 import pytest
 import torch
 
-from shirg_core import shirg_v2, shirg_v3
+from shirg_core import ViewLayout, shirg_v2, shirg_v3
 from shirg_core.kernels.geometry import geometry
 from shirg_core.kernels.ranking import Component, Components, rank
 from shirg_core.precision import default_dtype
 from shirg_core.scores import combine, minmax
 
 from .kernel_cases import CASES, LAYOUTS
-from .kernel_parity import Case, Tally, check
-from .strategies import DTYPES
+from .kernel_parity import NEAR, Case, Tally, check
+from .strategies import DTYPES, make_features
 
 CPU = torch.device("cpu")
 TALLY = Tally()
@@ -42,8 +42,16 @@ def test_equal_components_give_equal_scores_bit_for_bit(place):
     assert torch.equal(ranking.scores, combine(scaled, weighted[0][1], layout))
 
 
+@pytest.mark.parametrize("kind", ["channel+300", "direction+2000", "blank+80"])
+def test_attention_alone_agrees_where_tokens_share_a_direction_or_are_copies(kind):
+    layout, x = ViewLayout.single(12, 12), make_features(kind, 1, 144, 64, 3).bfloat16()
+    selector = shirg_v3(40, attention_weight=1.0, magnitude_weight=0.0, gradient_weight=0.0, coverage="none")
+    ours, reference = (selector(x, layout, impl=impl).scores for impl in ("triton", "reference"))
+    assert (ours - reference).abs().max() <= NEAR
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("build", [shirg_v2, shirg_v3, partial(shirg_v3, coverage="clusters", attention_queries=7)])
+@pytest.mark.parametrize("build", [shirg_v2, shirg_v3, partial(shirg_v3, coverage="clusters")])
 def test_the_default_dtype_decides_nothing(build, dtype):
     layout, k = LAYOUTS[3]
     inputs = {

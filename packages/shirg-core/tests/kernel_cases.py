@@ -47,8 +47,6 @@ BASIC = [
 KNOBS = [
     (shirg_v3, {"coverage": "clusters"}),
     (shirg_v3, {"coverage": "none", "summary": "mean"}),
-    (shirg_v3, {"attention_queries": 7}),
-    (shirg_v3, {"attention_method": "mean"}),
     (shirg_v3, {"attention_weight": 0.0, "coverage_share": 1.0}),
     (shirg_v3, {"magnitude_weight": 3000.0, "attention_weight": 700.0}),
     (shirg_v3, {"temperature": 0.01, "summary": "none"}),
@@ -70,7 +68,18 @@ OTHERS = [
     *(Case(m, *LAYOUTS[8], torch.float16, strided=True) for m in (shirg_v3, shirg_v2)),
     Case(shirg_v3, *LAYOUTS[5], torch.float64),
     *(Case(shirg_v3, *LAYOUTS[6], d, "lattice", knobs={"temperature": 0.005}) for d in DTYPES),
-    *(Case(shirg_v3, *LAYOUTS[6], d, "lattice", knobs={"attention_queries": 9}) for d in DTYPES),
     *(Case(m, *larger, dtype, width=40) for m in (shirg_v3, shirg_v2) for larger in LARGER for dtype in DTYPES),
 ]
-CASES = BASIC + OPTIONS + OTHERS
+SHARED = [
+    Case(shirg_v3, *(LAYOUTS + LARGER)[place], dtype, kind, width=width)
+    for place, kind, width, dtypes in [
+        (3, "channel+300", 64, DTYPES),
+        (8, "channel+3000", 96, DTYPES),
+        (6, "channels+1000", 70, DTYPES[1:]),
+        (8, "direction+300", 64, DTYPES[1:]),
+        (8, "blank+80", 64, DTYPES),
+        (13, "blank+90", 40, DTYPES[1:]),
+    ]
+    for dtype in dtypes
+]
+CASES = BASIC + OPTIONS + OTHERS + SHARED

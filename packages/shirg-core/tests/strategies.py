@@ -82,11 +82,16 @@ def make_features(kind: str, batch: int, n: int, width: int, seed: int) -> Tenso
     different tokens, each many times. `lattice`: 0/1 corners whose cosines are exact in float32, zero tokens included.
     `constant`: one token everywhere. Tokens that share a direction, as those of real towers do: `channel+300`, one
     channel of independent ones lies that far off; `channels+300`: two, of either sign; `direction+300`: all channels.
+    `blank+80`: 80 % are copies of one token, as on a page with margins, the others independent.
     """
     g = generator(seed)
     if kind.startswith(("channel", "direction")):
         tokens = torch.randn(batch, n, width, generator=g)
         return tokens + shared_offset(kind, width, g)
+    if kind.startswith("blank"):
+        is_blank = torch.rand(batch, n, 1, generator=g) < int(kind.removeprefix("blank+")) / 100
+        blank, others = (torch.randn(batch, m, width, generator=g) for m in (1, n))
+        return torch.where(is_blank, blank, others)
     if kind == "lattice":
         hot = torch.nn.functional.one_hot(torch.randint(width, (batch, n), generator=g), width).float()
         return hot * (torch.rand(batch, n, 1, generator=g) < 0.8)

@@ -37,8 +37,11 @@ def names(launches):
     return [launch.name.removesuffix("_kernel") for launch in launches]
 
 
-def test_a_preset_is_five_launches_and_its_backward_one():
-    assert names(v3_launches(torch.bfloat16)) == ["statistics", "attention", "attention", "rank", "gather"]
+V3_LAUNCHES = ["statistics", "attention", "attention_sums", "attention", "rank", "gather"]
+
+
+def test_a_preset_is_five_or_six_launches_and_its_backward_one():
+    assert names(v3_launches(torch.bfloat16)) == V3_LAUNCHES
     v2 = ["statistics", "relevance", "boruvka", "rank", "gather"]
     assert names(v2_launches(torch.bfloat16, backward=True)) == [*v2, "scatter"]
 
@@ -49,7 +52,7 @@ def test_what_is_not_used_is_not_launched():
 
 
 def test_only_half_the_tiles_of_the_cosines_are_computed():
-    _, rows, columns, *_ = v3_launches(torch.bfloat16)
+    _, rows, _, columns, *_ = v3_launches(torch.bfloat16)
     assert rows.grid == columns.grid == (18 * 19 // 2, 1)
 
 
@@ -96,18 +99,18 @@ def test_bfloat16_kernels_fit_every_target(target, capsys):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_float32_products_fit_every_target_and_are_not_tf32(target, capsys):
-    single = v3_launches(torch.float32)[1:3] + v2_launches(torch.float32)[1:2]
+    single = v3_launches(torch.float32)[:4] + v2_launches(torch.float32)[1:2]
     for one in compiled(single, target, capsys):
         assert "tf32" not in one.code
         assert "xf32" not in one.code
 
 
 def test_odd_and_large_shapes_fit(capsys):
-    """Padding, pinned views, 9 879 tokens in several chunks, an odd width, clusters for v3, a subset of queries."""
-    some = v3_launches(torch.float16, ODD_LAYOUT, 3001, 70, coverage="clusters", attention_queries=100)
-    assert names(some) == ["statistics", "attention_some", "attention_some", "boruvka", "rank", "gather"]
-    every = v3_launches(torch.float16, ODD_LAYOUT, 3001, 70)[1:4]
-    assert names(every) == ["attention", "attention", "rank"]
+    """Padding, pinned views, 9 879 tokens in several chunks, an odd width, clusters for v3."""
+    clustered = v3_launches(torch.float16, ODD_LAYOUT, 3001, 70, coverage="clusters")
+    assert names(clustered) == [*V3_LAUNCHES[:4], "boruvka", *V3_LAUNCHES[4:]]
+    in_cells = v3_launches(torch.float16, ODD_LAYOUT, 3001, 70)[4:5]
+    assert names(in_cells) == ["rank"]
     huge_weight = v2_launches(torch.float16, ODD_LAYOUT, 3001, 70, beta=9e5, coverage="none")[1:]
     assert names(huge_weight) == ["relevance", "rank", "gather"]
-    compiled(some + every + huge_weight, "sm_90", capsys)
+    compiled(clustered + in_cells + huge_weight, "sm_90", capsys)

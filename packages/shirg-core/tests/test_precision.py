@@ -14,8 +14,6 @@ LAYOUT = ViewLayout.single(9, 11)
 SELECTORS = {
     "v2": shirg_v2(20),
     "v3": shirg_v3(20),
-    "v3-mean": shirg_v3(20, attention_method="mean"),
-    "v3-some": shirg_v3(20, attention_queries=10),
     **{name: build() if name in FIXED_COUNT else build(20) for name, build in BASELINES.items()},
 }
 

@@ -3,6 +3,7 @@
 import contextlib
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ import triton.language as tl
 from shirg_core import ViewLayout, shirg_v2
 
 from .launches import compile_for, handing_over
+from .ptx.arithmetic import permuted
 from .ptx.launch import execute, on_ptx_machine
 from .ptx.machine import run
 from .ptx.memory import DataRaceError
@@ -189,6 +191,12 @@ def test_what_is_not_known_is_refused(line):
     code = parse(PROLOGUE + line + "\n ret;\n}\n")
     with pytest.raises((NotImplementedError, KeyError)):
         Translator(code).functions()
+
+
+def test_bytes_are_permuted_as_a_selector_says():
+    low, high = np.array([0x04030201, 0x80FF7F00], np.uint32), np.uint32(0x08070605)
+    for selector, expected in ((0x3210, low), (0x5410, [0x06050201, 0x06057F00]), (0xB333, [0x00040404, 0xFF808080])):
+        assert permuted(low, high, np.uint32(selector)).tolist() == list(expected)
 
 
 def test_threads_that_hold_one_value_must_agree_on_it():

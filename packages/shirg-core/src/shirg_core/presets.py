@@ -22,7 +22,6 @@ from shirg_core.selection import Selection
 
 Coverage: TypeAlias = Literal["clusters", "cells", "none"]
 Summary: TypeAlias = Literal["mean", "attention", "none"]
-AttentionMethod: TypeAlias = Literal["exact", "mean"]
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -129,8 +128,6 @@ class ShirgV3(_Gate):
         coverage: `cells`, `clusters`, or `none` (one region, the whole image).
         coverage_share: share of the budget, in [0, 1], that coverage may claim.
         summary: `attention` (dropped tokens weighted by A), `mean`, or `none`.
-        attention_method: `exact`, or `mean`: one mean query, linear time.
-        attention_queries: ask with this many evenly spaced queries only; None = all. For `exact`.
 
     Raises:
         ValueError: a value outside its range.
@@ -143,8 +140,6 @@ class ShirgV3(_Gate):
     coverage: Coverage = "cells"
     coverage_share: float = 0.5
     summary: Summary = "attention"
-    attention_method: AttentionMethod = "exact"
-    attention_queries: int | None = None
 
     def __post_init__(self) -> None:
         self._check_shared(self.coverage, self.coverage_share, self.summary)
@@ -152,10 +147,6 @@ class ShirgV3(_Gate):
             _check_weight(name, getattr(self, name))
         if not (isinstance(self.temperature, int | float) and math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"temperature must be a number > 0, got {self.temperature!r}")
-        _check_choice("attention_method", self.attention_method, get_args(AttentionMethod))
-        queries = self.attention_queries
-        if queries is not None and not (isinstance(queries, int) and queries >= 1):
-            raise ValueError(f"attention_queries must be an integer ≥ 1 or None, got {queries!r}")
 
     @property
     def needs_attention(self) -> bool:

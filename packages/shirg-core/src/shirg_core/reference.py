@@ -19,7 +19,6 @@ from shirg_core.scores import (
     channel_variance,
     combine,
     feature_magnitude,
-    mean_attention_deviation,
     minmax,
     received_from_deviation,
     spatial_gradient,
@@ -137,9 +136,5 @@ def _attention(config: ShirgV3, features: Tensor, layout: ViewLayout, given: Ten
     """A, raw and normalised; from its deviation where it is computed, which keeps small differences."""
     if given is not None:
         return given, minmax(given, layout, "image")
-    if config.attention_method == "mean":
-        deviation = mean_attention_deviation(features, layout, temperature=config.temperature)
-    else:
-        queries = config.attention_queries
-        deviation = attention_deviation(features, layout, temperature=config.temperature, queries=queries)
+    deviation = attention_deviation(features, layout, temperature=config.temperature)
     return received_from_deviation(deviation, layout), minmax(deviation, layout, "image", offset=1.0)

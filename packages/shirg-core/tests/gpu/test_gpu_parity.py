@@ -9,6 +9,9 @@ from ..kernel_parity import Case, Tally, check
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 from shirg_core.kernels.attention import deviation_parts
+from shirg_core.kernels.geometry import geometry
+from shirg_core.kernels.points import new_points
+from shirg_core.kernels.statistics import token_statistics
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,8 +44,6 @@ OPTIONS = [
     Case(method, *LAYOUTS[name], dtype, knobs=knobs, width=128)
     for method, knobs in [
         (shirg_v3, {"coverage": "clusters"}),
-        (shirg_v3, {"attention_queries": 200}),
-        (shirg_v3, {"attention_method": "mean"}),
         (shirg_v3, {"magnitude_weight": 3000.0}),
         (shirg_v2, {"coverage": "cells"}),
         (shirg_v2, {"alpha": 1.0, "beta": 0.0}),
@@ -84,8 +85,9 @@ def test_float32_is_not_computed_in_tf32():
     x, _ = case.inputs(torch.device("cuda"))
     unit = torch.nn.functional.normalize(x[0].double(), dim=-1)
     exact = 91 * torch.softmax(unit @ unit.T / 0.1, dim=1).mean(0) - 1
-    parts = deviation_parts(x, x.norm(dim=-1), None, 0.1)
-    assert (parts[0].sum(0) - exact).abs().max() < 2e-5 * exact.abs().max()
+    layout, points = LAYOUTS["odd"][0], new_points(x, 91)
+    token_statistics(x, geometry(layout, x.device), points=points, temperature=0.1)
+    assert (deviation_parts(points)[0].sum(0) - exact).abs().max() < 2e-5 * exact.abs().max()
 
 
 def test_runs_are_bit_identical():

@@ -27,6 +27,7 @@ BINARY = {
     "shr": "shift_right({a}, {b})", "div": "quotient({a}, {b})", "rem": "{a} - quotient({a}, {b}) * {b}",
     "fma.rn": "fused({a}, {b}, {c})", "ex2.approx.ftz": "exp2({a})", "min": "np.minimum({a}, {b})",
     "max": "np.maximum({a}, {b})", "popc": "np.bitwise_count({a}).astype(np.uint32)", "bfe": "field({a}, {b}, {c})",
+    "prmt": "permuted({a}, {b}, {c})",
 }  # fmt: skip
 FLOAT_COMPARE = {"ne": "({a} < {b}) | ({a} > {b})"}  # ordered: false for NaN
 WIDER = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}
@@ -65,6 +66,18 @@ def field(x, start, length):
     """`bfe`: `length` bits from `start` on, sign-extended for signed types."""
     down = 32 - np.asarray(length).astype(x.dtype)
     return (x << (down - np.asarray(start).astype(x.dtype))) >> down
+
+
+def permuted(a, b, selector):
+    """`prmt`: four bytes of the eight in (a, b), by a digit of the selector each; from 8 on, that byte's sign."""
+    source = np.asarray(a).astype(np.uint64) | np.asarray(b).astype(np.uint64) << np.uint64(32)
+    out = np.zeros(np.broadcast(source, selector).shape, np.uint32)
+    for place in range(4):
+        digit = np.asarray(selector).astype(np.uint64) >> np.uint64(4 * place) & np.uint64(15)
+        byte = source >> (digit & np.uint64(7)) * np.uint64(8) & np.uint64(255)
+        byte = np.where(digit < 8, byte, np.where(byte < 128, 0, 255))
+        out |= byte.astype(np.uint32) << np.uint32(8 * place)
+    return out
 
 
 def ballot(x):

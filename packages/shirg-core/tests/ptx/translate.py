@@ -54,7 +54,7 @@ class Translator:
             return f"P.special[{operand[1:]!r}]"
         if operand == "global_smem":
             return f"np.uint32({SHARED_BASE})"
-        number = int(operand[2:], 16) if operand.startswith("0f") else int(operand, 0)
+        number = int(operand[2:], 16) if operand.startswith("0f") else int(operand.rstrip("U"), 0)
         if kind == "pred":
             return f"np.bool_({number != 0})"
         if kind == "f32":

@@ -1,6 +1,6 @@
-"""SHIRG-v2 and SHIRG-v3 as five launches each; the meaning is `reference`'s.
+"""SHIRG-v2 and SHIRG-v3 as five and six launches; the meaning is `reference`'s.
 
-    v3:  statistics → attention rows → attention columns → ranking → gather + summary
+    v3:  statistics → attention sums, in two launches → attention → ranking → gather + summary
     v2:  statistics → relevance → clusters → ranking → gather + summary
 
 What a configuration does not use is not launched. Nothing here waits for the device, and every shape follows from the
@@ -15,19 +15,17 @@ import torch
 from torch import Tensor
 
 from shirg_core.budget import kept_tokens
-from shirg_core.constants import constant
 from shirg_core.coverage import cell_regions
 from shirg_core.kernels.assemble import Choice, gather_and_summarise
 from shirg_core.kernels.attention import deviation_parts
-from shirg_core.kernels.attention_some import received_parts
 from shirg_core.kernels.boruvka import cluster_levels
 from shirg_core.kernels.geometry import Geometry, geometry
 from shirg_core.kernels.numerics import check_batch, on_device, unit_stride
+from shirg_core.kernels.points import new_points
 from shirg_core.kernels.ranking import AttentionParts, Component, Components, rank
 from shirg_core.kernels.relevance import relevance
 from shirg_core.kernels.statistics import Statistics, token_statistics
 from shirg_core.layout import ViewLayout
-from shirg_core.scores import mean_attention_received
 from shirg_core.selection import Selection
 
 if TYPE_CHECKING:
@@ -65,54 +63,34 @@ def select_v2(
 
 
 def select_v3(config: ShirgV3, features: Tensor, layout: ViewLayout, *, attention: Tensor | None) -> Selection:
-    """SHIRG-v3 on validated inputs; shapes as in `Selector`.
-
-    The linear-time `attention_method="mean"` is two matrix–vector products, for which it uses torch's own.
-    """
+    """SHIRG-v3 on validated inputs; shapes as in `Selector`."""
     check_batch(features)
     k = kept_tokens(config.budget, layout)
-    parts = None
+    parts, scored = None, attention
     with torch.no_grad(), on_device(features):
         tokens, geo = unit_stride(features.detach()), geometry(layout, features.device)
-        stats = token_statistics(tokens, geo, gradient=config.gradient_weight > 0, cosine=config.coverage == "clusters")
-        if attention is None and config.needs_attention:
-            if config.attention_method == "mean":
-                attention = mean_attention_received(tokens, layout, temperature=config.temperature)
-            else:
-                parts = _attention_parts(config, tokens, layout, geo, stats)
-                attention = parts.attention
-        scored = attention if parts is None or parts.deviation is None else parts.deviation
+        wanted = attention is None and config.needs_attention
+        points = new_points(tokens, layout.n_selectable) if wanted else None
+        stats = token_statistics(
+            tokens, geo,
+            gradient=config.gradient_weight > 0, cosine=config.coverage == "clusters",
+            points=points, temperature=config.temperature,
+        )  # fmt: skip
+        if points is not None:
+            parts = AttentionParts(deviation_parts(points), torch.empty_like(stats.norm), torch.empty_like(stats.norm))
+            attention, scored = parts.attention, parts.deviation
+        # A that is given is scaled as it is; one that is computed, by its deviation from flatness.
+        offset = 0.0 if scored is attention else 1.0
         components = Components(
-            attention=_component(config.attention_weight, scored),
+            attention=_component(config.attention_weight, scored, offset),
             view_a=_component(config.magnitude_weight, stats.norm),
             view_b=_component(config.gradient_weight, stats.gradient),
         )
     return _select(config, features, layout, geo, k, stats, components, weights=attention, parts=parts)
 
 
-def _component(weight: float, values: Tensor | None) -> Component | None:
-    return Component(weight, values) if weight > 0 and values is not None else None
-
-
-def _attention_parts(
-    config: ShirgV3, tokens: Tensor, layout: ViewLayout, geo: Geometry, stats: Statistics
-) -> AttentionParts:
-    attention = torch.empty_like(stats.norm)
-    if config.attention_queries is None:
-        parts = deviation_parts(tokens, stats.norm, geo.keys, config.temperature)
-        return AttentionParts(parts, layout.n_selectable, attention, torch.empty_like(attention))
-    queries = min(config.attention_queries, layout.n_selectable)
-    asking = _asking(layout, queries, tokens.device)
-    parts = received_parts(tokens, stats.norm, geo.keys, asking, config.temperature)
-    return AttentionParts(parts, queries, attention, None)
-
-
-@constant
-def _asking(layout: ViewLayout, queries: int, device: torch.device) -> Tensor:
-    """`[Q]` int64, evenly spaced selectable tokens."""
-    place = torch.arange(queries) * layout.n_selectable // queries
-    keys = layout.valid_index()
-    return (place if keys is None else keys[place]).to(device)
+def _component(weight: float, values: Tensor | None, offset: float = 0.0) -> Component | None:
+    return Component(weight, values, offset) if weight > 0 and values is not None else None
 
 
 def _select(

@@ -27,16 +27,14 @@ class TileConfig(NamedTuple):
         return options if self.registers is None else options | {"maxnreg": self.registers}
 
 
-def attention_config(device: torch.device, upcast: bool, aligned: bool) -> TileConfig:
+def attention_config(device: torch.device, upcast: bool) -> TileConfig:
     """Square tiles of cosines.
 
-    Float32 runs without matrix units, and rows that are not aligned are loaded element by element: both need registers,
-    which smaller tiles leave free. On Hopper 128 registers do, and let two programs share a multiprocessor.
+    Float32 runs without matrix units and needs registers, which smaller tiles leave free. On Hopper 128 registers
+    let two programs share a multiprocessor.
     """
     if upcast:
         return TileConfig(block=64, block_d=16, warps=8, stages=2)
-    if not aligned:
-        return TileConfig(block=64, block_d=32, warps=8, stages=2)
     registers = 128 if is_hopper(device) else None
     return TileConfig(block=128, block_d=64, warps=8, stages=_stages(3), registers=registers)
 

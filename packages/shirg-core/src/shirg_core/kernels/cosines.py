@@ -1,57 +1,55 @@
-"""Device code: one tile of `exp((cos − 1)/τ)` on the matrix units, shared by both ways of computing attention."""
+"""Device code: one tile of `(cos − 1)/τ + s` on the matrix units, and what attention sums of it.
+
+    w_ij = (d_i·d_j − q_i − q_j)/τ + s  =  (cos(v_i, v_j) − 1)/τ + s          (see `scores.exponentials`)
+
+in units of ln 2: `2^w = e_ij`. Tokens and their terms are those of `points`.
+"""
 
 from __future__ import annotations
 
 # Device code has no Python types.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
 import triton
 import triton.language as tl
 
 from shirg_core.kernels.numerics import dot
 
-# Beside the 1 of a token's own term 2⁻⁹⁹ is nothing; for a zero vector, which has no such term and whose cosines are
-# all 0, it keeps the row sum above 0 however small τ is.
+# Beside a token's own term, at least 1, 2⁻⁹⁹ is nothing; for a zero vector, which has no such term and whose cosines
+# are all 0, it keeps the row sum above 0 however small τ is.
 LEAST_LOGIT = tl.constexpr(-99.0)
 
 
 @triton.jit
-def token_at(index, place, count):
-    """The token at a place of an index list (the place itself where there is none); past the end, the last one."""
-    token = tl.minimum(place, count - 1)
-    if index is not None:
-        token = tl.load(index + token).to(tl.int32)
-    return token
-
-
-@triton.jit
-def exponential_tile(
-    x, norm, row, col, stride, scale,
-    D: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
+def logit_tile(
+    point, terms, i, j, n, places, shift, passes,
+    W: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """`[BLOCK, BLOCK]` float32 `exp((cos(v_row, v_col) − 1)/τ)`, `scale = log₂e/τ`.
+    """`[BLOCK, BLOCK]` float32 w of the tokens at places i and j, finite past the end. See `points` for what is read.
 
-    Half-precision products are exact in float32, so the features are multiplied as they are and scaled afterwards.
+    One pass takes products of the first parts; two more those of first by second and of second by first parts. A
+    column's terms take 32 registers of every thread, so they are loaded after the loop.
     """
+    row, col = tl.minimum(i, n - 1), tl.minimum(j, n - 1)
     product = tl.zeros([BLOCK, BLOCK], tl.float32)
-    for start in tl.range(0, D, BLOCK_D):
-        d = start + tl.arange(0, BLOCK_D)
-        if D % BLOCK_D == 0:
-            a = tl.load(x + row[:, None] * stride + d[None, :])
-            b = tl.load(x + col[:, None] * stride + d[None, :])
-        else:
-            a = tl.load(x + row[:, None] * stride + d[None, :], mask=(d < D)[None, :], other=0.0)
-            b = tl.load(x + col[:, None] * stride + d[None, :], mask=(d < D)[None, :], other=0.0)
+    for start in tl.range(0, passes * W, BLOCK_D):
+        d = start % W + tl.arange(0, BLOCK_D)
+        left, right = tl.where(start >= 2 * W, n * W, 0), tl.where((start >= W) & (start < 2 * W), n * W, 0)
+        a = tl.load(point + left + row[:, None] * W + d[None, :])
+        b = tl.load(point + right + col[:, None] * W + d[None, :])
         product = dot(a, tl.trans(b), product, UPCAST)
-    # The norms are loaded here and not before the loop, which needs the registers.
-    cosine = product * _inverse(tl.load(norm + row))[:, None] * _inverse(tl.load(norm + col))[None, :]
-    return tl.exp2(tl.minimum(tl.maximum(cosine * scale - scale, LEAST_LOGIT), 0.0))
+    w = product * tl.load(terms + i)[:, None] * tl.load(terms + j)[None, :]
+    height = terms + places
+    w -= (tl.load(height + i) - 0.5 * shift)[:, None] + (tl.load(height + j) - 0.5 * shift)[None, :]
+    return tl.maximum(w, LEAST_LOGIT)
 
 
 @triton.jit
-def _inverse(norm):
-    # A zero vector's products are 0 whatever they are multiplied with, as long as that is finite.
-    return 1.0 / tl.maximum(norm, 1e-18)
+def exp2_less_1(w):
+    """`2^w − 1`, precise for small w too: its series to the fifth term where the subtraction would cancel."""
+    x = w * 0.6931471805599453
+    series = x * (1.0 + x * (0.5 + x * (0.16666666666666666 + x * (0.041666666666666664 + x * 0.008333333333333333))))
+    return tl.where(tl.abs(x) < 0.125, series, tl.exp2(w) - 1.0)
 
 
 @triton.jit

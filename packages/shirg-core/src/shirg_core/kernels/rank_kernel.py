@@ -30,7 +30,7 @@ from shirg_core.scores.combine import SCORE_GRID
 
 GRID = tl.constexpr(float(SCORE_GRID))
 # Each of these would double the variants to compile, and none of them would make a faster kernel.
-PLAIN = ("n_parts", "n_asking", "n_keys", "n_views", "n_levels", "most", "room", "k")
+PLAIN = ("n_parts", "places", "n_keys", "n_views", "n_levels", "most", "room", "k")
 
 
 @triton.jit(do_not_specialize=PLAIN)
@@ -38,7 +38,7 @@ def rank_kernel(
     attention, view_a, view_b, image_a, image_b,
     weight_attention, weight_view_a, weight_view_b, weight_image_a, weight_image_b,
     attention_stride, image_a_stride, image_b_stride, attention_offset,
-    parts, deviation, received, position, n_parts, n_asking, n_keys,
+    parts, deviation, received, position, n_parts, places, n_keys,
     words, views, view_ids, extents, n_views,
     cells, levels, counts, n_levels, most, room,
     weights, weights_stride,
@@ -53,10 +53,8 @@ def rank_kernel(
     row = b * n
     scores, slot, keys, best, indices = scores + row, slot + row, keys + row, best + row, indices + b * k
     if parts is not None:
-        parts += b * n_parts * n_keys
-        if deviation is not None:
-            deviation += row
-        finish_attention(parts, deviation, received + row, position, words, n_parts, n_asking, n_keys, n, BLOCK)
+        parts += b * n_parts * places
+        finish_attention(parts, deviation + row, received + row, position, words, n_parts, places, n_keys, n, BLOCK)
     attention_low, attention_high, image_a_low, image_a_high, image_b_low, image_b_high = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if attention is not None:
         attention += b * attention_stride
@@ -131,20 +129,18 @@ def rank_kernel(
 
 
 @triton.jit
-def finish_attention(parts, deviation, received, position, words, n_parts, n_asking, n_keys, n, BLOCK: tl.constexpr):
-    """A from its parts, over the queries or, with `deviation`, from n·A − 1, which is kept too; 0 for padding."""
+def finish_attention(parts, deviation, received, position, words, n_parts, places, n_keys, n, BLOCK: tl.constexpr):
+    """n·A − 1 from its parts, and A; 0 for padding."""
     for start in range(0, n, BLOCK):
         i = start + tl.arange(0, BLOCK)
         valid = has(tl.load(words + i, mask=i < n, other=0), VALID)
         place = i
         if position is not None:
             place = tl.load(position + i, mask=valid, other=0)
-        total = sum_parts(parts, n_parts, n_keys, place, valid, BLOCK)
-        if deviation is not None:
-            tl.store(deviation + i, total, mask=i < n)
-            total = tl.where(valid, 1.0 + total, 0.0)
-        # Queries are as many as keys where all ask.
-        tl.store(received + i, tl.div_rn(total, tl.zeros([BLOCK], tl.float32) + n_asking), mask=i < n)
+        total = sum_parts(parts, n_parts, places, place, valid, BLOCK)
+        tl.store(deviation + i, total, mask=i < n)
+        total = tl.where(valid, 1.0 + total, 0.0)
+        tl.store(received + i, tl.div_rn(total, tl.zeros([BLOCK], tl.float32) + n_keys), mask=i < n)
     tl.debug_barrier()
 
 

@@ -20,10 +20,11 @@ FEWEST_TOKENS, MOST_TOKENS = 128, 4096
 
 
 class Component(NamedTuple):
-    """A weight and raw values `[B, N]`."""
+    """A weight, and raw values `[B, N]` less an offset, by which only attention's differ."""
 
     weight: float
     values: Tensor
+    offset: float = 0.0
 
 
 class Components(NamedTuple):
@@ -47,12 +48,11 @@ class Ranking(NamedTuple):
 
 
 class AttentionParts(NamedTuple):
-    """Partial sums `[B, T, n]` of Q·A, or of n·A − 1 where `deviation` is given, and where the results `[B, N]` go."""
+    """Partial sums `[B, T, places]` of n·A − 1, and where A and n·A − 1 go, `[B, N]` each."""
 
     parts: Tensor
-    n_asking: int
     attention: Tensor
-    deviation: Tensor | None
+    deviation: Tensor
 
 
 def rank(
@@ -102,13 +102,13 @@ def rank(
     strides = [0 if values is None else values.stride(0) for values in slots]
     amounts = [0.0 if c is None else float(c.weight) for c in components]
     # Where n·A − 1 is scaled in place of A, whether it varies is still judged by the size of n·A.
-    offset = 1.0 if parts is not None and parts.deviation is not None else 0.0
+    offset = 0.0 if components.attention is None else components.attention.offset
     dense_weights = None if weights is None else unit_stride(weights)
     rank_kernel[(batch,)](
         *slots, *amounts, strides[0], strides[3], strides[4], offset,
         *((None, None, None) if parts is None else (parts.parts, parts.deviation, parts.attention)), geo.position,
-        0 if parts is None else parts.parts.shape[1], 1 if parts is None else parts.n_asking,
-        layout.n_selectable, geo.tokens, geo.views, geo.view_ids, extents, n_views,
+        *((0, 0) if parts is None else parts.parts.shape[1:]), layout.n_selectable,
+        geo.tokens, geo.views, geo.view_ids, extents, n_views,
         cells, *((None, None, 0, 0, 0) if clusters is None else
                  (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.room)),
         dense_weights, 0 if dense_weights is None else dense_weights.stride(0),

@@ -10,7 +10,8 @@ The variance needs no second pass: with s = the mean of the first channel block,
 loses at most a factor D/C of float32's precision, however large the mean is.
 
 Neighbouring rows come from cache: a program's tokens are consecutive, so only the rows above and below are new.
-Padding has all statistics 0. Programs after the tokens' compute the norms of the text, saving a launch.
+Padding has all statistics 0. Programs after the tokens' compute the norms of the text, saving a launch. Where attention
+is wanted, tokens are read once more, from cache, and written as `points` has it.
 
 Fused multiply–adds are written out and the compiler adds none: it would fuse a lane's last product with the neighbour's
 sum, the lanes that share a row would round differently, and which of them writes would decide the last digit.
@@ -27,6 +28,7 @@ sum, the lanes that share a row would round differently, and which of them write
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -36,9 +38,10 @@ from torch import Tensor
 
 from shirg_core.kernels.geometry import ABOVE, BELOW, LEFT, RIGHT, VALID, WIDTH_SHIFT, Geometry, has
 from shirg_core.kernels.numerics import TINY, load_rows, power_of_two
+from shirg_core.kernels.points import SAMPLES, TOKENS, Points, sample_rows, write_points
 
-ROWS = 8
-MOST_CHANNELS = 128
+ROWS = TOKENS
+MOST_CHANNELS, MOST_POINT_CHANNELS = 128, 256
 
 
 class Statistics(NamedTuple):
@@ -60,8 +63,13 @@ def token_statistics(
     gradient: bool = False,
     cosine: bool = False,
     text: Tensor | None = None,
+    points: Points | None = None,
+    temperature: float = 1.0,
 ) -> Statistics:
-    """Launch the kernel. `features [B, N, D]` and `text [B, M, D]` with a dense last dimension."""
+    """Launch the kernel. `features [B, N, D]` and `text [B, M, D]` with a dense last dimension.
+
+    `points`, where given, is filled for attention with this temperature.
+    """
     batch, n, width = features.shape
     m = 0 if text is None else text.shape[1]
 
@@ -80,19 +88,25 @@ def token_statistics(
     statistics_kernel[(token_programs + triton.cdiv(m, ROWS), batch)](
         features, geo.tokens, *out[:5], text, out.text_norm,
         n, features.stride(0), features.stride(1),
-        m, 0 if text is None else text.stride(0), 0 if text is None else text.stride(1),
-        token_programs, D=width, ROWS=ROWS, BLOCK_D=power_of_two(width, MOST_CHANNELS),
+        m, 0 if text is None else text.stride(0), 0 if text is None else text.stride(1), token_programs,
+        *((None, None, None, None, None, 0, 0) if points is None else
+          (*points, geo.keys, geo.position, points.point.shape[2], points.terms.shape[2])),
+        math.log2(math.e) / temperature,
+        D=width, W=0 if points is None else points.point.shape[3], PARTS=1 if points is None else points.point.shape[1],
+        ROWS=ROWS, BLOCK_D=power_of_two(width, MOST_CHANNELS), POINT_D=power_of_two(width, MOST_POINT_CHANNELS),
         num_warps=4, num_stages=1, enable_fp_fusion=False,
     )  # fmt: skip
     return out
 
 
 # A value that differs between calls on one layout must not compile anew: a graph's capture could not wait for it.
-@triton.jit(do_not_specialize=("m", "token_programs"))
+@triton.jit(do_not_specialize=("m", "token_programs", "n_keys", "places"))
 def statistics_kernel(
     x, words, norm, variance, gradient, right, below, text, text_norm,
     n, stride_b, stride_n, m, text_stride_b, text_stride_m, token_programs,
-    D: tl.constexpr, ROWS: tl.constexpr, BLOCK_D: tl.constexpr,
+    point, terms, notes, keys, position, n_keys, places, scale,
+    D: tl.constexpr, W: tl.constexpr, PARTS: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK_D: tl.constexpr, POINT_D: tl.constexpr,
 ):  # fmt: skip
     """Program (rows, image): statistics of `ROWS` tokens, or norms of `ROWS` text tokens."""
     pid, b = tl.program_id(0), tl.program_id(1).to(tl.int64)
@@ -100,9 +114,20 @@ def statistics_kernel(
         i = pid * ROWS + tl.arange(0, ROWS)
         word = tl.load(words + i, mask=i < n, other=0)
         image = x + b * stride_b
-        _token_rows(
-            image, b * n + i, norm, variance, gradient, right, below, i, word, i < n, stride_n, D, ROWS, BLOCK_D
+        sample = None if point is None else sample_rows(keys, n_keys)
+        length, sample_length = _token_rows(
+            image, b * n + i, norm, variance, gradient, right, below, i, word, i < n, sample, stride_n, D, ROWS, BLOCK_D
         )
+        if point is not None:
+            valid, place = has(word, VALID), i
+            if position is not None:
+                place = tl.load(position + i, mask=valid, other=0)
+            point, terms = point + b * n_keys * PARTS * W, terms + b * 3 * places
+            notes += b * 3 * token_programs + pid
+            write_points(
+                image, point, terms, notes, sample, sample_length, place, i, valid, length,
+                n_keys, places, n, stride_n, scale, D, W, PARTS, ROWS, POINT_D,
+            )  # fmt: skip
     else:
         if text is not None:
             j = (pid - token_programs) * ROWS + tl.arange(0, ROWS)
@@ -115,9 +140,10 @@ def statistics_kernel(
 
 @triton.jit
 def _token_rows(
-    x, out, norm, variance, gradient, right, below, i, word, inside, stride_n,
+    x, out, norm, variance, gradient, right, below, i, word, inside, sample, stride_n,
     D: tl.constexpr, ROWS: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
+    """Write what is wanted; returns the lengths of the tokens and of the sampled ones."""
     valid = has(word, VALID)
     width = word >> WIDTH_SHIFT
     to_right, to_below, to_left, to_above = has(word, RIGHT), has(word, BELOW), has(word, LEFT), has(word, ABOVE)
@@ -130,9 +156,13 @@ def _token_rows(
     zero = tl.zeros([ROWS, BLOCK_D], tl.float32)
     square, offset, spread, slope = zero, zero, zero, zero
     dot_right, dot_below, square_right, square_below = zero, zero, zero, zero
+    sample_square = tl.zeros([SAMPLES, BLOCK_D], tl.float32)
     for start in range(0, D, BLOCK_D):
         v = load_rows(x, i, valid, stride_n, start, D, BLOCK_D)
         square = tl.fma(v, v, square)
+        if sample is not None:
+            s = load_rows(x, sample, sample >= 0, stride_n, start, D, BLOCK_D)
+            sample_square = tl.fma(s, s, sample_square)
         if variance is not None:
             d = start + tl.arange(0, BLOCK_D)
             centred = tl.where((d < D)[None, :], v - shift[:, None], 0.0)
@@ -164,3 +194,4 @@ def _token_rows(
         cosine_below = tl.div_rn(tl.sum(dot_below, 1), tl.maximum(length * length_below, TINY))
         tl.store(right + out, cosine_right, mask=inside)
         tl.store(below + out, cosine_below, mask=inside)
+    return length, tl.sqrt_rn(tl.sum(sample_square, 1))

@@ -1,12 +1,6 @@
 """Score components, one plain function per file. Each returns a raw `[B, N]` float32 tensor, higher = keep."""
 
-from shirg_core.scores.attention import (
-    attention_deviation,
-    attention_received,
-    mean_attention_deviation,
-    mean_attention_received,
-    received_from_deviation,
-)
+from shirg_core.scores.attention import attention_deviation, attention_received, received_from_deviation
 from shirg_core.scores.combine import combine, snap
 from shirg_core.scores.edges import edge_density, layout_edges, patch_pixels
 from shirg_core.scores.gradient import spatial_gradient
@@ -23,8 +17,6 @@ __all__ = [
     "edge_density",
     "feature_magnitude",
     "layout_edges",
-    "mean_attention_deviation",
-    "mean_attention_received",
     "minmax",
     "patch_pixels",
     "received_from_deviation",

@@ -61,6 +61,12 @@ def row_sums(h: Tensor) -> Tensor:
     return torch.cat([part.sum(dim=1, dtype=torch.float64) for part in h.split(SUM_ROWS)])
 
 
+def weighted_sums(weights: Tensor, h: Tensor) -> Tensor:
+    """`[w, rows] @ [rows, n'] → [w, n']` float64, as `row_sums`."""
+    parts = zip(weights.split(SUM_ROWS, dim=1), h.split(SUM_ROWS), strict=True)
+    return sum((weight @ part.double() for weight, part in parts), start=weights.new_zeros(len(weights), h.shape[1]))
+
+
 def exponentials(tokens: Tensor, temperature: float) -> Exponentials:
     """Of `tokens [n, D]`, floating; τ > 0."""
     # Matrix products round the last few rows and columns of an odd shape differently; in whole tiles copies stay equal.
