@@ -1,0 +1,61 @@
+"""One check of numbers, for arguments, recipes and options: Python's and NumPy's numbers, never a boolean or text."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    infinite: bool = False,
+) -> float:
+    """`value` as a Python float.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        low: smallest allowed value.
+        high: largest allowed value.
+        above: open lower bound, instead of `low`.
+        infinite: whether infinity is allowed.
+
+    Raises:
+        ValueError: not a number (a boolean, text, NaN), or out of range.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        finite = math.isfinite(number) or (infinite and not math.isnan(number))
+        if finite and _inside(number, low, high) and (above is None or number > above):
+            return number
+    kind = "a number" if infinite or high is not None else "a finite number"
+    raise ValueError(f"{name} must be {kind}{_range(low, high, above)}, got {value!r}")
+
+
+def integer(name: str, value: object, *, low: int | None = None, high: int | None = None) -> int:
+    """`value` as a Python integer; arguments as in `real`.
+
+    Raises:
+        ValueError: not an integer (a boolean, `8.0`, text), or out of range.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and _inside(int(value), low, high):
+        return int(value)
+    raise ValueError(f"{name} must be an integer{_range(low, high, None)}, got {value!r}")
+
+
+def _inside(number: float, low: float | None, high: float | None) -> bool:
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+def _range(low: float | None, high: float | None, above: float | None) -> str:
+    if high is not None:
+        bracket, start = ("(", above) if above is not None else ("[", -math.inf if low is None else low)
+        return f" in {bracket}{start:g}, {high:g}]"
+    if above is not None:
+        return f" > {above:g}"
+    return "" if low is None else f" ≥ {low:g}"

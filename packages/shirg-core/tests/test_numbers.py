@@ -1,0 +1,51 @@
+"""Numbers are numbers: Python's and NumPy's, in range; booleans, text and NaN are refused by name and value."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from shirg_core.numbers import integer, real
+
+
+@pytest.mark.parametrize("value", [0.25, np.float32(0.25), np.float64(0.25), 1, np.int64(1)])
+def test_numbers_of_python_and_numpy_become_pythons(value):
+    number = real("alpha", value, low=0, high=1)
+    assert type(number) is float
+    assert number == value
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), "0.5", None, math.nan, math.inf, -0.1, 1.5, 1j, torch.ones(2)])
+def test_what_is_no_number_in_range_is_named(value):
+    with pytest.raises(ValueError, match=r"alpha must be a number in \[0, 1\], got ") as error:
+        real("alpha", value, low=0, high=1)
+    assert repr(value) in str(error.value)
+
+
+def test_bounds_may_be_open_or_absent():
+    assert real("shift", 0.1, above=0) == 0.1
+    with pytest.raises(ValueError, match="shift must be a finite number > 0, got 0"):
+        real("shift", 0, above=0)
+    with pytest.raises(ValueError, match=r"p must be a number in \(0, 1\], got 0"):
+        real("p", 0, above=0, high=1)
+    with pytest.raises(ValueError, match="weight must be a finite number ≥ 0, got inf"):
+        real("weight", math.inf, low=0)
+    assert real("penalty", math.inf, low=0, infinite=True) == math.inf
+    with pytest.raises(ValueError, match="penalty must be a number ≥ 0, got nan"):
+        real("penalty", math.nan, low=0, infinite=True)
+
+
+@pytest.mark.parametrize("value", [8, np.int32(8), np.uint8(8)])
+def test_integers_of_python_and_numpy_become_pythons(value):
+    number = integer("steps", value, low=1)
+    assert type(number) is int
+    assert number == 8
+
+
+@pytest.mark.parametrize("value", [True, 8.0, np.float32(8), "8", None, 0, torch.tensor([8])])
+def test_what_is_no_integer_in_range_is_named(value):
+    with pytest.raises(ValueError, match="steps must be an integer ≥ 1, got "):
+        integer("steps", value, low=1)
