@@ -66,7 +66,7 @@ def test_official_task_files_pass():
         ({"max_new_tokens": 7.5}, "max_new_tokens: expected an integer, got 7.5"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
         ({"prefix_lm": "perhaps"}, "prefix_lm: expected true or false, got 'perhaps'"),
-        ({"block_length": -5}, "block_length=-5 must be at least 1"),
+        ({"block_length": -5}, "block_length must be an integer ≥ 1, got -5"),
         ({"schedule": "steep"}, "schedule must be one of"),
         ({"remasking": "luck"}, "remasking must be one of"),
         ({"do_sample": True}, "contradict each other"),

@@ -253,7 +253,7 @@ def test_context_is_checked_before_and_after_the_image(pipe):
     with pytest.raises(ValueError, match=r"max_new_tokens=4096 leaves no room .* 4096"):
         pipe(picture(), "What?", max_new_tokens=4096)
     for length in (8.0, "8"):
-        with pytest.raises(ValueError, match=f"max_new_tokens must be an integer, got {length!r}"):
+        with pytest.raises(ValueError, match=f"max_new_tokens must be an integer ≥ 1, got {length!r}"):
             pipe(picture(), "What?", max_new_tokens=length)
     with pytest.raises(ValueError, match="answer has 3968 tokens"):
         pipe(picture(), "What?", max_new_tokens=3968)

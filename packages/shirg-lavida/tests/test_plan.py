@@ -17,25 +17,35 @@ def test_block_size(length, block, expected):
 
 
 @pytest.mark.parametrize(
-    ("length", "block", "named"), [(24, 0, "block_length=0"), (24, -8, "block_length=-8"), (0, None, "answer_length=0")]
+    ("length", "block", "message"),
+    [
+        (8.0, None, "answer_length must be an integer ≥ 1, got 8.0"),
+        ("8", None, "answer_length must be an integer ≥ 1, got '8'"),
+        (True, None, "answer_length must be an integer ≥ 1, got True"),
+        (0, None, "answer_length must be an integer ≥ 1, got 0"),
+        (8, 4.0, "block_length must be an integer ≥ 1, got 4.0"),
+        (24, 0, "block_length must be an integer ≥ 1, got 0"),
+        (24, -8, "block_length must be an integer ≥ 1, got -8"),
+    ],
 )
-def test_lengths_are_positive(length, block, named):
-    with pytest.raises(ValueError, match=f"^{named} must be at least 1$"):
+def test_lengths_are_positive_integers(length, block, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         block_size(length, block)
 
 
 @pytest.mark.parametrize(
-    ("length", "block", "message"),
+    ("steps", "ratio", "message"),
     [
-        (8.0, None, "answer_length must be an integer, got 8.0"),
-        ("8", None, "answer_length must be an integer, got '8'"),
-        (True, None, "answer_length must be an integer, got True"),
-        (8, 4.0, "block_length must be an integer, got 4.0"),
+        ("4", None, "steps must be an integer ≥ 1, got '4'"),
+        (8.0, None, "steps must be an integer ≥ 1, got 8.0"),
+        (True, None, "steps must be an integer ≥ 1, got True"),
+        (8, "0.5", "step_ratio must be a finite number > 0, got '0.5'"),
+        (8, True, "step_ratio must be a finite number > 0, got True"),
     ],
 )
-def test_lengths_are_integers(length, block, message):
+def test_steps_and_their_ratio_are_numbers(steps, ratio, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        block_size(length, block)
+        steps_per_block(8, 8, steps, ratio)
 
 
 def test_a_draft_is_a_tensor():
@@ -106,6 +116,9 @@ def test_window_reaches_back_to_masks_left_behind():
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": float("nan")}, "temperature must be a finite number ≥ 0, got nan"),
         ({"temperature": float("inf")}, "got inf"),
+        ({"temperature": "0.5"}, "temperature must be a finite number ≥ 0, got '0.5'"),
+        ({"confidence_threshold": "a"}, r"confidence_threshold must be a number in \(0, 1\], got 'a'"),
+        ({"eos_penalty": "1"}, "eos_penalty must be a number ≥ 0, got '1'"),
         ({"confidence_threshold": 0.0}, "confidence_threshold"),
         ({"eos_penalty": -0.1}, "eos_penalty must be a number ≥ 0, got -0.1"),
         ({"eos_penalty": float("nan")}, "got nan"),

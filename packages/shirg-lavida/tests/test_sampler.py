@@ -242,7 +242,7 @@ def test_a_static_step_reads_and_writes_fixed_storage():
     ("options", "message"),
     [
         ({"answer_length": 4096}, "context holds 4096"),
-        ({"answer_length": 0}, "answer_length=0"),
+        ({"answer_length": 0}, "answer_length must be an integer ≥ 1, got 0"),
         ({"answer_length": 8, "schedule": "sigmoid"}, "'sigmoid'"),
         ({"answer_length": 8, "remasking": "none"}, "'none'"),
         ({"answer_length": 8, "draft_ids": torch.zeros(1, 9, dtype=torch.int64)}, "longer than"),

@@ -55,6 +55,8 @@ def test_rows_are_planned_alone():
         ({"steps": 2, "schedule": "quadratic"}, "'quadratic'"),
         ({"steps": 2, "shift": 0.0}, "shift must be a finite number > 0, got 0.0"),
         ({"steps": 2, "shift": float("nan")}, "got nan"),
+        ({"steps": 2, "shift": "x"}, "shift must be a finite number > 0, got 'x'"),
+        ({"steps": 2, "shift": True}, "shift must be a finite number > 0, got True"),
         ({"steps": 2, "shift": float("inf")}, "got inf"),
         ({"steps": 2, "schedule": "shift", "shift": 1e300}, "float32 can work with, got 1e[+]300"),
         ({"steps": 2, "schedule": "shift", "shift": 1e-9}, "float32 can work with, got 1e-09"),

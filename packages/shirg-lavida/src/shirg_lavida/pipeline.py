@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from shirg_core.clock import Clock
 from shirg_core.images import load_image
+from shirg_core.numbers import integer
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.load import load_lavida
@@ -27,7 +28,6 @@ from shirg_lavida.prompt.pairing import Picture, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
 from shirg_lavida.sampling.answer import Answer, split_answers
-from shirg_lavida.sampling.plan import is_integer
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.views import Views
@@ -151,9 +151,7 @@ class LavidaPipeline:
         whole = Clock(self.device, synchronise=timings)
         clock = Clock(self.device, synchronise=timings)
         context = self.model.config.llada.max_sequence_length
-        if not is_integer(max_new_tokens):
-            raise ValueError(f"max_new_tokens must be an integer, got {max_new_tokens!r}")
-        if max_new_tokens >= context:
+        if integer("max_new_tokens", max_new_tokens, low=1) >= context:
             raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
         images, questions = pair_up(image, question)
         pictures = [[] if picture is None else [_opened(picture)] for picture in images]

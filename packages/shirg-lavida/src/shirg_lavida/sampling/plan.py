@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from shirg_core.numbers import integer, real
 from shirg_lavida.sampling.remasking import REMASKING
 from shirg_lavida.sampling.schedule import transfer_plan
 from shirg_lavida.sampling.step import StepRule
@@ -29,23 +29,14 @@ class BlockPlan(NamedTuple):
     quotas: Tensor
 
 
-def is_integer(value: object) -> bool:
-    """Whether it can be a length: an integer, Python's or NumPy's; `True` and `8.0` are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
 def block_size(answer_length: int, block_length: int | None) -> int:
     """The block length, at most the answer's; None means upstream's default. The last block may be shorter.
 
     Raises:
         ValueError: a length that is not an integer ≥ 1.
     """
-    for name, value in (("answer_length", answer_length), ("block_length", block_length)):
-        if value is not None and not is_integer(value):
-            raise ValueError(f"{name} must be an integer, got {value!r}")
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value} must be at least 1")
-    return min(RELEASED_BLOCK_LENGTH if block_length is None else block_length, answer_length)
+    size = RELEASED_BLOCK_LENGTH if block_length is None else integer("block_length", block_length, low=1)
+    return min(size, integer("answer_length", answer_length, low=1))
 
 
 def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio: float | None) -> int:
@@ -58,13 +49,13 @@ def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio
         ValueError: steps that do not split into blocks, a ratio that is no positive number, or too few to do anything.
     """
     blocks = math.ceil(answer_length / size)
-    total = blocks * size if steps is None else steps
-    if total < 1 or total % blocks:
+    total = blocks * size if steps is None else integer("steps", steps, low=1)
+    if total % blocks:
         raise ValueError(f"steps={total} must be a positive multiple of the {blocks} blocks")
-    if step_ratio is not None and not (math.isfinite(step_ratio) and step_ratio > 0):
-        raise ValueError(f"step_ratio must be a finite number > 0, got {step_ratio}")
     # Bounded before it is floored: a large ratio may overflow to infinity.
-    per_block = int(min(size, total // blocks * (1.0 if step_ratio is None else step_ratio)))
+    per_block = int(
+        min(size, total // blocks * (1.0 if step_ratio is None else real("step_ratio", step_ratio, above=0)))
+    )
     if per_block < 1:
         raise ValueError(f"step_ratio={step_ratio} leaves no step for a block of {total // blocks} steps")
     return per_block
@@ -79,15 +70,12 @@ def check_rule(rule: StepRule) -> None:
     """
     if rule.remasking not in REMASKING:
         raise ValueError(f"remasking must be one of {REMASKING}, got {rule.remasking!r}")
-    if not (math.isfinite(rule.temperature) and rule.temperature >= 0):
-        raise ValueError(f"temperature must be a finite number ≥ 0, got {rule.temperature}")
-    if not rule.eos_penalty >= 0:
-        raise ValueError(f"eos_penalty must be a number ≥ 0, got {rule.eos_penalty}")
-    threshold = rule.confidence_threshold
-    if threshold is not None and not 0 < threshold <= 1:
-        raise ValueError(f"confidence_threshold must be in (0, 1], got {threshold}")
-    if threshold is not None and rule.remasking != "low_confidence":
-        raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {rule.remasking!r}')
+    real("temperature", rule.temperature, low=0)
+    real("eos_penalty", rule.eos_penalty, low=0, infinite=True)
+    if rule.confidence_threshold is not None:
+        real("confidence_threshold", rule.confidence_threshold, above=0, high=1)
+        if rule.remasking != "low_confidence":
+            raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {rule.remasking!r}')
 
 
 def check_ids(name: str, ids: Tensor, vocab_size: int) -> Tensor:

@@ -22,6 +22,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from shirg_core.numbers import real
+
 _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "linear": lambda t, _: t,
     "cosine": lambda t, _: 1 - 0.5 * (1 + torch.cos(math.pi * t)),
@@ -54,8 +56,7 @@ def transfer_plan(
         raise ValueError(f"a block needs at least one step, got {steps}")
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
-    if not (math.isfinite(shift) and shift > 0):
-        raise ValueError(f"shift must be a finite number > 0, got {shift}")
+    real("shift", shift, above=0)
     if schedule is None:
         return [[m // steps + (i < m % steps) for i in range(steps)] for m in masked]
     return [_curve_plan(m, min(steps, m), schedule, shift) + [0] * (steps - min(steps, m)) for m in masked]
