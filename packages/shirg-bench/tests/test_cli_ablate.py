@@ -144,7 +144,10 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
         (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
         (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
-        (("--adapter", "a=x", "--adapter", "a=y"), "--adapter must give each folder a name of its own"),
+        (
+            ("--adapter", "a=micro-lora", "--adapter", "a=micro-lora-language"),
+            "--adapter must give each folder a name of its own",
+        ),
         (("--adapter", "a=nowhere", "--what", "adapter"), "nowhere"),
         (("--model", "nowhere"), "'nowhere' is neither a folder nor a hub id"),
         (("--pages", "0"), "--pages"),

@@ -135,8 +135,8 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
         (["--what", "speed"], "--what takes latency, memory, ar, selection, got 'speed'"),
         (["--what", "selection", "--methods", "v3-9"], "--methods is for measuring a model; selection times every one"),
         (
-            ["--what", "selection", "--model", "/none"],
-            "--model is for latency, memory, ar, got '/none' with --what sel",
+            ["--what", "selection", "--model", "micro-full"],
+            "--model is for latency, memory, ar, got 'micro-full' with --what sel",
         ),
         (["--what", "selection", "--dtype", "float32"], "--dtype is for latency, memory, ar, got 'float32' with"),
         (["--what", "selection", "--max-new-tokens", "4"], "--max-new-tokens is for latency, memory, ar, got 4 with"),

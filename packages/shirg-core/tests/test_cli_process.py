@@ -191,3 +191,32 @@ def test_a_reader_that_has_read_enough_costs_no_traceback(tmp_path, monkeypatch,
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Broken" not in done.stderr
+
+
+def test_ctrl_c_under_a_spinner_gives_the_cursor_back(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    )
+    code = """
+        from shirg_core.cli.interrupts import Interrupts
+        from shirg_core.progress import spinner
+        Interrupts().install()
+        with spinner("loading"):
+            import slow
+    """
+    controller, terminal = os.openpty()
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stderr=terminal,
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(tmp_path)},
+        preexec_fn=listen,
+        timeout=60,
+        check=False,
+    )
+    os.close(terminal)
+    shown = os.read(controller, 65536)
+    os.close(controller)
+    assert ended.returncode == 130
+    assert b"loading" in shown
+    assert shown.endswith(b"\x1b[?25h")

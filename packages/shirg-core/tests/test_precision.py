@@ -6,7 +6,8 @@ from PIL import Image
 
 from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 from shirg_core.baselines import BASELINES, FIXED_COUNT
-from shirg_core.images import anyres_views, pixel_features
+from shirg_core.images.pixels import pixel_features
+from shirg_core.images.views import anyres_views
 from shirg_core.precision import default_dtype, without_autocast
 from shirg_core.scores.edges import layout_edges
 

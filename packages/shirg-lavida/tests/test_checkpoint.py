@@ -150,7 +150,7 @@ def test_hub_ids_are_downloaded(tmp_path, folder, monkeypatch):
 
     moved = (folder / TOWER_FOLDER).rename(tmp_path / "elsewhere")
     set_config(folder, mm_vision_tower="google/siglip-so400m-patch14-384")
-    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", fake_download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fake_download)
     monkeypatch.chdir(tmp_path)
     assert same_weights(load_lavida("some/lavida"), tiny_lavida(3, **SMALL))
     # The checkpoint carries the tower's weights, so that its config is enough.
@@ -161,7 +161,7 @@ def test_hub_that_does_not_answer(tmp_path, monkeypatch):
     def fake_download(*_, **__):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", fake_download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fake_download)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=r"'some/lavida' is no folder.*no route"):
         load_lavida("some/lavida")

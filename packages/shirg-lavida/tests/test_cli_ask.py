@@ -245,7 +245,7 @@ def test_a_hub_id_offline_is_one_line(page, capsys, monkeypatch):
     def offline(*_, **__):
         raise OSError("Got: ConnectError\nplease check your connection")
 
-    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     assert "'someone/model' is no folder" in refused(capsys, page, "What?", "--model", "someone/model")
 
 
@@ -388,5 +388,6 @@ def test_help_loads_no_model_library():
     assert not {"torch", "transformers"} & set(re.findall(r"\w+", loaded))
 
 
-def test_a_seed_out_of_range_is_refused_before_a_model_is_looked_for(page, capsys):
-    assert "--seed" in refused(capsys, page, "What?", "--model", "nowhere", "--seed", -1)
+def test_a_seed_out_of_range_is_refused_before_a_model_is_loaded(page, tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    assert "--seed" in refused(capsys, page, "What?", "--model", tmp_path, "--seed", -1)

@@ -153,7 +153,7 @@ def test_a_hub_id_while_offline_is_one_line(files, tmp_path, capsys, monkeypatch
     def offline(*_args, **_kwargs):
         raise ConnectionError("offline mode is enabled")
 
-    monkeypatch.setattr("shirg_lavida.checkpoint.locate.snapshot_download", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     options = ["--set", f"output={tmp_path / 'out'}", "--set", "model.path=someone/lavida"]
     assert main(["train", str(files / "recipe.yaml"), *options]) == 2
     shown = capsys.readouterr().err

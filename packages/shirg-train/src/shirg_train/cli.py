@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
 
 
 class RunFailed(BadInput):
@@ -23,15 +23,20 @@ def train(
     ] = None,
 ) -> None:
     """Train what a recipe describes. The same command again resumes a run."""
-    from shirg_train.checkpointing import CheckpointError
-    from shirg_train.recipe import RecipeError
-    from shirg_train.tasks import run_recipe
-    from shirg_train.trainer.distributed import is_main_process
+    # Imported here, so that `shirg --help` waits for no library, and what a recipe names in vain not for torch.
+    from shirg_core.progress import spinner
+    from shirg_train.recipe import RecipeError, read_yaml
+    from shirg_train.tasks import check_paths, run_recipe
 
+    with bad_input(RecipeError):
+        raw = read_yaml(recipe, changes or [])
+        check_paths(raw)
+    with spinner("loading PyTorch"):
+        from shirg_train.checkpointing import CheckpointError
+        from shirg_train.trainer.distributed import is_main_process
     try:
-        finished = run_recipe(recipe, changes or [])
-    except RecipeError as error:
-        raise BadInput(str(error)) from error
+        with bad_input(RecipeError):
+            finished = run_recipe(raw)
     except (CheckpointError, FloatingPointError) as error:
         raise RunFailed(str(error)) from error
     if is_main_process():

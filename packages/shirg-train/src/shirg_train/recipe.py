@@ -62,6 +62,8 @@ def build(kind: type[T], value: object, path: str = "") -> T:
     Raises:
         RecipeError: see the module.
     """
+    if concrete := getattr(kind, "concrete", None):
+        kind = concrete()
     if hint := getattr(kind, "from_entry", None):
         value = hint(value)
     if not isinstance(value, Mapping):

@@ -1,30 +1,74 @@
-"""Which program a recipe is for: its key `kind`."""
+"""Which program a recipe is for: its key `kind`. Cheap to import."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shirg_train.recipe import RecipeError, read_yaml
+from shirg_lavida.checkpoint.embedded import named
+from shirg_lavida.checkpoint.locate import check_adapter, folder_here
+from shirg_train.recipe import RecipeError
 
 
-def run_recipe(path: Path, changes: Sequence[str] = ()) -> Path:
+def check_paths(raw: Mapping[str, Any]) -> None:
+    """Refuse an unknown kind, and a model, data or an adapter that are not there, before anything large is imported.
+
+    Args:
+        raw: a recipe's mapping; what is wrong with it otherwise is found when it is run.
+
+    Raises:
+        RecipeError: naming the kind or the path.
+    """
+    if _kind(raw) != "adapter":
+        return
+    model, data, init = (_text(raw, key) for key in ("model.path", "data.path", "init"))
+    with _refused():
+        if data is not None and not Path(data).exists():
+            raise FileNotFoundError(f"no data at {data}")
+        if model is not None:
+            folder_here(named(model), Path())
+    # A run that is resumed does not begin with it again.
+    if init is not None and not Path(_text(raw, "output") or "", "checkpoints").is_dir():
+        with _refused("init: "):
+            check_adapter(Path(init))
+
+
+def run_recipe(raw: Mapping[str, Any]) -> Path:
     """Do what a recipe says; the folder of the result.
 
     Args:
-        path: a YAML file.
-        changes: `a.b=value` each.
+        raw: see `shirg_train.recipe.read_yaml`.
 
     Raises:
         RecipeError: the recipe, or something it names, cannot be used.
         CheckpointError: a checkpoint cannot be written or read.
     """
-    raw = read_yaml(path, changes)
+    return KINDS[_kind(raw)](raw)
+
+
+def _kind(raw: Mapping[str, Any]) -> str:
     kind = raw.get("kind", "adapter")
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
-    return KINDS[kind](raw)
+    return kind
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str | None:
+    """The text at a dotted key; None where there is none, or something else."""
+    value: Any = raw
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+@contextmanager
+def _refused(prefix: str = "") -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{prefix}{error}") from error
 
 
 def _adapter(raw: Mapping[str, Any]) -> Path:

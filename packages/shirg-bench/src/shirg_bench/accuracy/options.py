@@ -10,7 +10,7 @@ from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.names import distinct_names
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.cli.models import model_location
+from shirg_lavida.cli.paths import model_location
 from shirg_train.testbed.pages.config import TIERS
 
 BUDGET, KINDS = "budget", "kinds"

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.progress import spinner
+from shirg_lavida.cli.paths import check_paths
+
 _WHAT = (
     "budget, kinds, coverage, beta, terms, alpha, summary, regions, positions, newline, "
     "adapter, adapted, lowres, cache, late."
@@ -43,9 +46,13 @@ def ablate(
 
     Rerun the command to resume a killed run.
     """
-    from shirg_bench.accuracy.command import run_ablations
-    from shirg_bench.accuracy.options import AblateOptions
-    from shirg_bench.names import distinct_names
+    check_paths(model, default="micro")
+    for folder in adapter or ():
+        check_paths(None, folder.partition("=")[2] or None, default="micro")
+    with spinner("loading PyTorch"):
+        from shirg_bench.accuracy.command import run_ablations
+        from shirg_bench.accuracy.options import AblateOptions
+        from shirg_bench.names import distinct_names
 
     asked = AblateOptions(
         what=what,

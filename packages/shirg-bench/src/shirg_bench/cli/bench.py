@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.progress import spinner
+from shirg_lavida.cli.paths import check_paths
+
 _WHAT = "latency, memory, ar (a same-size autoregressive baseline), selection (every method at every shape)."
 _MODEL = "random-small, micro (or another embedded model), random-8b (needs a GPU), a folder, or a hub id."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
@@ -40,9 +43,11 @@ def bench(
     Options that do not apply to --what are rejected: --cache and --step-ratio for ar; --rounds for memory alone; all
     but --rounds, --device, --seed and --json for selection.
     """
-    # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_bench.latency.request import Request
-    from shirg_bench.latency.run import run
+    if model is not None and model != "micro" and not model.startswith("random-"):
+        check_paths(model)
+    with spinner("loading PyTorch"):
+        from shirg_bench.latency.request import Request
+        from shirg_bench.latency.run import run
 
     options = {
         "model": model,

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from shirg_bench.names import distinct_names
+from shirg_core.progress import spinner
+from shirg_lavida.cli.paths import check_paths
 
 _OWN = "the model's own"
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
@@ -81,10 +83,11 @@ def evaluate(
     arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
-    # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_bench.lmms.evaluation import Evaluation
-    from shirg_bench.lmms.processes import run_processes, shared_by
-    from shirg_bench.lmms.session import run_session
+    check_paths(model, adapter, default="micro")
+    with spinner("loading lmms-eval"):
+        from shirg_bench.lmms.evaluation import Evaluation
+        from shirg_bench.lmms.processes import run_processes, shared_by
+        from shirg_bench.lmms.session import run_session
 
     evaluation = Evaluation(
         tasks=names,

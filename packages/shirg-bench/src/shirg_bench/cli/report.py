@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.progress import progress_bar
+from shirg_core.progress import progress_bar, spinner
 
 CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
 """Results lie outside of the package: a checkout has them, an installed wheel does not."""
@@ -24,11 +25,10 @@ def report(
     examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
 ) -> None:
     """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
-    from shirg_bench.names import split_names
-    from shirg_bench.report.build import build_report
-
     folder = _results_folder(results)
     named = split_names("--format", formats)
+    with spinner("loading PyTorch"):
+        from shirg_bench.report.build import build_report
     with progress_bar() as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shirg_bench.plots.answers import Answered, Example
 from shirg_bench.plots.tokens import TokenCloud
-from shirg_lavida.cli.models import model_location
+from shirg_lavida.cli.paths import model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH

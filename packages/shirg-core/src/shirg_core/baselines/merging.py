@@ -50,7 +50,7 @@ def group_means(tokens: Tensor, group: Tensor, k: int) -> Tensor:
 
 
 @constant
-def loose_index(layout: ViewLayout, device: torch.device) -> Tensor:
+def unassigned_index(layout: ViewLayout, device: torch.device) -> Tensor:
     """`[n]` int64, ascending indices of the valid tokens outside pinned views: those that may be merged."""
     return (layout.valid_mask() & ~layout.pinned_mask()).nonzero().flatten().to(device)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.call import Inputs, check_call
-from shirg_core.baselines.merging import loose_index, merge_groups, own_groups
+from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
 from shirg_core.baselines.similarity import cosine_matrix
 from shirg_core.layout import ViewLayout
 from shirg_core.reference import without_padding
@@ -50,11 +50,11 @@ class ConnectedComponents:
         """
         check_call(features, layout, **inputs)
         features = without_padding(features, layout)
-        loose = loose_index(layout, features.device)
+        unassigned = unassigned_index(layout, features.device)
         group = own_groups(layout, features.device)
         with torch.no_grad():
             first = torch.stack(
-                [group.scatter(0, loose, loose[components(x[loose], self.threshold)]) for x in features]
+                [group.scatter(0, unassigned, unassigned[components(x[unassigned], self.threshold)]) for x in features]
             )
         here = torch.arange(layout.n_tokens, device=features.device)
         counts = (first == here).sum(1).tolist()

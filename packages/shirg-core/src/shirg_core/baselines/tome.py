@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.call import Inputs, check_call
-from shirg_core.baselines.merging import loose_index, merge_groups, own_groups
+from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
 from shirg_core.baselines.rounds import check_rounds, even_rounds
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
@@ -68,14 +68,19 @@ class TokenMerging:
         """
         check_call(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
-        loose = loose_index(layout, features.device)
-        room = k - layout.n_pinned
-        if room == 0 and loose.numel():
-            raise ValueError(f"budget K={k} holds the pinned tokens only; the other {loose.numel()} need room for one")
+        unassigned = unassigned_index(layout, features.device)
+        capacity = k - layout.n_pinned
+        if capacity == 0 and unassigned.numel():
+            raise ValueError(
+                f"budget K={k} holds the pinned tokens only; the other {unassigned.numel()} need room for one"
+            )
         features = without_padding(features, layout)
         group = own_groups(layout, features.device)
         with torch.no_grad():
-            first = [group.scatter(0, loose, loose[merge_until(x[loose], room, self.rounds)]) for x in features]
+            first = [
+                group.scatter(0, unassigned, unassigned[merge_until(x[unassigned], capacity, self.rounds)])
+                for x in features
+            ]
         return merge_groups(features, torch.stack(first), layout, k)
 
 

@@ -55,8 +55,8 @@ class UniformGrid:
 @constant
 def uniform_mask(layout: ViewLayout, k: int, device: torch.device) -> Tensor:
     """`[N]` float32, 1 for the K kept tokens."""
-    loose = [0 if view.pinned else view.n_selectable for view in layout.views]
-    shares = share_out(k - layout.n_pinned, loose)
+    unassigned = [0 if view.pinned else view.n_selectable for view in layout.views]
+    shares = share_out(k - layout.n_pinned, unassigned)
     kept: list[int] = []
     for start, view, share in zip(layout.starts, layout.views, shares, strict=True):
         count = view.n_selectable if view.pinned else share

@@ -28,18 +28,24 @@ def compare(
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:
     """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
-    # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_core.cli.comparison import as_json, print_table, run_methods
-    from shirg_core.cli.material import prepare
-    from shirg_core.cli.methods import COMPARED, parse_budget
+    # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
+    from shirg_core.cli.source import read_image
     from shirg_core.clock import Clock
+    from shirg_core.progress import spinner
+
+    check_outputs(image, output, json)
+    clock = Clock()
+    with clock.stage("load"):
+        picture = read_image(image, page).image
+    with spinner("loading PyTorch"):
+        from shirg_core.cli.comparison import as_json, print_table, run_methods
+        from shirg_core.cli.material import prepare
+        from shirg_core.cli.methods import COMPARED, parse_budget
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     parsed = parse_budget(budget)
-    check_outputs(image, output, json)
-    clock = Clock()
-    material = prepare(image, page, views, clock)
+    material = prepare(picture, views, clock)
     results = run_methods(names, budget, seed, material)
     # Before anything is written: methods that decide their count themselves did not look at it.
     material.budget(parsed)

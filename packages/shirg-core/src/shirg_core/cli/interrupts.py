@@ -38,14 +38,21 @@ class Interrupts:
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the signal module's signature)
         if self.pending or self.finished or _importing(frame):
-            os._exit(INTERRUPTED)
+            _leave()
         self.pending = True
         raise KeyboardInterrupt
 
     def _unraisable(self, unraisable: Any) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            os._exit(INTERRUPTED)
+            _leave()
         sys.__unraisablehook__(unraisable)
+
+
+def _leave() -> None:
+    """End the process; a spinner has no chance to clear its line and to show the cursor again."""
+    if os.isatty(2):
+        os.write(2, b"\r\x1b[2K\x1b[?25h")
+    os._exit(INTERRUPTED)
 
 
 def _importing(frame: FrameType | None) -> bool:

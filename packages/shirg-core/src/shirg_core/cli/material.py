@@ -1,10 +1,9 @@
-"""From an image file to what a selector takes: views, pixel features, edge density."""
+"""From an image to what a selector takes: views, pixel features, edge density."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.source import read_image
 from shirg_core.clock import Clock
-from shirg_core.images import ImageViews, anyres_views, pixel_features, single_view
+from shirg_core.images.pixels import pixel_features
+from shirg_core.images.views import ImageViews, anyres_views, single_view
 from shirg_core.layout import ViewLayout
 from shirg_core.scores.edges import layout_edges, patch_pixels
 from shirg_core.selection import Selection, Selector
@@ -58,22 +57,19 @@ class Material:
             return selector(self.features, self.layout, edges=self.edges, check_finite=True)
 
 
-def prepare(path: Path, page: int, views: str, clock: Clock) -> Material:
-    """Load an image and featurize its views.
+def prepare(image: Image.Image, views: str, clock: Clock) -> Material:
+    """Featurize an image's views.
 
     Args:
-        path: image or PDF; `-` is standard input.
-        page: page, from 1.
+        image: upright RGB.
         views: a key of `VIEWS`.
-        clock: gets the stages `load` and `features`.
+        clock: gets the stage `features`.
 
     Raises:
-        BadInput: an unknown kind of views, or an image that cannot be used.
+        BadInput: an unknown kind of views.
     """
     if views not in VIEWS:
         raise BadInput(f"--views must be one of {', '.join(VIEWS)}, got {views!r}")
-    with clock.stage("load"):
-        image = read_image(path, page).image
     with clock.stage("features"):
         cut = VIEWS[views](image)
         patches = torch.cat([patch_pixels(crop, cut.patch) for crop in cut.pixels], dim=1)

@@ -29,19 +29,25 @@ def select(
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:
     """Keep K visual tokens of IMAGE: kept patches clear, dropped ones dimmed, scores beside them."""
-    # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_core.baselines import ON_PIXELS
-    from shirg_core.cli.material import prepare
-    from shirg_core.cli.methods import build_selector, parse_budget
+    # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
-    from shirg_core.cli.report import Report, headline, print_report
+    from shirg_core.cli.source import read_image
     from shirg_core.clock import Clock
+    from shirg_core.progress import spinner
+
+    check_outputs(image, output, json)
+    clock = Clock()
+    with clock.stage("load"):
+        picture = read_image(image, page).image
+    with spinner("loading PyTorch"):
+        from shirg_core.baselines import ON_PIXELS
+        from shirg_core.cli.material import prepare
+        from shirg_core.cli.methods import build_selector, parse_budget
+        from shirg_core.cli.report import Report, headline, print_report
 
     options = {"coverage": coverage, "coverage_share": coverage_share, "text_weight": text_weight, "seed": seed}
     selector = build_selector(method, parse_budget(budget), options)
-    check_outputs(image, output, json)
-    clock = Clock()
-    material = prepare(image, page, views, clock)
+    material = prepare(picture, views, clock)
     with clock.stage("select"):
         selection = material.select(selector, on_pixels=method in ON_PIXELS)
     report = Report.of(method, budget, material, selection)

@@ -52,13 +52,13 @@ def regions_from_similarity(
     similarity: Tensor, graph: GridGraph, layout: ViewLayout, budget: int, share: float
 ) -> Tensor:
     """Borůvka levels from edge similarities `[B, E]`; see `cluster_regions`."""
-    needed = layout.n_pinned + graph.loose_components
+    needed = layout.n_pinned + graph.unassigned_components
     if needed > budget:
         raise BudgetError(
             f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
-            f"and one for each of {graph.loose_components} other regions"
+            f"and one for each of {graph.unassigned_components} other regions"
         )
-    most, room = region_limit(layout, budget, share), budget - layout.n_pinned
+    most, capacity = region_limit(layout, budget, share), budget - layout.n_pinned
     here = torch.arange(layout.n_tokens, device=similarity.device)
     label = here.expand(similarity.shape[0], -1)
     # Edges are stored by (lower, upper) endpoint, so a stable sort breaks ties as promised.
@@ -66,9 +66,9 @@ def regions_from_similarity(
     rank = torch.empty_like(order).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
-    for _ in range(graph.rounds(most, room)):
+    for _ in range(graph.rounds(most, capacity)):
         is_root = label == here
-        fits = ((is_root & graph.valid).sum(1) <= most) & ((is_root & graph.loose).sum(1) <= room)
+        fits = ((is_root & graph.valid).sum(1) <= most) & ((is_root & graph.unassigned).sum(1) <= capacity)
         label = torch.where(fits[:, None], label, _join(label, order, rank, graph))
     return _number_by_first_token(label, graph.valid)
 

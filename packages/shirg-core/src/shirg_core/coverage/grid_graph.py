@@ -21,18 +21,18 @@ class GridGraph:
         lower: `[E]` int64, the smaller token index of each edge.
         upper: `[E]` int64, the larger one.
         valid: `[N]` bool, False for padding.
-        loose: `[N]` bool, valid tokens of views that are not pinned.
-        areas: sizes in tokens of the connected areas of pinned and of loose views.
+        unassigned: `[N]` bool, valid tokens of views that are not pinned.
+        areas: sizes in tokens of the connected areas of pinned and of unassigned views.
     """
 
     lower: Tensor
     upper: Tensor
     valid: Tensor
-    loose: Tensor
+    unassigned: Tensor
     areas: tuple[tuple[int, ...], tuple[int, ...]]
 
     @property
-    def loose_components(self) -> int:
+    def unassigned_components(self) -> int:
         """Connected areas outside pinned views: the fewest regions any clustering can have there."""
         return len(self.areas[1])
 
@@ -41,24 +41,24 @@ class GridGraph:
         """Pointer jumps after which every token of the largest area has found its root."""
         return max(1, math.ceil(math.log2(max(*self.areas[0], *self.areas[1], 2))))
 
-    def rounds(self, most: int, room: int) -> int:
-        """Rounds after which at most `most` clusters, `room` of them loose, are left, or nothing more can join.
+    def rounds(self, most: int, capacity: int) -> int:
+        """Rounds after which at most `most` clusters, `capacity` of them unassigned, are left, or none can join.
 
         A round leaves an area of m clusters with at most max(1, ⌊m/2⌋).
         """
         if self.lower.numel() == 0:
             return 0
         for done in range(self.jumps + 1):
-            pinned, loose = (sum(max(1, m >> done) for m in sizes) for sizes in self.areas)
-            if pinned + loose <= most and loose <= room:
+            pinned, unassigned = (sum(max(1, m >> done) for m in sizes) for sizes in self.areas)
+            if pinned + unassigned <= most and unassigned <= capacity:
                 return done
         return self.jumps
 
 
 def grid_graph(layout: ViewLayout, device: torch.device) -> GridGraph:
     """The graph of a layout; built once per layout and device."""
-    lower, upper, valid, loose, pinned_areas, loose_areas = _grid_graph(layout, device)
-    return GridGraph(lower, upper, valid, loose, (pinned_areas, loose_areas))
+    lower, upper, valid, unassigned, pinned_areas, unassigned_areas = _grid_graph(layout, device)
+    return GridGraph(lower, upper, valid, unassigned, (pinned_areas, unassigned_areas))
 
 
 @constant

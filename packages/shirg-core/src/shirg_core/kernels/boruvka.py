@@ -28,7 +28,7 @@ class Levels(NamedTuple):
     counts: Tensor
     extents: Tensor
     most: int
-    room: int
+    capacity: int
 
 
 def cluster_levels(
@@ -47,14 +47,14 @@ def cluster_levels(
         BudgetError: K is smaller than the number of regions that the geometry forces (a connected area each).
     """
     graph = grid_graph(layout, right.device)
-    needed = layout.n_pinned + graph.loose_components
+    needed = layout.n_pinned + graph.unassigned_components
     if needed > budget:
         raise BudgetError(
             f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
-            f"and one for each of {graph.loose_components} other regions"
+            f"and one for each of {graph.unassigned_components} other regions"
         )
-    most, room = region_limit(layout, budget, share), budget - layout.n_pinned
-    rounds = graph.rounds(most, room)
+    most, capacity = region_limit(layout, budget, share), budget - layout.n_pinned
+    rounds = graph.rounds(most, capacity)
     (batch, n), n_views = right.shape, len(layout.views)
     levels = torch.empty(batch, rounds + 1, n, dtype=torch.int32, device=right.device)
     counts = torch.empty(batch, rounds + 1, n_views, dtype=torch.int32, device=right.device)
@@ -67,4 +67,4 @@ def cluster_levels(
         right, below, geo.tokens, geo.views, levels, counts, best, parent, spare, view_a, view_b, extents, n, rounds,
         BLOCK=block, num_warps=min(32, max(4, block // 128)), num_stages=1, enable_fp_fusion=False,
     )  # fmt: skip
-    return Levels(levels, counts, extents, most, room)
+    return Levels(levels, counts, extents, most, capacity)

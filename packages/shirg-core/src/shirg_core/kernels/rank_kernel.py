@@ -30,7 +30,7 @@ from shirg_core.scores.combine import SCORE_GRID
 
 GRID = tl.constexpr(float(SCORE_GRID))
 # Each of these would double the variants to compile, and none of them would make a faster kernel.
-PLAIN = ("n_parts", "places", "n_keys", "n_views", "n_levels", "most", "room", "k")
+PLAIN = ("n_parts", "places", "n_keys", "n_views", "n_levels", "most", "capacity", "k")
 
 
 @triton.jit(do_not_specialize=PLAIN)
@@ -40,7 +40,7 @@ def rank_kernel(
     attention_stride, image_a_stride, image_b_stride, attention_offset,
     parts, deviation, received, position, n_parts, places, n_keys,
     words, views, view_ids, extents, n_views,
-    cells, levels, counts, n_levels, most, room,
+    cells, levels, counts, n_levels, most, capacity,
     weights, weights_stride,
     scores, regions, slot, indices, dropped_weight, keys, best, first, number,
     n, k,
@@ -114,7 +114,7 @@ def rank_kernel(
 
     if levels is not None:
         at = counts + b * n_levels * n_views
-        level = fitting_level(at, views, n_levels, n_views, most, room, LEVEL_BLOCK, VIEW_BLOCK)
+        level = fitting_level(at, views, n_levels, n_views, most, capacity, LEVEL_BLOCK, VIEW_BLOCK)
         label = levels + (b * n_levels + level) * n
         number_by_first_token(label, words, first + row, number + row, regions + row, n, BLOCK)
         reserved = reserve(keys, label, best, words, n, BLOCK)

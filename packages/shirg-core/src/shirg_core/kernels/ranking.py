@@ -110,7 +110,7 @@ def rank(
         *((0, 0) if parts is None else parts.parts.shape[1:]), layout.n_selectable,
         geo.tokens, geo.views, geo.view_ids, extents, n_views,
         cells, *((None, None, 0, 0, 0) if clusters is None else
-                 (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.room)),
+                 (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.capacity)),
         dense_weights, 0 if dense_weights is None else dense_weights.stride(0),
         out.scores, out.regions, out.slot, out.indices, out.dropped_weight, keys, best, first, number,
         n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, TURNS=turns, ONE_CHUNK=n <= block, BLOCK=block,

@@ -16,18 +16,20 @@ NEVER = tl.constexpr(-1)
 
 
 @triton.jit
-def fitting_level(counts, views, n_levels, n_views, most, room, LEVEL_BLOCK: tl.constexpr, VIEW_BLOCK: tl.constexpr):
-    """The first level with at most `most` clusters, `room` of them in views that are not pinned; else the last."""
+def fitting_level(
+    counts, views, n_levels, n_views, most, capacity, LEVEL_BLOCK: tl.constexpr, VIEW_BLOCK: tl.constexpr
+):
+    """The first level with at most `most` clusters, `capacity` of them in views that are not pinned; else the last."""
     level = tl.arange(0, LEVEL_BLOCK)
-    clusters, loose = tl.zeros([LEVEL_BLOCK], tl.int32), tl.zeros([LEVEL_BLOCK], tl.int32)
+    clusters, unassigned = tl.zeros([LEVEL_BLOCK], tl.int32), tl.zeros([LEVEL_BLOCK], tl.int32)
     for first in range(0, n_views, VIEW_BLOCK):
         view = first + tl.arange(0, VIEW_BLOCK)
         mask = (level < n_levels)[:, None] & (view < n_views)[None, :]
         count = tl.load(counts + level[:, None] * n_views + view[None, :], mask=mask, other=0)
         pinned = tl.load(views + 4 * view + 3, mask=view < n_views, other=0)
         clusters += tl.sum(count, 1)
-        loose += tl.sum(tl.where(pinned[None, :] != 0, 0, count), 1)
-    fits = (clusters <= most) & (loose <= room) & (level < n_levels)
+        unassigned += tl.sum(tl.where(pinned[None, :] != 0, 0, count), 1)
+    fits = (clusters <= most) & (unassigned <= capacity) & (level < n_levels)
     return tl.min(tl.where(fits, level, n_levels - 1), 0)
 
 

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from shirg_core.files import read_json
 from shirg_lavida.checkpoint.fingerprint import CARD_FILE, check_fingerprint
 from shirg_lavida.checkpoint.load import checkpoint_keys
+from shirg_lavida.checkpoint.locate import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from shirg_lavida.checkpoint.weights import set_parameter
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import Positions
 
-CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 PEFT_ROOT = "base_model.model"
 """What peft puts before every name."""
 _PARTS = ("lora_A.weight", "lora_B.weight", "base_layer.weight", "base_layer.bias", "bias")
@@ -73,9 +73,7 @@ def read_adapter(model: LavidaModel, folder: Path) -> SavedAdapter:
         ValueError: a damaged adapter, a kind that the formula above does not cover, tensors that are missing, unknown
             or of a shape or rank that the config does not give them, or an adapter for another model.
     """
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no adapter in {folder}: {name} is missing")
+    check_adapter(folder)
     config = read_json(folder / CONFIG_FILE, "the adapter")
     rank, scale = _rank_and_scale(config, folder)
     try:

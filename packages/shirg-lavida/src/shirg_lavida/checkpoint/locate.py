@@ -1,4 +1,7 @@
-"""Finding a checkpoint or a tower: a folder on this machine, or a repository on the hub."""
+"""Finding a checkpoint, a tower or an adapter: a folder on this machine, or a repository on the hub.
+
+Cheap to import, so that a path that cannot be used is refused before torch is waited for.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
-from huggingface_hub import snapshot_download
-
 PathOrId: TypeAlias = str | Path
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _CONFIG_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 
@@ -24,6 +26,24 @@ def locate(location: PathOrId, root: Path, *, weights: bool) -> Path:
     Raises:
         OSError: neither a folder nor on the hub.
     """
+    folder = folder_here(location, root)
+    if folder is not None:
+        return folder
+    from huggingface_hub import snapshot_download  # most checkpoints are here already
+
+    patterns = [*_CONFIG_FILES, "*.safetensors"] if weights else ["config.json"]
+    try:
+        return Path(snapshot_download(str(location), allow_patterns=patterns))
+    except OSError as error:
+        raise OSError(f"{str(location)!r} is no folder, and could not be had from the hub: {error}") from error
+
+
+def folder_here(location: PathOrId, root: Path) -> Path | None:
+    """The folder that `location` means on this machine; None if it is a hub id.
+
+    Raises:
+        OSError: it is neither.
+    """
     folder = root / location
     if folder.is_dir():
         return folder
@@ -31,8 +51,15 @@ def locate(location: PathOrId, root: Path, *, weights: bool) -> Path:
         raise NotADirectoryError(f"{str(location)!r} is a file; expected a folder or a hub id (owner/name)")
     if not _HUB_ID.fullmatch(str(location)):
         raise FileNotFoundError(f"{str(location)!r} is neither a folder nor a hub id (owner/name)")
-    patterns = [*_CONFIG_FILES, "*.safetensors"] if weights else ["config.json"]
-    try:
-        return Path(snapshot_download(str(location), allow_patterns=patterns))
-    except OSError as error:
-        raise OSError(f"{str(location)!r} is no folder, and could not be had from the hub: {error}") from error
+    return None
+
+
+def check_adapter(folder: Path) -> None:
+    """Whether a folder holds the two files of an adapter in peft's format.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no adapter in {folder}: {name} is missing")

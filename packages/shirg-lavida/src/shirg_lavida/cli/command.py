@@ -93,9 +93,21 @@ def ask(
     cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.", rich_help_panel=_SAMPLING)] = True,
 ) -> None:
     """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
-    # Imported here so that `shirg --help` does not wait for torch.
-    from shirg_lavida.cli.request import Request
-    from shirg_lavida.cli.run import run
+    # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
+    from shirg_core.cli.output import check_outputs
+    from shirg_core.cli.source import read_image
+    from shirg_core.clock import Clock
+    from shirg_core.progress import spinner
+    from shirg_lavida.cli.paths import check_paths
+
+    check_outputs(image, overlay, json)
+    check_paths(model, adapter)
+    clock = Clock()
+    with clock.stage("image"):
+        source = read_image(image, page)
+    with spinner("loading PyTorch"):
+        from shirg_lavida.cli.request import Request
+        from shirg_lavida.cli.run import run
 
     sampling = {
         "block_length": block_length,
@@ -132,5 +144,7 @@ def ask(
             max_new_tokens=max_new_tokens,
             seed=seed,
             sampling={name: value for name, value in sampling.items() if value is not None},
-        )
+        ),
+        source,
+        clock,
     )

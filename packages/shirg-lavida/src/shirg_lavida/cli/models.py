@@ -10,9 +10,10 @@ import torch
 
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.files import read_json
-from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded, named
+from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.locate import locate
 from shirg_lavida.checkpoint.recommended import Recommended
+from shirg_lavida.cli.paths import adapter_folder, model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
 
@@ -51,8 +52,7 @@ def load_pipeline(
     where = parse_device(device)
     location = model_location(model, default)
     if adapter is not None:
-        with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {adapter}: "):
-            adapter = Path(named(adapter, ADAPTERS))
+        adapter = adapter_folder(adapter)
     if vision_tower is not None:
         options["vision_tower"] = vision_tower
     with bad_input(OSError, ValueError):
@@ -74,29 +74,6 @@ def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:
     with bad_input(OSError, ValueError):
         folder = locate(model_location(model, default), Path(), weights=False)
         return Recommended.from_checkpoint(read_json(folder / "config.json", "not a LaViDa checkpoint"))
-
-
-def model_location(model: str | None, default: str = DEFAULT) -> Path | str:
-    """Where a model is: its folder, or its hub id.
-
-    Args:
-        model: a folder, an embedded model's name, or a hub id; a folder wins. None = `default`.
-        default: an embedded model's name, whatever folders there are.
-
-    Raises:
-        BadInput: an embedded model that cannot be had.
-    """
-    name = default if model is None else model
-    with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded model {name!r}: "):
-        folder = embedded(default) if model is None else named(model)
-    if folder is None:
-        raise BadInput("no --model given: the embedded model comes with the training package, shirg-train")
-    return folder
-
-
-def is_embedded(model: str | None) -> bool:
-    """Whether a model comes with an installed package, and is no folder or hub id."""
-    return model is None or (not Path(model).exists() and embedded(model) is not None)
 
 
 def parse_device(name: str | None) -> torch.device:

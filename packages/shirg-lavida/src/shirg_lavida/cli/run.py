@@ -11,13 +11,15 @@ from rich.console import Console
 
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
-from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
-from shirg_core.cli.source import read_image
+from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
+from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
+from shirg_core.progress import spinner
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.methods import FULL, POOLED, check_method, takes_budget, with_method
-from shirg_lavida.cli.models import is_embedded, load_pipeline
+from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
+from shirg_lavida.cli.paths import is_embedded
 from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.request import Request, as_json
 from shirg_lavida.cli.stream import live_steps
@@ -26,8 +28,13 @@ from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.plan import block_size
 
 
-def run(request: Request) -> None:
+def run(request: Request, source: Source, clock: Clock) -> None:
     """Answer, and write what was asked for.
+
+    Args:
+        request: what the user typed; its paths are checked.
+        source: its image.
+        clock: has timed the stage `image`.
 
     Raises:
         BadInput: whatever of the request cannot be used.
@@ -39,12 +46,8 @@ def run(request: Request) -> None:
     if "shift" in request.sampling and request.sampling.get("schedule") != "shift":
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
-    check_outputs(request.image, request.overlay, request.json)
-    clock = Clock()
-    with clock.stage("image"):
-        source = read_image(request.image, request.page)
     # 2. The model, and what it recommends.
-    with clock.stage("model"):
+    with clock.stage("model"), spinner("loading the model"):
         pipe = load_pipeline(
             request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
         )

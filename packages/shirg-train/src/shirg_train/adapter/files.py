@@ -18,8 +18,9 @@ from peft.utils.save_and_load import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from shirg_lavida.checkpoint.adapter import CONFIG_FILE, PEFT_ROOT, WEIGHTS_FILE, SavedAdapter
+from shirg_lavida.checkpoint.adapter import PEFT_ROOT, SavedAdapter
 from shirg_lavida.checkpoint.fingerprint import CARD_FILE
+from shirg_lavida.checkpoint.locate import CONFIG_FILE, WEIGHTS_FILE
 from shirg_train.adapter.lora import ADAPTER_NAME, AdapterConfig
 
 

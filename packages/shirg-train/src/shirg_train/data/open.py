@@ -13,8 +13,7 @@ from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode
 from shirg_train.data.json_source import JsonSource
 from shirg_train.data.order import held_out_indices
-from shirg_train.data.pages_source import PagesConfig, PagesSource
-from shirg_train.data.record import CorruptSampleError, Source
+from shirg_train.data.record import CorruptSampleError, Source, SyntheticData
 from shirg_train.data.samples import Reader, TrainingSample
 from shirg_train.data.stream import SampleStream
 
@@ -46,7 +45,7 @@ class DataConfig:
     """
 
     path: Path | None = None
-    pages: PagesConfig | None = None
+    pages: SyntheticData | None = None
     format: Format = "auto"
     images: Path | None = None
     split: str | None = None
@@ -108,7 +107,7 @@ def open_source(config: DataConfig) -> Source:
         ValueError: it cannot be read.
     """
     if config.pages is not None:
-        return PagesSource(config.pages)
+        return config.pages.open()
     path = config.path
     assert path is not None, "a config has one or the other"
     if not path.exists():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal, Protocol, TypeAlias
 
 IMAGE_PLACEHOLDER = "<image>"
+PAGES = "shirg_train.testbed.pages_source:PagesConfig"
 _PIECE = 1 << 20
 Role: TypeAlias = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {
@@ -67,6 +70,24 @@ class Source(Protocol):
             CorruptSampleError: it cannot be used.
         """
         ...
+
+
+@dataclass(frozen=True)
+class SyntheticData(ABC):
+    """Samples that are drawn while training instead of read; `PAGES` names the one kind there is.
+
+    The trainer imports it only for a recipe that asks for it: see `concrete`.
+    """
+
+    @classmethod
+    def concrete(cls) -> type[SyntheticData]:
+        """The class whose fields a recipe's mapping holds."""
+        found: type[SyntheticData] = resolve_name(PAGES)
+        return found
+
+    @abstractmethod
+    def open(self) -> Source:
+        """The samples."""
 
 
 def content_mark(files: Iterable[Path], *, whole: bool) -> str:

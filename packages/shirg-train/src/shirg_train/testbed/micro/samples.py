@@ -1,4 +1,4 @@
-"""Sample pages that ship with the micro model: named by seed, drawn again where they are wanted."""
+"""What ships with the micro models: folders of checkpoints and adapters, and sample pages, which are named by seed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from shirg_core.files import atomic_path
-from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
+from shirg_core.files import atomic_path, write_text
 
 SAMPLES_FILE = "samples.json"
 
@@ -57,6 +54,11 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
     Raises:
         OSError: the folder cannot be written.
     """
+    # Imported here: whoever asks for the embedded model's folder draws no pages.
+    from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+    from shirg_train.testbed.pages.page import draw_pages
+    from shirg_train.testbed.pages.sheet import page_image
+
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, sample in enumerate(listed_samples()):
@@ -66,8 +68,7 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
             page_image(page, 0).save(temporary)
         asked = sample["question"]
         written.append({"image": name, "question": page.question(0, asked), "answer": page.answer(0, asked)})
-    with atomic_path(folder / SAMPLES_FILE) as temporary:
-        temporary.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / SAMPLES_FILE, json.dumps(written, indent=2) + "\n")
     return written
 
 

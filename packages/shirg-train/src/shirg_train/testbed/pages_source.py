@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from shirg_train.data.record import Record, Turn
+from shirg_train.data.record import Record, SyntheticData, Turn
 from shirg_train.testbed.pages.config import PageConfig, split_seed
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.page import draw_pages
@@ -14,7 +14,7 @@ from shirg_train.testbed.pages.tokens import TEMPLATES
 
 
 @dataclass(frozen=True)
-class PagesConfig:
+class PagesConfig(SyntheticData):
     """Which pages; the defaults are those the embedded micro model reads.
 
     Args:
@@ -45,6 +45,10 @@ class PagesConfig:
             raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
         for tier in self.tiers:
             self.page_config(tier)
+
+    def open(self) -> PagesSource:
+        """The pages."""
+        return PagesSource(self)
 
     def page_config(self, tier: str) -> PageConfig:
         """The generator's config for one tier."""

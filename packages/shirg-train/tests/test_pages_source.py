@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 
 from shirg_train.data import DataConfig, Encode, open_data, open_source
-from shirg_train.data.pages_source import PagesConfig, PagesSource
 from shirg_train.testbed.micro.config import DataConfig as MicroData
 from shirg_train.testbed.micro.config import SizeConfig
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 from shirg_train.testbed.pages.tokens import answer_ids, prompt_table
+from shirg_train.testbed.pages_source import PagesConfig, PagesSource
 
 
 def test_pages_are_the_training_split_s_in_turn():

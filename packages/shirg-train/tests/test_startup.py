@@ -1,0 +1,78 @@
+"""What a command imports before it says no, and what an embedded model does without."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import json, sys
+from shirg_core.cli.app import main
+code = main(sys.argv[1:])
+sys.stderr.write("\\n" + json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def started(*arguments, cwd):
+    """Exit code, packages that were imported, and what was said on stderr."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CODE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    *said, last = ran.stderr.splitlines()
+    code, packages = json.loads(last)
+    return code, set(packages), "\n".join(said).strip()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    from shirg_train.testbed.micro.samples import write_samples
+
+    folder = tmp_path_factory.mktemp("pages")
+    return folder / write_samples(folder)[0]["image"]
+
+
+def test_the_embedded_model_answers_without_what_training_needs(page):
+    code, packages, _ = started("ask", page, "What is the value of bolts?", cwd=page.parent)
+    assert code == 0
+    assert not packages & {"datasets", "pyarrow", "peft", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ask", "nowhere.png", "What?"), "nowhere.png: no such file"),
+        (("ask", "page.png", "What?", "--model", "nowhere"), "'nowhere' is neither a folder nor a hub id (owner/name)"),
+        (("ask", "page.png", "What?", "--model", "."), "not a LaViDa checkpoint: no config.json in ."),
+        (("ask", "page.png", "What?", "--adapter", "nowhere"), "no adapter in nowhere: adapter_config.json is missing"),
+        (("ask", "page.png", "What?", "--json", "nowhere/o.json"), "cannot write nowhere/o.json"),
+        (("select", "nowhere.png"), "nowhere.png: no such file"),
+        (("compare", "broken.png"), "broken.png: not a PNG"),
+        (("train", "nowhere.yaml"), "no recipe nowhere.yaml"),
+        (("train", "recipe.yaml", "--set", "kind=video"), "unknown kind 'video'; known: adapter, micro"),
+        (("train", "recipe.yaml"), "no data at nowhere"),
+        (("train", "recipe.yaml", "--set", "data.path=page.png"), "'missing' is neither a folder nor a hub id"),
+        (
+            ("train", "recipe.yaml", "--set", "data.path=page.png", "--set", "model.path=micro", "--set", "init=old"),
+            "init: no adapter in old: adapter_config.json is missing",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value),
+)
+def test_what_is_not_there_is_refused_before_torch_is_imported(page, tmp_path, arguments, message):
+    (tmp_path / "page.png").write_bytes(page.read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "recipe.yaml").write_text("{model: {path: missing}, data: {path: nowhere}, output: out, keep: [0.5]}")
+    code, packages, said = started(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert not packages & {"torch", "transformers", "peft", "datasets"}
+
+
+def test_a_run_that_is_resumed_needs_no_adapter_to_begin_with(tmp_path, monkeypatch):
+    from shirg_train.tasks import check_paths
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out" / "checkpoints").mkdir(parents=True)
+    check_paths({"model": {"path": "micro"}, "init": "gone", "output": "out"})
