@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from shirg_bench import records
 from shirg_bench.memory import peak_workspace_bytes
+from shirg_bench.results.provenance import now, versions
+from shirg_bench.results.rows import Row, rows_there, write_rows
 from shirg_bench.roofline import Roof, Shape, binding, floor_us, v2_work, v3_work
 from shirg_core import ViewLayout, shirg_v2, shirg_v3
 from shirg_core.baselines import BASELINES, FIXED_COUNT
@@ -87,6 +88,21 @@ def _quantiles(times: list[float], prefix: str) -> dict[str, float]:
     return {f"{prefix}_us": statistics.median(times), f"{prefix}_p05_us": ordered[0], f"{prefix}_p95_us": ordered[-1]}
 
 
+def _keep(rows: list[Row]) -> None:
+    """Add records to the results file, each with the versions and the GPU that its times depend on."""
+    properties = torch.cuda.get_device_properties(0)
+    driver = Path("/proc/driver/nvidia/version")
+    facts = {
+        "time": now(),
+        **versions(),
+        "gpu": properties.name,
+        "multiprocessors": properties.multi_processor_count,
+        "l2_bytes": properties.L2_cache_size,
+        "driver": driver.read_text(encoding="utf-8").splitlines()[0] if driver.is_file() else None,
+    }
+    write_rows(RESULTS, [*rows_there(RESULTS), *({**facts, **row} for row in rows)])
+
+
 @pytest.fixture(scope="module")
 def roof() -> Roof:
     """This machine's ceilings: a large copy, and a large bfloat16 product on random data."""
@@ -134,7 +150,7 @@ def test_kernels(preset, batch, roof):
         "tflop_s": roof.flop_rate / 1e12,
         "peak_workspace_bytes": peak_workspace_bytes(lambda: _call(preset, inputs[0]), "cuda"),
     }
-    records.append(RESULTS, [record])
+    _keep([record])
     if "H200" in torch.cuda.get_device_name():
         if batch == 1:
             assert record["replay_us"] <= TARGET_US, record
@@ -169,4 +185,4 @@ def test_beside_them(preset):
     for name, run in runs.items():
         row = {"benchmark": f"{preset}-{layout.n_tokens}-{k}", "batch": 1, "beside": name}
         rows.append({**row, **_quantiles(_times_us(run, 1, 20), "eager")})
-    records.append(RESULTS, rows)
+    _keep(rows)

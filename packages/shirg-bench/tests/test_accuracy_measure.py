@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from shirg_bench.accuracy import measure
-from shirg_bench.accuracy.store import Answers, Store
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.model import LavidaModel
 from shirg_train.keep_ratio import PolicyConfig
@@ -98,7 +97,7 @@ def test_an_interrupted_run_loses_at_most_a_chunk(micro, tmp_path, asked):
 def test_other_conditions_are_other_answers(micro, tmp_path, asked, monkeypatch, change):
     tiny_bench(micro, tmp_path / "store").answers(VARIANTS[2:], "easy", 1)
     if change == "code":
-        monkeypatch.setattr(measure, "source_digest", lambda: "edited")
+        monkeypatch.setattr(measure, "source_digest", lambda _: "edited")
     folder = write_micro(tmp_path / "other", seed=1) if change == "weights" else micro
     bench = tiny_bench(folder, tmp_path / "store", seed=int(change == "seed"))
     bench.answers(VARIANTS[2:], "hard" if change == "tier" else "easy", 1)
@@ -118,28 +117,6 @@ def test_the_cache_changes_no_answer(tmp_path, monkeypatch):
     cached, uncached, _ = tiny_bench(checkpoint_folder(), tmp_path).answers(variants, "easy", 2)
     assert told == [(True, "prefix"), (False, "prefix"), (False, "full")]
     assert same([cached], [uncached])
-
-
-def test_store_keeps_answers_apart_and_names_a_damaged_file(tmp_path):
-    one = Answers(
-        np.arange(4).reshape(1, 2, 2),
-        np.array([[True, False]]),
-        np.full((1, 2), 3),
-        np.full((1, 2), 4),
-        np.full((1, 2), 0.5),
-        np.array([7.5]),
-        np.array([8.0]),
-    )
-    store = Store(tmp_path, {"seed": 0})
-    store.write({"tier": "easy"}, range(1), one)
-    assert same([store.read({"tier": "easy"}, range(1))], [one])
-    assert store.read({"tier": "hard"}, range(1)) is None
-    assert store.read({"tier": "easy"}, range(2)) is None
-    assert Store(tmp_path, {"seed": 1}).read({"tier": "easy"}, range(1)) is None
-    path = next(tmp_path.glob("*/0-1.npz"))
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"0-1.npz is no chunk of answers .* delete it"):
-        store.read({"tier": "easy"}, range(1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is compared with what, differences as pairs, results files and tables."""
+"""What is compared with what, differences as pairs, and tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablate, ablation_table, budget_table, curve, merge_rows
+from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablate, curve
+from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.budgets import EXACT, curve_plan, curve_rows, entries
 from shirg_bench.accuracy.compare import ablation_plan, comparisons_of
 from shirg_bench.accuracy.rows import Run, paired
-from shirg_bench.accuracy.store import Answers
-from shirg_bench.json_lines import read_rows
+from shirg_bench.results.scores import accuracy_tables, gain_tables, score_tables, seed_tables
 from shirg_core.baselines import BASELINES
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
@@ -117,43 +117,35 @@ def test_rows_say_what_was_planned(tmp_path):
     assert all(plan.items() <= row.items() for plan, row in zip(planned, measured, strict=True))
 
 
-def test_the_budget_table_shows_each_row(rows):
-    text = budget_table(rows)
-    assert text.count("\n| v3 |") == len(BUDGETS) + 2
-    assert "| v3 | 1/12 | 16 |" in text
-    assert "easy: 2 questions on 1 pages" in text
-    assert text.count("] = |") == len(BUDGETS) + 2
-    assert "| pooling |  | 49 | 56 | – | 0.000 [0.000, 0.975] |" in text
+def test_the_tables_show_each_row(rows):
+    (table,) = accuracy_tables(rows)
+    assert (table.header, len(table.rows)) == (("method", "budget", "plain"), len(rows))
+    assert [line[1] for line in table.rows if line[0] == "v3"] == ["1/12", "1/6", "1/3", "1/2", "49", "41"]
+    assert ["pooling", "–", "0.000 [0.000, 0.975] · 56"] in table.rows
+    (gains,) = gain_tables(rows)
+    assert {line[0] for line in gains.rows} == {row["method"] for row in rows if "vs_v2" in row} - {"v2"}
+    assert score_tables("accuracy", rows) == [table, gains]
 
 
 def test_a_regime_trained_from_several_seeds_has_a_table_of_means(rows):
-    assert "training seeds" not in budget_table(rows)
-    again = [
-        {
-            **row,
-            "regime": "untrained, seed 2",
-            "exact_match": row["exact_match"] + 0.5,
-            "visual_tokens": row["visual_tokens"] + 2,
-        }
-        for row in rows[:-1]
-    ]
-    text = budget_table([*rows, *again])
-    means = text.partition("## Over training seeds, untrained")[2]
-    assert "of 2 models" in means
+    more = {"exact_match": rows[0]["exact_match"] + 0.5, "visual_tokens": rows[0]["visual_tokens"] + 2}
+    again = [{**row, "regime": "untrained, seed 2", **(more if row is rows[0] else {})} for row in rows[:-1]]
+    (means,) = seed_tables([*rows, *again])
+    assert means.caption.endswith("of 2 models trained from different seeds, untrained")
     score = rows[0]["exact_match"]
-    assert f"| full |  | all | 196 | 211 | 1.00 | {score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] |" in means
+    assert means.rows[0] == ["full", "–", f"{score + 0.25:.3f} [{score:.3f}, {score + 0.5:.3f}] · 211 · 100%"]
     # What one of the runs lacks has no mean.
-    assert means.count("\n| ") == len(rows) - 1 + 1
+    assert len(means.rows) == len(rows) - 1
 
 
 @pytest.mark.parametrize("other", [{"pages": 3, "questions": 6}, {"seed": 1}])
 def test_runs_over_other_pages_have_no_mean(rows, other):
     again = [{**row, "regime": "untrained, seed 2"} for row in rows]
-    text = budget_table([*rows, again[0], *({**row, **other} for row in again[1:])])
-    assert text.partition("## Over training seeds, untrained")[2].count("\n| ") == 1 + 1
-    text = budget_table([*rows, *({**row, **other} for row in again)])
-    assert "## Over training seeds" not in text
-    assert "No means over training seeds, untrained: 2 models share no line on the same pages." in text
+    (means,) = seed_tables([*rows, again[0], *({**row, **other} for row in again[1:])])
+    assert len(means.rows) == 1
+    (means,) = seed_tables([*rows, *({**row, **other} for row in again)])
+    assert means.rows == []
+    assert "of 2 models trained from different seeds, untrained: they share no line on the same pages" in means.caption
 
 
 def test_some_methods_only(tmp_path):
@@ -165,65 +157,15 @@ def test_some_methods_only(tmp_path):
     assert all("vs_full" in row and "vs_pooling" in row for row in some)
 
 
-def test_a_table_measured_again_replaces_its_rows_only(tmp_path):
-    def row(ablation, tier, variant):
-        return {"kind": "ablation", "regime": "r", "ablation": ablation, "tier": tier, "variant": variant}
-
-    path = tmp_path / "results" / "rows.jsonl"
-    merge_rows(path, [row("beta", "easy", "old"), row("alpha", "easy", "kept"), row("beta", "hard", "kept")])
-    merge_rows(path, [row("beta", "easy", "new"), row("beta", "easy", "newer")])
-    assert [r["variant"] for r in read_rows(path)] == ["kept", "kept", "new", "newer"]
-    assert list(path.parent.iterdir()) == [path]
-    path.write_text('{"kind": "ablation"}\n[1]\n')
-    with pytest.raises(ValueError, match=r"line 2: expected a JSON object, got '\[1\]'"):
-        read_rows(path)
-
-
-def test_some_lines_of_a_table_leave_its_others(tmp_path):
-    def row(method, budget=0.5, pages=256, score=0.5):
-        told = {"kind": "accuracy", "regime": "r", "tier": "easy", "group": "budget", "seed": 0, "checkpoint": "c"}
-        return {**told, "method": method, "budget": budget, "options": {}, "pages": pages, "exact_match": score}
-
-    path = tmp_path / "rows.jsonl"
-    merge_rows(path, [row("v2"), row("v2", 0.25), row("v3"), row("random")])
-    merge_rows(path, [row("v2", score=0.9), row("tome")], whole=False)
-    found = [(r["method"], r["budget"], r["exact_match"]) for r in read_rows(path)]
-    assert sorted(found) == [
-        ("random", 0.5, 0.5),
-        ("tome", 0.5, 0.5),
-        ("v2", 0.25, 0.5),
-        ("v2", 0.5, 0.9),
-        ("v3", 0.5, 0.5),
-    ]
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"other lines of this table \(r, easy\), measured with another pages"):
-        merge_rows(path, [row("v2", pages=8)], whole=False)
-    assert path.read_bytes() == before
-    merge_rows(path, [row("v2", pages=8)])
-    assert [(r["method"], r["pages"]) for r in read_rows(path)] == [("v2", 8)]
-
-
 def test_differences_stand_beside_scores():
-    shared = {
-        "regime": "r",
-        "ablation": "beta",
-        "tier": "easy",
-        "budget": 1 / 3,
-        "kept_tokens": 65.0,
-        "visual_tokens": 79.0,
-        "value_recall": 0.75,
-        "pages": 1,
-        "questions": 4,
-        "exact_match": 0.5,
-        "low": 0.25,
-        "high": 0.75,
-        "reference": "v2",
-        "note": "",
-    }
+    shared = {"regime": "r", "ablation": "beta", "tier": "hard", "budget": 1 / 3, "reference": "v2", "note": ""}
+    shared |= {"exact_match": 0.5, "low": 0.25, "high": 0.75}
     change = {"difference": -0.125, "difference_low": -0.25, "difference_high": 0.0}
-    text = ablation_table(
-        [{**shared, "variant": "v2", **change}, {**shared, "variant": "v2, β = 0", **change, "note": "by hand"}]
-    )
-    assert "| v2 | 1/3 | 65 | 79 | 0.75 | 0.500 [0.250, 0.750] = |" in text
-    assert "| v2, β = 0 | 1/3 | 65 | 79 | 0.75 | 0.500 [0.250, 0.750] (-12.5 [-25.0, +0.0]) |" in text
-    assert "- v2, β = 0: by hand." in text
+    other = {**shared, "variant": "v2, β = 0", **change, "note": "by hand", "nll": 1.25}
+    table, nll = score_tables("ablation", [{**shared, "variant": "v2", **change}, other])
+    assert (table.caption, table.header) == ("beta, r. by hand", ("variant", "budget", "cluttered"))
+    assert table.rows == [
+        ["v2", "1/3", "0.500 [0.250, 0.750], reference"],
+        ["v2, β = 0", "1/3", "0.500, -12.5 [-25.0, +0.0]"],
+    ]
+    assert nll.rows == [["v2, β = 0", "1/3", "1.25"]]

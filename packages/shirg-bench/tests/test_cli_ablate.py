@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from shirg_bench.accuracy.provenance import folder_digest
-from shirg_bench.json_lines import read_rows
+from shirg_bench.results.provenance import folder_digest
+from shirg_bench.results.rows import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_lavida.checkpoint.fingerprint import fingerprint
@@ -18,7 +18,7 @@ from shirg_train.testbed.micro.samples import checkpoint_folder
 
 from .accuracy_setup import write_micro
 
-SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers easy --seed 0 --regime untrained"
+SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers plain --seed 0 --regime untrained"
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +51,24 @@ def write_adapter(micro, folder, r, positions="packed"):
 
 
 def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, tmp_path, capsys, monkeypatch):
-    assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "easy") == 0
+    assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "plain") == 0
     out = capsys.readouterr().out
-    assert "### beta (untrained)" in out
+    assert "**beta, untrained**\n\n| variant | budget | plain |\n" in out
     assert "adapted: no rows, because no --adapter was given" in out
     rows = read_rows(tmp_path / "ablations.jsonl")
     assert [row["variant"] for row in rows] == ["v2", "v2, β = 0"] * 3
     assert {row["command"] for row in rows} == {SEEDED.format("beta")}
     assert all(row["difference"] == 0 for row in rows if row["variant"] == row["reference"])
-    assert (tmp_path / "ablations.md").read_text(encoding="utf-8").startswith("## Ablations")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ablations.jsonl", "chunks"]
     monkeypatch.delattr("shirg_bench.accuracy.measure.draw")
-    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 0
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 0
     assert read_rows(tmp_path / "ablations.jsonl") == rows
 
 
-def test_adapters_are_compared(micro, tmp_path):
+def test_adapters_are_compared(micro, tmp_path, capsys):
     low = write_adapter(micro, tmp_path / "low", 2)
     high = write_adapter(micro, tmp_path / "high", 4, "original")
-    options = ("--what", "adapter,adapted", "--tiers", "hard", "--adapter", f"r2={low}", "--adapter", f"r4={high}")
+    options = ("--what", "adapter,adapted", "--tiers", "cluttered", "--adapter", f"r2={low}", "--adapter", f"r4={high}")
     assert ablate(micro, tmp_path / "out", *options) == 0
     rows = read_rows(tmp_path / "out" / "ablations.jsonl")
     adapted = [row for row in rows if row["ablation"] == "adapted"]
@@ -78,7 +78,7 @@ def test_adapters_are_compared(micro, tmp_path):
     assert {row["positions"] for row in adapted if row["adapter"] == "r4"} == {"original"}
     assert {row["positions"] for row in adapted if row["adapter"] == "r2"} == {"packed"}
     assert all(row["nll"] > 0 for row in adapted)
-    assert " nats (" in (tmp_path / "out" / "ablations.md").read_text(encoding="utf-8")
+    assert "**adapted: validation NLL in nats per token, untrained**" in capsys.readouterr().out
     assert str(tmp_path) not in (tmp_path / "out" / "ablations.jsonl").read_text(encoding="utf-8")
 
 
@@ -87,7 +87,7 @@ def test_adapters_tables_have_one_reference_each(micro, tmp_path, capsys, monkey
         write_adapter(micro, tmp_path / name, number)
     monkeypatch.setattr("shirg_bench.accuracy.model_ablations.BUDGETS", (1 / 3,))
 
-    def run(*adapters, what="adapter", tier="easy"):
+    def run(*adapters, what="adapter", tier="plain"):
         given = [part for name, folder in adapters for part in ("--adapter", f"{name}={tmp_path / folder}")]
         return ablate(micro, tmp_path / "out", "--what", what, "--tiers", tier, *given)
 
@@ -100,10 +100,10 @@ def test_adapters_tables_have_one_reference_each(micro, tmp_path, capsys, monkey
     before = path.read_bytes()
     monkeypatch.setattr("shirg_bench.accuracy.measure.draw", None)
     capsys.readouterr()
-    assert run(("a", "a"), ("c", "c"), tier="hard") == 2
+    assert run(("a", "a"), ("c", "c"), tier="cluttered") == 2
     error = capsys.readouterr().err
     assert "(adapter, untrained, easy), measured with another reference (full, c, now full, a)" in error
-    assert run(("c", "b"), ("a", "a"), tier="hard") == 2
+    assert run(("c", "b"), ("a", "a"), tier="cluttered") == 2
     assert "measured with another adapter_weights (" in capsys.readouterr().err
     assert path.read_bytes() == before
 
@@ -113,18 +113,18 @@ def test_adapted_tables_grow_line_by_line_and_a_name_is_one_adapter(micro, tmp_p
         write_adapter(micro, tmp_path / name, number)
     monkeypatch.setattr("shirg_bench.accuracy.model_ablations.BUDGETS", (1 / 3,))
     options = ("--what", "adapted", "--adapter")
-    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'a'}", "--tiers", "easy") == 0
-    assert ablate(micro, tmp_path / "out", *options, f"b={tmp_path / 'b'}", "--tiers", "easy") == 0
+    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'a'}", "--tiers", "plain") == 0
+    assert ablate(micro, tmp_path / "out", *options, f"b={tmp_path / 'b'}", "--tiers", "plain") == 0
     rows = read_rows(tmp_path / "out" / "ablations.jsonl")
     assert {row["adapter"] for row in rows} == {None, "a", "b"}
     assert len({row["adapter_weights"] for row in rows if row["adapter"]}) == 2
     capsys.readouterr()
-    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'b'}", "--tiers", "hard") == 2
+    assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'b'}", "--tiers", "cluttered") == 2
     assert "(adapted, untrained, easy), measured with another adapter_weights" in capsys.readouterr().err
 
 
 def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(micro, tmp_path, capsys, monkeypatch):
-    options = ("--what", "budget", "--tiers", "easy", "--methods")
+    options = ("--what", "budget", "--tiers", "plain", "--methods")
     assert ablate(micro, tmp_path, *options, "full,pooling") == 0
     capsys.readouterr()
     with monkeypatch.context() as patch:
@@ -142,7 +142,7 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
         (("--what", "colour"), "--what must name some of budget, kinds, coverage,"),
         (("--what", ""), "--what must name some of budget, kinds, coverage,"),
         (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
-        (("--tiers", "easy,grim"), "--tiers must name some of easy, hard, got 'grim'"),
+        (("--tiers", "plain,grim"), "--tiers must name some of plain, cluttered, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
         (
             ("--adapter", "a=micro-lora", "--adapter", "a=micro-lora-language"),
@@ -161,7 +161,7 @@ def test_bad_input_is_one_line_and_exit_code_2(micro, tmp_path, capsys, options,
 
 
 def test_the_budget_table_of_some_methods(micro, tmp_path):
-    options = ("--what", "budget, budget", "--methods", "pooling, full", "--tiers", " easy")
+    options = ("--what", "budget, budget", "--methods", "pooling, full", "--tiers", " plain, easy")
     assert ablate(micro, tmp_path, *options) == 0
     rows = read_rows(tmp_path / "accuracy_budget.jsonl")
     assert [row["method"] for row in rows] == ["full", "pooling"]
@@ -182,7 +182,7 @@ def test_an_empty_regime_is_not_one_that_was_left_out(model, tmp_path, capsys):
 def test_a_folder_of_the_embedded_models_name_never_has_its_regime(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_micro(tmp_path / "micro")
-    options = ("--what", "budget", "--methods", "full", "--pages", 1, "--tiers", "easy", "--output", "out")
+    options = ("--what", "budget", "--methods", "full", "--pages", 1, "--tiers", "plain", "--output", "out")
     assert shirg("ablate", *options) == 0
     (row,) = read_rows(tmp_path / "out" / "accuracy_budget.jsonl")
     assert (row["regime"], row["checkpoint"]) == ("frozen tower", folder_digest(checkpoint_folder()))
@@ -196,9 +196,20 @@ def test_a_folder_of_the_embedded_models_name_never_has_its_regime(tmp_path, cap
     assert shirg("ablate", *options, "--model", checkpoint_folder()) == 0
 
 
-def test_a_damaged_answer_file_is_exit_code_1(micro, tmp_path, capsys):
-    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 0
-    next(tmp_path.glob("chunks/*/0-1.npz")).write_bytes(b"no")
+def test_damaged_answers_are_said_and_measured_again(micro, tmp_path, capsys):
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 0
+    rows = read_rows(tmp_path / "ablations.jsonl")
+    path = tmp_path / "chunks" / "answers_0.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b"no\n", lines[1][:40], b"\n", *lines[2:]]))
     capsys.readouterr()
-    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "easy") == 1
-    assert "is no chunk of answers" in capsys.readouterr().err.splitlines()[-1]
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 0
+    error = capsys.readouterr().err
+    assert "2 damaged line(s) of the journal, measured again: answers_0.jsonl, line 1; answers_0.jsonl, line 2" in error
+    assert read_rows(tmp_path / "ablations.jsonl") == rows
+
+
+def test_a_damaged_results_file_is_refused(micro, tmp_path, capsys):
+    (tmp_path / "ablations.jsonl").write_text("{\n")
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 2
+    assert "ablations.jsonl, line 1: expected a JSON object, got '{'" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from lmms_eval.api import task as upstream
 from lmms_eval.tasks import TaskManager
 from rich.console import Console
@@ -116,7 +117,7 @@ def test_a_tiers_metric_counts_the_tiers_questions():
         "samples": {"t": [*samples, *samples]},
         "configs": {"t": {}},
     }
-    content = record(upstream_says, settings={}, command="", seed=0)
+    content = record(upstream_says, settings={}, command="", seed=0, device=torch.device("cpu"))
     assert content["n-scored"] == {"t": {"checksum": 5, "checksum_easy": 2, "checksum_hard": 3}}
     console = Console(file=io.StringIO(), width=200)
     print_results(console, content, Path("results.json"))

@@ -1,11 +1,9 @@
 """Reading and settling a ledger: what is missing or wrong is named, numbers come out of results files."""
 
 import json
-import re
 
 import pytest
 
-from shirg_bench.json_lines import read_rows
 from shirg_bench.ledger import LedgerError, Reference, count_verdicts, read_claims, read_numbers, settle
 from shirg_bench.ledger.settle import look_up
 
@@ -168,20 +166,6 @@ def test_bars_are_met_in_decimals(results, bar, rows, met):
 OTHERS = {"slow": "fails", "middling": "partly", "unseen": "not testable here"}
 
 
-def test_a_line_separator_inside_a_text_is_no_new_line(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    rows = [{"regime": "one\u2028two\u0085three"}, {"regime": "x"}]
-    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n", encoding="utf-8")
-    assert read_rows(path) == rows
-
-
 def test_what_is_not_finite_is_no_number():
     with pytest.raises(LedgerError, match="ms of name=a is nan, not a number"):
         look_up(Reference("times.jsonl", {"name": "a"}, "ms"), [{"name": "a", "ms": float("nan")}])
-
-
-@pytest.mark.parametrize("line", ["{", "[]"])
-def test_damaged_results_are_named(results, line):
-    (results / "times.jsonl").write_text(json.dumps(ROWS[0]) + f"\n{line}\n")
-    with pytest.raises(ValueError, match=re.escape(f"line 2: expected a JSON object, got {line!r}")):
-        read_rows(results / "times.jsonl")

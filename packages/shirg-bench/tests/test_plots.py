@@ -20,8 +20,9 @@ from shirg_bench.plots import (
 )
 from shirg_bench.plots.answers import Answered
 from shirg_bench.plots.speed import matched
-from shirg_bench.plots.style import COLOURS, budget_words, spread
+from shirg_bench.plots.style import COLOURS, spread
 from shirg_bench.plots.tokens import embed_tokens
+from shirg_bench.results.words import budget_words
 from shirg_core import ViewLayout, shirg_v3
 from shirg_core.baselines import Pooling
 
@@ -42,7 +43,7 @@ def test_budget_curves_have_a_panel_per_regime_and_tier():
     joint = [accuracy_row("v2", budget, 0.7, regime="joint") for budget in (1 / 6, 1 / 3)]
     figure = budget_curves([*accuracy_rows(), *joint])
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[:3] == ["easy pages, frozen tower", "hard pages, frozen tower", "easy pages, joint"]
+    assert titles[:3] == ["plain pages, frozen tower", "cluttered pages, frozen tower", "plain pages, joint"]
     assert {"v2", "v3", "random", "divprune", "pooling", "all tokens"} <= words_of(figure)
     v2 = [row for row in accuracy_rows() if row["method"] == "v2" and row["tier"] == "easy"]
     assert [(row["visual_tokens"], row["exact_match"]) for row in v2] == points_of(figure.axes[0], COLOURS["v2"])[:2]

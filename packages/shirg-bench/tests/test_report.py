@@ -12,8 +12,10 @@ from shirg_bench.report.build import build_report
 from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline
 from shirg_bench.report.html import to_html
 from shirg_bench.report.markdown import to_markdown
-from shirg_bench.report.page import Section, Table
-from shirg_bench.report.tables import ablation_tables, accuracy_tables, latency_tables
+from shirg_bench.report.page import Section
+from shirg_bench.results.costs import latency_tables
+from shirg_bench.results.scores import ablation_tables, accuracy_tables
+from shirg_bench.results.table import Table
 from shirg_core.cli.app import main
 
 from .report_rows import ablation_rows, accuracy_rows, latency_rows, other_rows, write
@@ -148,7 +150,7 @@ def test_other_numbers_do_not_get_these_verdicts(tmp_path):
 
 def test_tables_tell_reference_notes_and_what_was_not_measured():
     (accuracy,) = accuracy_tables(accuracy_rows())
-    assert accuracy.header == ("method", "budget", "easy", "hard")
+    assert accuracy.header == ("method", "budget", "plain", "cluttered")
     assert accuracy.rows[0] == ["full", "–", *["0.900 [0.880, 0.920] · 210 · 50%"] * 2]
     assert accuracy.rows[1] == ["pooling", "–", *["0.300 [0.280, 0.320] · 56"] * 2]
     coverage, beta = ablation_tables(ablation_rows())

@@ -64,7 +64,7 @@ def entries(side: int) -> list[Entry]:
 
 def curve(
     checkpoint: Path,
-    store: Path,
+    journal: Path,
     *,
     regime: str,
     pages: int = 256,
@@ -78,7 +78,7 @@ def curve(
 
     Args:
         checkpoint: folder of a micro model.
-        store: folder for answers, see `open_bench`.
+        journal: folder for answers, see `open_bench`.
         regime: how it was trained, for the record.
         pages: per tier; each is asked `data.questions` questions.
         tiers: see `shirg_train.testbed.pages.config.TIERS`.
@@ -95,7 +95,7 @@ def curve(
         OSError, ValueError: see `open_bench`.
     """
     return curve_rows(
-        Run(open_bench(checkpoint, store, data=data, seed=seed), pages, regime, command), tiers, methods=methods
+        Run(open_bench(checkpoint, journal, data=data, seed=seed), pages, regime, command), tiers, methods=methods
     )
 
 

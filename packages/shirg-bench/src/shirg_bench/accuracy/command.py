@@ -1,28 +1,26 @@
-"""What `shirg ablate` does: measures with a progress bar, writes rows and tables."""
+"""What `shirg ablate` does: measures with a progress bar, writes rows, returns their tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
 from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of, variants_of
-from shirg_bench.accuracy.files import kept_rows, merge_rows, write_text
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
-from shirg_bench.accuracy.rows import Run
-from shirg_bench.accuracy.tables import Row, ablation_table, budget_table, kinds_table
+from shirg_bench.accuracy.rows import RULES, Run
+from shirg_bench.results.merge import merge_rows, merged
+from shirg_bench.results.rows import Row, rows_there
+from shirg_bench.results.scores import score_tables
+from shirg_bench.results.table import markdown
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
-FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
-    "accuracy": ("accuracy_budget", budget_table),
-    "kinds": ("accuracy_kinds", kinds_table),
-    "ablation": ("ablations", ablation_table),
-}
-"""Kind of row → name of its files, and its Markdown."""
+FILES = {"accuracy": "accuracy_budget", "kinds": "accuracy_kinds", "ablation": "ablations"}
+"""Kind of row → name of its file."""
 
 
 class RunFailed(BadInput):
@@ -37,7 +35,7 @@ def run_ablations(options: AblateOptions) -> str:
     Raises:
         BadInput: a model or adapter that cannot be used, or a folder that cannot be written, or whose results were
             measured otherwise than the lines that shall stand beside them.
-        RunFailed: a damaged file of answers or results.
+        RunFailed: a damaged file of results.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
@@ -54,7 +52,10 @@ def _measure_all(options: AblateOptions, bench: Bench) -> str:
     counts = variant_counts(options, bench)
     written: list[str] = []
     with progress_bar(transient=False) as progress:
-        chunks_of_variant = len(chunks(options.pages)) * len(options.tiers)
+        if where := "; ".join(bench.journal.damaged):
+            note = f"note  {len(bench.journal.damaged)} damaged line(s) of the journal, measured again: {where}"
+            progress.console.print(note, markup=False, highlight=False)
+        chunks_of_variant = len(chunks(options.pages)) * len(options.tier_ids)
         task = progress.add_task("", total=sum(counts[name] for name in options.names) * chunks_of_variant)
 
         def advance() -> None:
@@ -64,11 +65,11 @@ def _measure_all(options: AblateOptions, bench: Bench) -> str:
             progress.update(task, description=name)
             run = _run(options, bench, name)
             if name == BUDGET:
-                rows = curve_rows(run, options.tiers, advance, options.chosen)
+                rows = curve_rows(run, options.tier_ids, advance, options.chosen)
             elif name == KINDS:
-                rows = kind_rows(run, options.tiers, advance)
+                rows = kind_rows(run, options.tier_ids, advance)
             else:
-                rows = ablate(run, name, options.tiers, advance)
+                rows = ablate(run, name, options.tier_ids, advance)
             # After each table, so that a killed run leaves the finished ones readable.
             written.append(
                 _write(options.output, rows, whole=options.is_whole(name))
@@ -83,17 +84,17 @@ def _check_results(options: AblateOptions, bench: Bench) -> None:
     for name in options.names:
         run = _run(options, bench, name)
         if name == BUDGET:
-            rows = curve_plan(run, options.tiers, options.chosen)
+            rows = curve_plan(run, options.tier_ids, options.chosen)
         else:
-            rows = [] if name == KINDS else ablation_plan(run, name, options.tiers)
+            rows = [] if name == KINDS else ablation_plan(run, name, options.tier_ids)
         if rows:
-            kept_rows(_results(options.output, rows), rows, whole=options.is_whole(name))
+            path = _results(options.output, rows)
+            merged(path, rows_there(path), rows, RULES, whole=options.is_whole(name))
 
 
 def _run(options: AblateOptions, bench: Bench, name: str) -> Run:
-    return Run(
-        bench, options.pages, EMBEDDED_REGIME if options.regime is None else options.regime, options.command(name)
-    )
+    regime = EMBEDDED_REGIME if options.regime is None else options.regime
+    return Run(bench, options.pages, regime, options.command(name))
 
 
 def variant_counts(options: AblateOptions, bench: Bench) -> Mapping[str, int]:
@@ -104,11 +105,12 @@ def variant_counts(options: AblateOptions, bench: Bench) -> Mapping[str, int]:
 
 
 def _write(folder: Path, rows: Sequence[Row], *, whole: bool) -> str:
-    """Put a table's rows into its files, and return it as Markdown."""
-    path, markdown = _results(folder, rows), FILES[rows[0]["kind"]][1]
-    write_text(path.with_suffix(".md"), markdown(merge_rows(path, rows, whole=whole)))
-    return f"{markdown(rows)}\n{len(rows)} rows in {path}\n"
+    """Put a table's rows into their file, and return their tables as Markdown."""
+    path = _results(folder, rows)
+    merge_rows(path, rows, RULES, whole=whole)
+    tables = "\n\n".join(markdown(table) for table in score_tables(rows[0]["kind"], rows))
+    return f"{tables}\n\n{len(rows)} rows in {path}\n"
 
 
 def _results(folder: Path, rows: Sequence[Row]) -> Path:
-    return folder / f"{FILES[rows[0]['kind']][0]}.jsonl"
+    return folder / f"{FILES[rows[0]['kind']]}.jsonl"

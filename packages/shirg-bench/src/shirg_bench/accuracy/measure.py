@@ -1,4 +1,4 @@
-"""Every variant's answers to every question: chunk by chunk, what is stored is not computed again."""
+"""Every variant's answers to every question: chunk by chunk, what the journal holds is not computed again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.case import Adapters
 from shirg_bench.accuracy.likelihood import page_nll
 from shirg_bench.accuracy.pages import SPLIT, Seen, check_model, draw, look
 from shirg_bench.accuracy.prefixes import ask
-from shirg_bench.accuracy.provenance import folder_digest, source_digest, versions
-from shirg_bench.accuracy.store import Answers, Store
 from shirg_bench.accuracy.variant import Source, Variant
+from shirg_bench.results.journal import Journal
+from shirg_bench.results.provenance import digest, folder_digest, source_digest, versions
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.model import LavidaModel
@@ -34,7 +35,8 @@ class Bench:
         models: by adapter; None = the checkpoint's own weights.
         adapters: the positions each was trained on.
         digests: of each one's files.
-        store: of answers.
+        journal: of answers.
+        about: what all answers depend on: weights, code, versions, …
         tokenizer: the micro models'.
         data: how pages are drawn.
         seed: of random selections.
@@ -43,7 +45,8 @@ class Bench:
     models: Mapping[str | None, LavidaModel]
     adapters: Adapters
     digests: Mapping[str | None, str]
-    store: Store
+    journal: Journal[Answers]
+    about: Mapping[str, object]
     tokenizer: Tokenizer
     data: DataConfig
     seed: int
@@ -60,15 +63,15 @@ class Bench:
             advance: called after each variant of each chunk.
 
         Raises:
-            ValueError: a selector that refuses, or a damaged file in the store.
+            ValueError: a selector that refuses.
         """
         parts: list[list[Answers]] = [[] for _ in variants]
         for chunk in chunks(pages):
             batch: MicroBatch | None = None
             seen: dict[tuple[str | None, Source], Seen] = {}
             for own, variant in zip(parts, variants, strict=True):
-                facts = self._facts(variant, tier)
-                answers = self.store.read(facts, chunk)
+                key = self._key(variant, tier, chunk)
+                answers = self.journal.find(key)
                 if answers is None:
                     if batch is None:
                         batch = draw(self.models[None], self.tokenizer, self.data, tier, chunk)
@@ -76,7 +79,7 @@ class Bench:
                     if sight not in seen:
                         seen[sight] = look(self.models[variant.adapter], batch.images, variant.source)
                     answers = self._answer(batch, seen[sight], variant, chunk)
-                    self.store.write(facts, chunk, answers)
+                    self.journal.add(key, answers)
                 own.append(answers)
                 advance()
         return [Answers.joined(own) for own in parts]
@@ -104,16 +107,17 @@ class Bench:
             scored=nll[:, 1].numpy(),
         )
 
-    def _facts(self, variant: Variant, tier: str) -> dict[str, object]:
+    def _key(self, variant: Variant, tier: str, chunk: range) -> str:
         data = asdict(self.data)
         weights = [self.digests[None], None if variant.adapter is None else self.digests[variant.adapter]]
         # By content: renaming an adapter changes nothing.
-        return {**variant.facts(), "adapter": None, "weights": weights, "tier": tier, "data": data}
+        facts = {**variant.facts(), "adapter": None, "weights": weights, "tier": tier, "data": data}
+        return digest([self.about, facts, chunk.start, chunk.stop])
 
 
 def open_bench(
     checkpoint: Path,
-    store: Path,
+    journal: Path,
     *,
     adapters: Mapping[str, Path] | None = None,
     data: DataConfig | None = None,
@@ -123,7 +127,7 @@ def open_bench(
 
     Args:
         checkpoint: a folder `save_lavida` wrote.
-        store: folder for answers; those that are there already are not computed again.
+        journal: folder for answers; those that are there already are not computed again.
         adapters: name → folder of a LoRA, each merged into weights of its own.
         data: how pages are drawn; None = as in training.
         seed: of random selections.
@@ -141,9 +145,10 @@ def open_bench(
         models[name] = load_lavida(checkpoint, dtype=torch.float32)
         merge_adapter(models[name], folder)
         digests[name] = folder_digest(folder)
-    about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest()}
+    about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest("shirg_bench.accuracy")}
     positions = {name: trained_positions(folder) for name, folder in (adapters or {}).items()}
-    return Bench(models, positions, digests, Store(store, about), tokenizer, data or DataConfig(), seed)
+    answers = Journal(journal, Answers.decoded)
+    return Bench(models, positions, digests, answers, about, tokenizer, DataConfig() if data is None else data, seed)
 
 
 def chunks(pages: int) -> list[range]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.names import distinct_names
+from shirg_bench.results.words import TIERS, tier_of, tier_words
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.paths import model_location
-from shirg_train.testbed.pages.config import TIERS
 
 BUDGET, KINDS = "budget", "kinds"
 TABLES = (BUDGET, KINDS, *ABLATIONS)
@@ -29,7 +29,7 @@ class AblateOptions:
         model: a folder, or an embedded model's name; a folder wins. None = `EMBEDDED`, whatever folders there are.
         adapters: `name=folder` each.
         pages: per tier.
-        tiers: names.
+        tiers: `plain` and `cluttered`, or the rows' own names for them.
         regime: None = the embedded model's, and only for this one.
         methods: of the budget table, names with commas between them; None = every one.
         seed: of random selections.
@@ -52,9 +52,10 @@ class AblateOptions:
     chunks: Path
 
     def __post_init__(self) -> None:
-        for option, given, choices in (("--what", self.names, TABLES), ("--tiers", self.tiers, tuple(TIERS))):
-            if wrong := [name for name in given if name not in choices]:
-                raise BadInput(f"{option} must name some of {', '.join(choices)}, got {wrong[0]!r}")
+        if wrong := [name for name in self.names if name not in TABLES]:
+            raise BadInput(f"--what must name some of {', '.join(TABLES)}, got {wrong[0]!r}")
+        if wrong := [name for name in self.tiers if tier_of(name) not in TIERS]:
+            raise BadInput(f"--tiers must name some of {', '.join(TIERS.values())}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
             raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
         if self.regime is not None and not self.regime.strip():
@@ -79,6 +80,11 @@ class AblateOptions:
         return TABLES if self.what is None else distinct_names(self.what)
 
     @property
+    def tier_ids(self) -> tuple[str, ...]:
+        """The tiers as rows hold them, each once."""
+        return tuple(dict.fromkeys(tier_of(name) for name in self.tiers))
+
+    @property
     def chosen(self) -> tuple[str, ...] | None:
         """Methods of the budget table; None = every one."""
         return None if self.methods is None else distinct_names(self.methods)
@@ -100,7 +106,14 @@ class AblateOptions:
         parts = ["shirg", "ablate", "--what", what]
         if self.model is not None:
             parts += ["--model", shown(Path(self.model))]
-        parts += ["--pages", str(self.pages), "--tiers", ",".join(self.tiers), "--seed", str(self.seed)]
+        parts += [
+            "--pages",
+            str(self.pages),
+            "--tiers",
+            ",".join(map(tier_words, self.tier_ids)),
+            "--seed",
+            str(self.seed),
+        ]
         if self.regime is not None:
             parts += ["--regime", self.regime]
         if what == BUDGET and self.chosen is not None:

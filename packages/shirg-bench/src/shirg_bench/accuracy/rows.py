@@ -5,14 +5,33 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.pages import SPLIT
-from shirg_bench.accuracy.provenance import hardware, versions
-from shirg_bench.accuracy.store import Answers
 from shirg_bench.accuracy.variant import Variant
+from shirg_bench.results.merge import Rules
+from shirg_bench.results.provenance import provenance
 from shirg_train.testbed.micro.interval import bootstrap, score_interval
+
+CPU = torch.device("cpu")
+_SHOWN = ("kind", "ablation", "regime")
+"""Rows that agree in these are shown together, a column per tier."""
+RULES = Rules(
+    table=("kind", "ablation", "regime", "tier"),
+    line=("group", "stands_in", "method", "options", "variant", "adapter", "budget"),
+    alike=(
+        # Rows of a table answer the same questions with the same weights,
+        (("kind", "ablation", "regime", "tier"), ("pages", "seed", "checkpoint")),
+        # differ from the same reference in every tier,
+        ((*_SHOWN, "method", "budget"), ("reference",)),
+        # and a name means the same adapter.
+        ((*_SHOWN, "adapter"), ("adapter_weights",)),
+    ),
+)
+"""How these rows are merged into a file."""
 
 
 class Run(NamedTuple):
@@ -83,9 +102,7 @@ def score_row(
         "low": round(low, 4),
         "high": round(high, 4),
         "parameters": sum(p.numel() for p in run.bench.models[None].parameters()),
-        "hardware": hardware(),
-        "versions": versions(),
-        "command": run.command,
+        **provenance(run.command, run.bench.seed, CPU, f"{torch.get_num_threads()} threads"),
     }
 
 

@@ -26,7 +26,7 @@ def ablate(
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="LoRA to compare; can be repeated.")
     ] = None,
     pages: Annotated[int, typer.Option(min=1, help="Unseen pages per tier, four questions each.")] = 256,
-    tiers: Annotated[str, typer.Option(help="easy, hard, or both.")] = "easy,hard",
+    tiers: Annotated[str, typer.Option(help="Pages: plain, cluttered, or both.")] = "plain,cluttered",
     regime: Annotated[
         str | None,
         typer.Option(help="How the model was trained, for the record.", show_default="frozen tower, of micro"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shirg_bench.latency.results import read_results
+from shirg_bench.latency.results import check_results
 from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.request import SEEDS
@@ -92,7 +92,7 @@ class Request:
         if not 0 <= self.seed < SEEDS:
             raise BadInput(f"--seed must be an integer in [0, 2⁶³), got {self.seed}")
         if self.json is not None:
-            read_results(self.json)
+            check_results(self.json)
         return what
 
 

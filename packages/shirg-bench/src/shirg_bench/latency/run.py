@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from shirg_bench.latency import table
 from shirg_bench.latency.checks import CheckError
 from shirg_bench.latency.measure import Tell, measure
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.quiet import one_thread
 from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY, SELECTION, Request
-from shirg_bench.latency.results import provenance, replace_results, rounded
+from shirg_bench.latency.results import origin, replace_results, rounded
 from shirg_bench.latency.selections import CELLS, selections
 from shirg_bench.latency.subject import Subject, load_subject
 from shirg_bench.latency.variant import POOLED, variants
 from shirg_bench.latency.versus import versus
+from shirg_bench.results.costs import EVERY_VARIANT, autoregressive_tables, latency_tables, selection_tables
+from shirg_bench.results.rows import Row
+from shirg_bench.results.table import Table, print_table
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
@@ -39,14 +41,14 @@ class Section:
     Attributes:
         kind: of its lines in the results.
         model: its name and dtype, for every line; empty where there is none.
-        columns: of its table.
+        show: makes tables of its lines.
         visits: how often it tells.
-        tables: runs it; the table as it stands, again and again.
+        tables: runs it; the lines as they stand, again and again.
     """
 
     kind: str
     model: Mapping[str, str]
-    columns: table.Columns
+    show: Callable[[Sequence[Row]], list[Table]]
     visits: int
     tables: Callable[[Tell], Iterator[list[dict[str, Any]]]]
 
@@ -76,14 +78,14 @@ def run(request: Request) -> None:
             sections += _model_sections(request, what, subject)
         if SELECTION in what:
             grid = partial(selections, device, request.rounds, request.seed)
-            sections.append(Section("selection", {}, table.SELECTION, CELLS, grid))
+            sections.append(Section("selection", {}, selection_tables, CELLS, grid))
         # 3. Measurements, written as they come: a run that is killed leaves the rounds that it finished.
-        facts = provenance(request.command, request.seed, device)
+        facts = origin(request.command, request.seed, device)
         for section in sections:
             rows = _measured(request, section, facts, console)
             # 4. Report.
-            name = f" of {request.model}" if section.model else ""
-            table.print_table(f"{section.kind}{name} on {facts['hardware']}", section.columns, rows)
+            for table in section.show(rows):
+                print_table(table, Console())
 
 
 def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -> list[Section]:
@@ -103,13 +105,15 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
     if plan.latency or plan.memory:
         lines = variants(request.methods, subject.pipe)
         sections.append(
-            Section("latency", model, table.LATENCY, plan.visits(len(lines)), partial(measure, subject, lines, plan))
+            Section("latency", model, latency_tables, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
         lines = variants(POOLED if request.methods is None else request.methods, subject.pipe)
         visits = len(lines) * (1 + plan.rounds)
         twins = partial(versus, subject, lines, plan)
-        sections.append(Section("autoregressive", model, table.AUTOREGRESSIVE, visits, twins))
+        sections.append(
+            Section("autoregressive", model, partial(autoregressive_tables, columns=EVERY_VARIANT), visits, twins)
+        )
     return sections
 
 

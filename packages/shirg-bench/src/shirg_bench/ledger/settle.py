@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shirg_bench.json_lines import read_rows
 from shirg_bench.ledger.bar import bar_met
 from shirg_bench.ledger.claim import NOT_TESTABLE, VERDICTS, Claim, LedgerError, Reference
+from shirg_bench.results.rows import Row, read_rows
 
 TOLERANCE = 1e-3
 NO_NUMBERS, CONTRADICTED = "no numbers", "contradicted"
@@ -66,11 +66,11 @@ def settle(claims: Sequence[Claim], results: Path) -> list[Settled]:
         claims: the ledger.
         results: folder of JSON-lines files.
     """
-    files: dict[str, list[dict[str, Any]]] = {}
+    files: dict[str, Sequence[Row]] = {}
     return [_settle(claim, results, files) for claim in claims]
 
 
-def _settle(claim: Claim, results: Path, files: dict[str, list[dict[str, Any]]]) -> Settled:
+def _settle(claim: Claim, results: Path, files: dict[str, Sequence[Row]]) -> Settled:
     values, problems = {}, []
     for name, reference in claim.numbers.items():
         try:

@@ -5,26 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import torch
 from PIL import Image
 
-from shirg_bench.accuracy.provenance import source_digest
+from shirg_bench.results.provenance import digest, source_digest, versions
 from shirg_lavida.pipeline import LavidaPipeline
-
-SOURCES = ("shirg_core", "shirg_lavida", "shirg_bench.lmms")
-PACKAGES = ("shirg-core", "shirg-lavida", "shirg-train", "shirg-bench", "torch", "transformers")
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that an answer depends on."""
-    return {name: version(name) for name in PACKAGES}
-
-
-def digest(value: object) -> str:
-    """SHA-256 of a value in JSON's types."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def model_digest(pipe: LavidaPipeline) -> str:
@@ -45,7 +31,7 @@ def run_digest(pipe: LavidaPipeline, seed: int) -> str:
         {
             "model": model_digest(pipe),
             "versions": versions(),
-            "code": source_digest(SOURCES),
+            "code": source_digest("shirg_bench.lmms"),
             # A selector's own words: every field that it has.
             "selector": repr(pipe.selector),
             "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on, pipe.tower_attention],

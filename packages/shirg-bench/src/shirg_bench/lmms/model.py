@@ -15,13 +15,14 @@ from loguru import logger
 
 from shirg_bench.lmms.answerable import check_all
 from shirg_bench.lmms.costs import generation, log_costs
-from shirg_bench.lmms.digest import digest, images_digest, run_digest
-from shirg_bench.lmms.journal import Journal
+from shirg_bench.lmms.digest import images_digest, run_digest
 from shirg_bench.lmms.reply import Reply, answer
 from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
+from shirg_bench.results.journal import Journal
+from shirg_bench.results.provenance import digest
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
@@ -73,9 +74,9 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         return self.settings.open(self.device)
 
     @cached_property
-    def journal(self) -> Journal:
+    def journal(self) -> Journal[list[Reply]]:
         """Answers given so far; damaged lines are said once."""
-        journal = Journal(self.settings.journal, self.rank)
+        journal = Journal(self.settings.journal, _replies, self.rank)
         if journal.damaged and self.rank == 0:
             where = "; ".join(journal.damaged)
             self._on_note(f"{len(journal.damaged)} damaged line(s) of the journal, answered again: {where}")
@@ -176,3 +177,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
             raise ValueError(f"{'; '.join(one.where for one in batch)}: {error}") from error
         self.journal.add(key, replies)
         return replies
+
+
+def _replies(value: Any) -> list[Reply]:
+    return [Reply(**reply) for reply in value]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
 from rich.console import Console
-from rich.table import Table
 
-from shirg_bench.lmms.digest import versions
-from shirg_bench.lmms.journal import is_begun
-from shirg_bench.records import machine
+from shirg_bench.results.journal import is_begun
+from shirg_bench.results.provenance import now, provenance
+from shirg_bench.results.rows import plain, write_json, write_rows
+from shirg_bench.results.table import Table, print_table
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.files import atomic_path
 
 RESULTS, SETTINGS, JOURNAL = "results.json", "settings.json", "journal"
 _KEPT = (
@@ -50,7 +49,7 @@ def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
     with bad_input(OSError, ValueError, KeyError, TypeError, prefix=f"{path} is not the record of an evaluation: "):
         there = json.loads(path.read_text(encoding="utf-8"))
         old = _flat(there if path.name == SETTINGS else there["settings"])
-    new = _flat(_plain(settings))
+    new = _flat(plain(settings))
     for name in sorted((old.keys() | new.keys()) - {"output"}):
         if old.get(name) != new.get(name):
             raise BadInput(
@@ -65,10 +64,12 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    _write(folder / SETTINGS, json.dumps(_plain(settings), indent=1, ensure_ascii=False) + "\n")
+    write_json(folder / SETTINGS, plain(settings))
 
 
-def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int) -> dict[str, Any]:
+def record(
+    results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int, device: torch.device
+) -> dict[str, Any]:
     """Everything but the samples, in JSON's types.
 
     Args:
@@ -76,21 +77,21 @@ def record(results: Mapping[str, Any], *, settings: Mapping[str, Any], command: 
         settings: what was evaluated.
         command: how to run this again.
         seed: of the run.
+        device: that answered.
     """
     kept = {name: results[name] for name in _KEPT if name in results}
     generation = {task: config.get("generation_kwargs") for task, config in results["configs"].items()}
     facts = {
         "kind": "lmms_eval",
-        "command": command,
-        "seed": seed,
-        "versions": {**versions(), "lmms-eval": version("lmms-eval")},
-        "hardware": machine(),
+        **provenance(command, seed, device),
+        "time": now(),
         "settings": settings,
     }
+    facts["versions"]["lmms-eval"] = version("lmms-eval")
     kept["task_versions"] = kept.pop("versions", {})
     found = {"generation_kwargs": generation, "n-scored": scored(results), "costs": costs(results)}
-    plain: dict[str, Any] = _plain({**facts, **kept, **found})
-    return plain
+    content: dict[str, Any] = plain({**facts, **kept, **found})
+    return content
 
 
 def scored(results: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -124,9 +125,8 @@ def write_results(folder: Path, content: Mapping[str, Any], samples: Mapping[str
     """
     for task, rows in samples.items():
         ordered = sorted(rows, key=lambda row: row["doc_id"])
-        lines = [json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in ordered]
-        _write(folder / f"samples_{task}.jsonl", "".join(lines))
-    _write(folder / RESULTS, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_rows(folder / f"samples_{task}.jsonl", map(plain, ordered))
+    write_json(folder / RESULTS, content)
 
 
 def print_results(console: Console, content: Mapping[str, Any], written: Path) -> None:
@@ -134,11 +134,7 @@ def print_results(console: Console, content: Mapping[str, Any], written: Path) -
 
     Tokens, cache and milliseconds are means over all of the task's answers, so a metric of some of them has none.
     """
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("task", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    for heading in ("value", "± stderr", "n", "tokens", "KV KiB", "ms"):
-        table.add_column(heading, justify="right")
+    rows = []
     for task, row in {**content["results"], **content.get("groups", {})}.items():
         asked = content["n-samples"].get(task, {}).get("effective", "")
         for key, value in row.items():
@@ -148,8 +144,9 @@ def print_results(console: Console, content: Mapping[str, Any], written: Path) -
                 deviation = f"{error:.4f}" if isinstance(error, float) else ""
                 n = content["n-scored"].get(task, {}).get(metric, asked)
                 spent = _spent(content["costs"].get(task) if n == asked else None)
-                table.add_row(task, metric, f"{value:.4f}", deviation, str(n), *spent)
-    console.print(table)
+                rows.append((task, metric, f"{value:.4f}", deviation, str(n), *spent))
+    header = ("task", "metric", "value", "± stderr", "n", "tokens", "KV KiB", "ms")
+    print_table(Table("", header, rows), console, names=2)
     console.print(f"written  {written}", markup=False, highlight=False)
 
 
@@ -161,21 +158,3 @@ def _spent(costs: Mapping[str, float] | None) -> tuple[str, str, str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in settings.items() if name != "model"}, **settings["model"]}
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """JSON's types; a number that JSON cannot hold is null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value.item() if hasattr(value, "item") else str(value)

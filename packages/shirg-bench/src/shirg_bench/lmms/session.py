@@ -11,6 +11,7 @@ from shirg_bench.lmms.evaluation import Evaluation, run_evaluation
 from shirg_bench.lmms.results import RESULTS, print_results, record, write_results
 from shirg_core.cli.errors import bad_input
 from shirg_core.progress import progress_bar
+from shirg_lavida.cli.models import parse_device
 
 
 def run_session(evaluation: Evaluation, *, command: str) -> None:
@@ -36,8 +37,8 @@ def run_session(evaluation: Evaluation, *, command: str) -> None:
     if results is None:
         return
     # 2. Record.
-    seed = int(evaluation.model.get("seed", 0))
-    content = record(results, settings=asdict(evaluation), command=command, seed=seed)
+    seed, device = int(evaluation.model.get("seed", 0)), parse_device(evaluation.model.get("device"))
+    content = record(results, settings=asdict(evaluation), command=command, seed=seed, device=device)
     # 3. Write.
     with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
         write_results(evaluation.output, content, results["samples"])

@@ -16,12 +16,12 @@ from shirg_bench.plots.style import (
     MARKERS,
     PRESETS,
     Label,
-    Row,
     label_column,
     new_figure,
-    ordered,
     plain,
 )
+from shirg_bench.results.rows import Row
+from shirg_bench.results.words import ordered, tier_words
 
 WHOLE = ("full", "baseline", "downsampled")
 TOKEN_TICKS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)
@@ -49,7 +49,7 @@ def budget_curves(rows: Sequence[Row]) -> Figure:
                 axes.set_axis_off()
                 continue
             _panel(axes, mine)
-            axes.set_title(f"{tier} pages, {regime}", fontsize=10, loc="left", parse_math=False)
+            axes.set_title(f"{tier_words(tier)} pages, {regime}", fontsize=10, loc="left", parse_math=False)
         line[0].set_ylabel("exact match", fontsize=9)
     for axes in panels[-1]:
         axes.set_xlabel("visual tokens, newlines and summary included (logarithmic)", fontsize=9)

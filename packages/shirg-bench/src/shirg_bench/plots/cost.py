@@ -8,20 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from shirg_bench.plots.style import (
-    BLUE,
-    COLOURS,
-    GREY,
-    LABEL_PT,
-    MARKERS,
-    ORANGE,
-    Label,
-    Row,
-    new_figure,
-    plain,
-    setting_words,
-    spread,
-)
+from shirg_bench.plots.style import BLUE, COLOURS, GREY, LABEL_PT, MARKERS, ORANGE, Label, new_figure, plain, spread
+from shirg_bench.results.rows import Row
+from shirg_bench.results.words import setting_words
 
 MIB = 2**20
 

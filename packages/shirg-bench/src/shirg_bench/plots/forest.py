@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from shirg_bench.plots.style import BLUE, GREEN, LABEL_PT, VERMILION, Row, budget_words, new_figure, ordered, plain
+from shirg_bench.plots.style import BLUE, GREEN, LABEL_PT, VERMILION, new_figure, plain
+from shirg_bench.results.rows import Row
+from shirg_bench.results.words import budget_words, ordered, tier_words
 
 TIER_LOOKS = (("o", BLUE), ("s", VERMILION), ("^", GREEN))
 LINE_IN, PANEL_IN = 0.21, 0.62
@@ -92,7 +94,14 @@ def _panel(axes: Axes, panel: Sequence[Row], tiers: Sequence[str]) -> None:
         above = [max(0.0, 100 * (row["difference_high"] - row["difference"])) for row in mine]
         places = [lines.index(_words(row)) + offset for row in mine]
         axes.errorbar(
-            points, places, xerr=[below, above], fmt=marker, color=colour, markersize=4, linewidth=1.2, label=tier
+            points,
+            places,
+            xerr=[below, above],
+            fmt=marker,
+            color=colour,
+            markersize=4,
+            linewidth=1.2,
+            label=tier_words(tier),
         )
     axes.set_yticks(range(len(lines)), lines, fontsize=LABEL_PT, parse_math=False)
     axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -8,20 +8,9 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shirg_bench.plots.style import (
-    ALL_TOKENS,
-    BLACK,
-    COLOURS,
-    GREY,
-    LABEL_PT,
-    MARKERS,
-    Row,
-    budget_words,
-    new_figure,
-    ordered,
-    plain,
-    setting_words,
-)
+from shirg_bench.plots.style import ALL_TOKENS, BLACK, COLOURS, GREY, LABEL_PT, MARKERS, new_figure, plain
+from shirg_bench.results.rows import Row
+from shirg_bench.results.words import budget_words, ordered, setting_words, tier_words
 
 EMBEDDED = "micro"
 SCORED_VIEWS = "single384"
@@ -74,7 +63,7 @@ def speed_accuracy(accuracy: Sequence[Row], latency: Sequence[Row], regime: str)
     panels = figure.subplots(1, len(tiers), squeeze=False, sharey=True, sharex=True)[0]
     for axes, tier in zip(panels, tiers, strict=True):
         _panel(axes, [point for point in points if point.accuracy["tier"] == tier])
-        axes.set_title(f"{tier} pages", fontsize=10, loc="left", parse_math=False)
+        axes.set_title(f"{tier_words(tier)} pages", fontsize=10, loc="left", parse_math=False)
         axes.set_xlabel("ms per answer, image to text", fontsize=9)
     panels[0].set_ylabel("exact match", fontsize=9)
     return figure

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-
-Row = Mapping[str, Any]
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8C8C8C"
@@ -114,27 +111,3 @@ def label_column(axes: Axes, labels: Sequence[Label], *, side: str, at: float, g
             arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 3},
             annotation_clip=False,
         )
-
-
-def budget_words(budget: float | int | None) -> str:
-    """Words for a budget: `1/3`, `49`, `all`."""
-    if budget is None:
-        return "all"
-    return str(Fraction(budget).limit_denominator(100)) if budget < 1 else str(budget)
-
-
-def model_words(row: Row) -> str:
-    """Words for what was timed: a model and its dtype, which rows of earlier versions do not say."""
-    return ", ".join(str(row[name]) for name in ("model", "dtype") if row.get(name) is not None)
-
-
-def setting_words(row: Row) -> str:
-    """Words for what a row of kind `latency` is true for: model, dtype, and the answer's length and steps."""
-    if row.get("answer_tokens") is None:
-        return model_words(row)
-    return f"{model_words(row)}, {row['answer_tokens']} tokens in {row['nfe']} steps"
-
-
-def ordered(rows: Sequence[Row], key: str) -> list[Any]:
-    """Values of `key`, each once, in the rows' order."""
-    return list(dict.fromkeys(row[key] for row in rows))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shirg_bench.plots import answer_sheet, save_plot, token_clouds
 from shirg_bench.plots.tokens import embed_tokens
+from shirg_bench.report.claims import ledger_section
 from shirg_bench.report.html import to_html
 from shirg_bench.report.markdown import to_markdown
 from shirg_bench.report.page import Picture, Section
@@ -15,7 +16,6 @@ from shirg_bench.report.sections import (
     ablation_section,
     accuracy_section,
     latency_section,
-    ledger_section,
     origin_section,
 )
 from shirg_core.files import write_text
@@ -85,7 +85,7 @@ def _sections(results: Results, examples: bool, tell: Tell) -> Iterator[Section]
             "Examples", missing=["Left out, as asked; without `--no-examples` the embedded model draws them."]
         )
     tell("ledger")
-    yield ledger_section(results)
+    yield ledger_section(results.folder)
     yield origin_section(results)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
-from shirg_bench.report.page import Picture, Section, Table
+from shirg_bench.report.page import Picture, Section
+from shirg_bench.results.table import Table
 
 
 def to_html(title: str, sections: Sequence[Section], pictures: Mapping[str, bytes]) -> str:

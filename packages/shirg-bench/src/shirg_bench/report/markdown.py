@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shirg_bench.report.page import Section, Table
+from shirg_bench.report.page import Section
+from shirg_bench.results.table import markdown
 
 
 def to_markdown(title: str, sections: Sequence[Section], folder: str) -> str:
@@ -21,15 +22,5 @@ def to_markdown(title: str, sections: Sequence[Section], folder: str) -> str:
         parts += section.text
         parts += [f"> **Missing.** {sentence}" for sentence in section.missing]
         parts += [f"![{each.caption}]({folder}/{each.name}.png)\n\n*{each.caption}*" for each in section.pictures]
-        parts += [_table(table) for table in section.tables]
+        parts += [markdown(table) for table in section.tables]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(table: Table) -> str:
-    lines = [f"**{table.caption}**", "", _line(table.header), "|" + "---|" * len(table.header)]
-    return "\n".join([*lines, *(_line(row) for row in table.rows)])
-
-
-def _line(cells: Sequence[str]) -> str:
-    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(escaped)} |"

@@ -7,28 +7,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True)
-class Table:
-    """Cells of text.
-
-    Attributes:
-        caption: one line above it.
-        header: one per column.
-        rows: as long as the header.
-
-    Raises:
-        ValueError: a row of another length.
-    """
-
-    caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.header):
-                raise ValueError(f"table {self.caption!r} has {len(self.header)} columns, a row has {len(row)}: {row}")
+from shirg_bench.results.table import Table
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,23 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from shirg_bench.accuracy.tables import SEED
-from shirg_bench.json_lines import read_rows
-from shirg_bench.ledger import Settled, count_verdicts, settle, shipped_claims
 from shirg_bench.plots import ablation_forest, budget_curves, cache_cost, speed_accuracy
 from shirg_bench.plots.speed import EMBEDDED, matched
-from shirg_bench.plots.style import Row, ordered, setting_words
-from shirg_bench.report.page import Picture, Section, Table
-from shirg_bench.report.tables import (
-    MARKS,
-    ablation_tables,
-    accuracy_tables,
-    autoregressive_tables,
-    kinds_tables,
-    latency_tables,
-    ledger_table,
-    selection_tables,
-)
+from shirg_bench.report.page import Picture, Section
+from shirg_bench.results.costs import autoregressive_tables, latency_tables, selection_tables
+from shirg_bench.results.rows import Row, read_rows
+from shirg_bench.results.scores import score_tables
+from shirg_bench.results.table import Table
+from shirg_bench.results.words import SEED, ordered, setting_words
 
 ACCURACY, KINDS = "accuracy_budget.jsonl", "accuracy_kinds.jsonl"
 ABLATIONS, LATENCY = "ablations.jsonl", "latency_cpu.jsonl"
@@ -95,8 +86,8 @@ def accuracy_section(results: Results) -> Section:
             f"which `{MADE_BY[LATENCY]} --model {EMBEDDED}` measures."
         )
     text = ["The embedded model answers questions about unseen synthetic pages; every method sees the same ones."]
-    kinds = kinds_tables(results.of(KINDS, "kinds"))
-    return Section("Accuracy against budget", text, missing, pictures, [*accuracy_tables(rows), *kinds])
+    tables = [*score_tables("accuracy", rows), *score_tables("kinds", results.of(KINDS, "kinds"))]
+    return Section("Accuracy against budget", text, missing, pictures, tables)
 
 
 def ablation_section(results: Results) -> Section:
@@ -109,7 +100,7 @@ def ablation_section(results: Results) -> Section:
             caption = f"Paired differences to each reference with 95 % intervals, {regime}; scales differ."
             pictures.append(Picture(f"ablations{number or ''}", caption, ablation_forest(mine)))
     text = ["Each variant is compared with its reference on the same questions; pages are resampled as pairs."]
-    return Section("Ablations", text, results.missing(ABLATIONS), pictures, ablation_tables(rows))
+    return Section("Ablations", text, results.missing(ABLATIONS), pictures, score_tables("ablation", rows))
 
 
 def latency_section(results: Results) -> Section:
@@ -136,29 +127,6 @@ def _file_name(words: str, taken: Sequence[Picture]) -> str:
     name = re.sub(r"[^\w.-]+", "-", words)
     again = sum(picture.name == name or picture.name.startswith(f"{name}--") for picture in taken)
     return f"{name}--{again + 1}" if again else name
-
-
-def ledger_section(results: Results) -> Section:
-    """Counts of verdicts, then every claim."""
-    settled = settle(shipped_claims(), results.folder)
-    counts = ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(settled).items())
-    text = [
-        f"{len(settled)} claims: {counts}.",
-        "Claims are the proposals' and papers', in our words; negative results stay. A command runs in a checkout; "
-        "names in capitals stand for files of your own.",
-    ]
-    open_ones = sum(bool(each.problem) for each in settled)
-    missing = [f"{open_ones} claims wait for numbers that are not in the results folder."] if open_ones else []
-    tables: list[Table] = [ledger_table(title, group) for title, group in _by_origin(settled).items()]
-    return Section("Claims ledger", text, missing, (), tables)
-
-
-def _by_origin(settled: Sequence[Settled]) -> dict[str, list[Settled]]:
-    proposals = [each for each in settled if each.claim.source.startswith(("v2", "v3"))]
-    return {
-        "The proposals": proposals,
-        "Papers, and this project's own goals": [each for each in settled if each not in proposals],
-    }
 
 
 def origin_section(results: Results) -> Section:
