@@ -204,7 +204,7 @@ def test_damaged_answers_are_said_and_measured_again(micro, tmp_path, capsys):
     path.write_bytes(b"".join([b"no\n", lines[1][:40], b"\n", *lines[2:]]))
     capsys.readouterr()
     assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 0
-    error = capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
     assert "2 damaged line(s) of the journal, measured again: answers_0.jsonl, line 1; answers_0.jsonl, line 2" in error
     assert read_rows(tmp_path / "ablations.jsonl") == rows
 

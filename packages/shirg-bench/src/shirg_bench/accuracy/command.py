@@ -54,7 +54,7 @@ def _measure_all(options: AblateOptions, bench: Bench) -> str:
     with progress_bar(transient=False) as progress:
         if where := "; ".join(bench.journal.damaged):
             note = f"note  {len(bench.journal.damaged)} damaged line(s) of the journal, measured again: {where}"
-            progress.console.print(note, markup=False, highlight=False)
+            progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
         chunks_of_variant = len(chunks(options.pages)) * len(options.tier_ids)
         task = progress.add_task("", total=sum(counts[name] for name in options.names) * chunks_of_variant)
 

@@ -8,8 +8,8 @@ from shirg_bench.results.rows import Row
 from shirg_bench.results.table import Table
 from shirg_bench.results.words import NONE, SEED, budget_words, change_words, ordered, score_words, tier_words
 
-AVERAGED = ("kept_tokens", "visual_tokens", "value_recall")
-"""What a mean over training seeds averages, beside exact match."""
+AVERAGED = {"exact_match": 4, "visual_tokens": 1, "value_recall": 4}
+"""What a mean over training seeds averages, and to how many digits."""
 SAME_PAGES = ("pages", "questions", "split", "seed")
 """Only rows that agree in these are averaged."""
 LINE = ("tier", "group", "method", "options", "budget")
@@ -144,5 +144,5 @@ def _means(rows: Sequence[Row], runs: int) -> list[Row]:
 
 
 def _averages(rows: Sequence[Row]) -> dict[str, float]:
-    names = [name for name in ("exact_match", *AVERAGED) if rows[0].get(name) is not None]
-    return {name: sum(row[name] for row in rows) / len(rows) for name in names}
+    names = {name: digits for name, digits in AVERAGED.items() if rows[0].get(name) is not None}
+    return {name: round(sum(row[name] for row in rows) / len(rows), digits) for name, digits in names.items()}

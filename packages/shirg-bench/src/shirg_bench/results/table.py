@@ -59,12 +59,16 @@ def markdown(table: Table) -> str:
 def print_table(table: Table, console: Console, *, names: int = 1) -> None:
     """Print it without the columns that hold dashes alone; the first `names` columns are words, the others numbers."""
     shown = [i for i in range(len(table.header)) if any(row[i] != NONE for row in table.rows)]
-    drawn = RichTable(title=table.caption, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    drawn = RichTable(box=None, padding=(0, 2, 0, 0))
     for i in shown:
-        drawn.add_column(Text(table.header[i]), justify="left" if i < names else "right")
+        least = max(len(row[i]) for row in table.rows)
+        drawn.add_column(Text(table.header[i]), justify="left" if i < names else "right", min_width=least)
     for row in table.rows:
-        drawn.add_row(*(Text(row[i], no_wrap=True) for i in shown))
-    console.print(drawn, width=max(console.width, WIDTH), crop=False)
+        drawn.add_row(*(Text(row[i]) for i in shown))
+    wide = console if console.width >= WIDTH else Console(file=console.file, width=WIDTH)
+    if table.caption:
+        wide.print(table.caption, markup=False, highlight=False, soft_wrap=True)
+    wide.print(drawn)
 
 
 def _line(cells: Sequence[str]) -> str:
