@@ -5,13 +5,15 @@ from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import COMPARED, METHODS, NEED_TEXT, build_selector, parse_budget
 
 
-@pytest.mark.parametrize(("text", "value"), [("768", 768), ("1", 1), ("0.3333", 0.3333), (".5", 0.5), ("1e-3", 0.001)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.0", 1.0), ("768", 768), ("1", 1), ("0.3333", 0.3333), (".5", 0.5), ("1e-3", 0.001)]
+)
 def test_budgets(text, value):
     assert parse_budget(text) == value
     assert type(parse_budget(text)) is type(value)
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "1.0", "1.5", "0.0", "nan", "inf", "", "half", "3 4", "٣"])
+@pytest.mark.parametrize("text", ["0", "-3", "1.01", "1.5", "0.0", "nan", "inf", "", "half", "3 4", "٣"])
 def test_bad_budgets_are_named(text):
     with pytest.raises(BadInput, match="--budget") as caught:
         parse_budget(text)

@@ -19,7 +19,7 @@ def check_budget(budget: Budget) -> None:
     """Validate a budget before any layout is known.
 
     Raises:
-        ValueError: neither an integer ≥ 1 nor a fraction in (0, 1).
+        ValueError: neither an integer ≥ 1 nor a fraction in (0, 1].
     """
     _number(budget)
 
@@ -28,9 +28,9 @@ def _number(budget: object) -> int | float:
     """The budget in Python's own types: counts and shares often come out of NumPy."""
     if not isinstance(budget, bool) and isinstance(budget, Integral) and int(budget) >= 1:
         return int(budget)
-    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < float(budget) < 1:
+    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < float(budget) <= 1:
         return float(budget)
-    raise ValueError(f"budget must be an integer ≥ 1 or a fraction in (0, 1), got {budget!r}")
+    raise ValueError(f"budget must be an integer ≥ 1 or a fraction in (0, 1], got {budget!r}")
 
 
 def kept_tokens(budget: Budget, layout: ViewLayout) -> int:

@@ -52,7 +52,7 @@ class ShirgV2(_Gate):
     """SHIRG-v2: saliency, text relevance and edges; connected clusters; mean summary.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         alpha: α in [0, 1], weight of the channel variance; text relevance weighs 1 − α. `alpha=1` needs no text.
         beta: β, weight of the edge density. `beta=0` needs no edges.
         coverage: `clusters`, `cells`, or `none` (one region, the whole image).
@@ -120,7 +120,7 @@ class ShirgV3(_Gate):
     """SHIRG-v3: attention received, magnitude and spatial gradient; cells; attention-weighted summary.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         attention_weight: weight of A.
         magnitude_weight: weight of M.
         gradient_weight: weight of G.

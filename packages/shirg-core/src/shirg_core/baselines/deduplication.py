@@ -44,7 +44,7 @@ class Deduplication:
     """Keep the K tokens that their neighbours predict worst.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         metric: d, `max` (the paper's) or `mean`.
     """
 

@@ -49,7 +49,7 @@ class ConditionalDPP:
     """Keep K tokens that are relevant to the text and unlike one another.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         relevance: `text`, or `uniform`: every token matters the same.
     """
 

@@ -32,7 +32,7 @@ class FarthestPoint:
     """Keep K tokens far from one another.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
     """
 
     budget: Budget

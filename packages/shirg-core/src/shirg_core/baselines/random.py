@@ -30,7 +30,7 @@ class RandomTokens:
     """Keep K tokens at random.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         seed: of the draw, in [0, 2⁶³); the same on every device.
     """
 

@@ -39,7 +39,7 @@ class SimilarityGraph:
     """Keep K tokens by dropping the most redundant ones.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         threshold: τ in [−1, 1], the cosine above which two tokens are joined by an edge.
         rounds: T ≥ 1. With few rounds, groups of near copies may vanish as a whole.
     """

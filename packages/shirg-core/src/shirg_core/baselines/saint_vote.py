@@ -46,7 +46,7 @@ class BipartiteVote:
     """Keep K tokens by dropping, half by half, those that many others resemble.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         threshold: τ in [−1, 1], the cosine from which on one token votes against another.
         rounds: T ≥ 1. With few rounds, half of the tokens go at once, unlike ones among them.
     """

@@ -48,7 +48,7 @@ class TokenMerging:
     """Merge the most similar tokens until K are left.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         rounds: T ≥ 1. With few rounds, tokens merge that resemble nothing on the other side.
     """
 

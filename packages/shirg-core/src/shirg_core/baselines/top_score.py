@@ -48,7 +48,7 @@ class TopScore:
     """Keep the K tokens with the largest score.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         score: which component ranks the tokens.
     """
 

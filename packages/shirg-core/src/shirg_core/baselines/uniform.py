@@ -35,7 +35,7 @@ class UniformGrid:
     """Keep an evenly spaced grid of each view.
 
     Args:
-        budget: K ≥ 1, or a fraction in (0, 1) of the selectable tokens.
+        budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
     """
 
     budget: Budget

@@ -17,7 +17,7 @@ def compare(
             show_default=False,
         ),
     ],
-    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
+    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].")] = "0.3333",
     methods: Annotated[
         str | None, typer.Option(help="Names joined by commas.", show_default="eight that run without text")
     ] = None,

@@ -64,13 +64,13 @@ def parse_budget(text: str) -> Budget:
     """`"768"` → 768, `"0.3333"` → 0.3333.
 
     Raises:
-        BadInput: neither a count ≥ 1 nor a fraction in (0, 1).
+        BadInput: neither a count ≥ 1 nor a fraction in (0, 1].
     """
-    problem = BadInput(f"--budget must be a count ≥ 1 or a fraction in (0, 1), got {text!r}")
+    problem = BadInput(f"--budget must be a count ≥ 1 or a fraction in (0, 1], got {text!r}")
     try:
         value = int(text) if text.isascii() and text.isdigit() else float(text)
     except ValueError as error:
         raise problem from error
-    if value < 1 if isinstance(value, int) else not 0 < value < 1:
+    if value < 1 if isinstance(value, int) else not 0 < value <= 1:
         raise problem
     return value

@@ -18,7 +18,7 @@ def select(
         ),
     ],
     method: Annotated[str, typer.Option(help="v3, v2, or a baseline (uniform, random, divprune, …).")] = "v3",
-    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).")] = "0.3333",
+    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].")] = "0.3333",
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
     coverage: Annotated[str | None, typer.Option(help="Regions: cells, clusters or none.")] = None,

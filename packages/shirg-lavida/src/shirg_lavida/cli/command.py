@@ -28,7 +28,7 @@ def ask(
     adapter: Annotated[Path | None, typer.Option(help=_ADAPTER)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1).", show_default=_OWN)
+        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].", show_default=_OWN)
     ] = None,
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
     positions: Annotated[str | None, typer.Option(help=_POSITIONS, show_default="the adapter's, or packed")] = None,
