@@ -107,10 +107,20 @@ def test_results_carry_what_it_takes_to_trust_them(command, tmp_path, capsys):
 
 def test_a_tiers_metric_counts_the_tiers_questions():
     samples = [
-        {"doc_id": i, "checksum": 1.0, "checksum_easy" if i < 2 else "checksum_hard": 1.0, "token_counts": [COSTS]}
+        {
+            "doc_id": i,
+            "checksum": 1.0,
+            "checksum_plain" if i < 2 else "checksum_cluttered": 1.0,
+            "token_counts": [COSTS],
+        }
         for i in range(5)
     ]
-    scores = {"checksum,none": 0.5, "checksum_stderr,none": 0.1, "checksum_easy,none": 0.5, "checksum_hard,none": 0.5}
+    scores = {
+        "checksum,none": 0.5,
+        "checksum_stderr,none": 0.1,
+        "checksum_plain,none": 0.5,
+        "checksum_cluttered,none": 0.5,
+    }
     upstream_says = {
         "results": {"t": {"alias": "t", **scores}},
         "n-samples": {"t": {"original": 9, "effective": 5}},
@@ -118,13 +128,13 @@ def test_a_tiers_metric_counts_the_tiers_questions():
         "configs": {"t": {}},
     }
     content = record(upstream_says, settings={}, command="", seed=0, device=torch.device("cpu"))
-    assert content["n-scored"] == {"t": {"checksum": 5, "checksum_easy": 2, "checksum_hard": 3}}
+    assert content["n-scored"] == {"t": {"checksum": 5, "checksum_plain": 2, "checksum_cluttered": 3}}
     console = Console(file=io.StringIO(), width=200)
     print_results(console, content, Path("results.json"))
     lines = [line.split() for line in console.file.getvalue().splitlines()[1:]]
     assert lines[0] == ["t", "checksum", "0.5000", "0.1000", "5", "8.0", "1.0", "3.0"]
-    assert lines[1] == ["t", "checksum_easy", "0.5000", "2"]
-    assert lines[2] == ["t", "checksum_hard", "0.5000", "3"]
+    assert lines[1] == ["t", "checksum_plain", "0.5000", "2"]
+    assert lines[2] == ["t", "checksum_cluttered", "0.5000", "3"]
 
 
 @pytest.fixture(scope="module")

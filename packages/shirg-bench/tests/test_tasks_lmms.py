@@ -133,9 +133,9 @@ def test_scores_are_those_of_the_answers(evaluated, task):
     assert results["exact_match,none"] == pytest.approx(sum(right) / LIMIT)
     if task == "shirg_needle":
         # Rows take turns between the tiers.
-        assert results["exact_match_easy,none"] == pytest.approx(sum(right[::2]) / len(right[::2]))
-        assert results["exact_match_hard,none"] == pytest.approx(sum(right[1::2]) / len(right[1::2]))
-    parts = ("8px", "10px", "14px", "24px") if task.endswith("_hd") else ("easy", "hard")
+        assert results["exact_match_plain,none"] == pytest.approx(sum(right[::2]) / len(right[::2]))
+        assert results["exact_match_cluttered,none"] == pytest.approx(sum(right[1::2]) / len(right[1::2]))
+    parts = ("8px", "10px", "14px", "24px") if task.endswith("_hd") else ("plain", "cluttered")
     metric = {"docs": "anls", "charts": "relaxed_accuracy", "needle": "exact_match"}[task.split("_")[1]]
     assert all(0 <= results[f"{metric}_{part},none"] <= 1 for part in parts)
     assert results[f"{metric},none"] >= results["exact_match,none"]

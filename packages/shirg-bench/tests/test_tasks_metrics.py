@@ -85,7 +85,7 @@ def test_questions_count_for_everything_and_for_their_tier_or_print_size():
     doc = {"task": "shirg_docs", "tier": "hard", "print_size": "5px", "answer": "482.7"}
     near, no = pytest.approx(0.8), 0
     assert metrics.docs_results(doc, ["482.1"]) == {
-        "anls": near, "anls_hard": near, "exact_match": no, "exact_match_hard": no,
+        "anls": near, "anls_cluttered": near, "exact_match": no, "exact_match_cluttered": no,
     }  # fmt: skip
     doc = {"task": "shirg_charts_hd", "tier": "easy", "print_size": "14px", "answer": "20%"}
     assert metrics.charts_results(doc, ["21%"]) == {

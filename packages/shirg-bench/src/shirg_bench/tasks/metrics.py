@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+from shirg_bench.results.words import tier_words
 from shirg_bench.tasks.spec import TASKS
 
 ANLS_THRESHOLD = 0.5
@@ -72,7 +73,7 @@ def needle_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, 
 
 def _scores(doc: Mapping[str, Any], results: Sequence[str], metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Every metric under its own name, and once more under the name of the group that the question is of."""
-    group = doc["print_size"] if TASKS[doc["task"]].scale.by_print else doc["tier"]
+    group = doc["print_size"] if TASKS[doc["task"]].scale.by_print else tier_words(doc["tier"])
     scores = {name: metric(results[0], doc["answer"]) for name, metric in metrics.items()}
     return scores | {f"{name}_{group}": score for name, score in scores.items()}
 

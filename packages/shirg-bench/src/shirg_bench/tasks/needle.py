@@ -11,7 +11,7 @@ from shirg_train.testbed.pages.words import LABELS
 MARGIN_PX = 2
 """Of paper around the needle."""
 BLANK_SHARE = 0.4
-"""Of an easy page's blocks that stay blank, the largest apart."""
+"""Of a plain page's blocks that stay blank, the largest apart."""
 
 
 def draw_needle(dice: Dice, size: int, tier: Tier, face: str) -> tuple[Grey, str, str]:
