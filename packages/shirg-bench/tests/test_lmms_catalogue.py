@@ -6,15 +6,16 @@ from lmms_eval import utils
 from lmms_eval.api import task as upstream
 from lmms_eval.tasks import get_task_dict
 
-from shirg_bench.lmms.catalogue import list_tasks, own_folder, task_manager
+from shirg_bench.lmms.catalogue import list_tasks, task_manager
 from shirg_bench.lmms.request import marked, unmarked
 from shirg_bench.lmms.sampling import parse_sampling
+from shirg_bench.tasks import TASKS_FOLDER
 from shirg_bench.tasks.public.subsets import reading, tiny
 from shirg_core.cli.errors import BadInput
 
 from .lmms_setup import picture
 
-PUBLIC = own_folder() / "public"
+PUBLIC = TASKS_FOLDER / "public"
 PAGE = [picture()]
 VQA = {"image": PAGE, "question": ["what is the total?"], "question_id": [1]}
 MMMU = {
@@ -70,7 +71,7 @@ def test_public_tasks_load_ask_and_score_with_the_official_functions(name, monke
 
 
 def test_our_tasks_are_listed_without_reading_upstreams():
-    entries = {entry.name: entry for entry in list_tasks(own_folder())}
+    entries = {entry.name: entry for entry in list_tasks(TASKS_FOLDER)}
     assert set(DATA) <= set(entries)
     assert not any(entries[name].offline for name in DATA)
     assert entries["shirg_chartqa_tiny"].metrics == entries["shirg_chartqa"].metrics

@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
+from rich.console import Console
 
 from shirg_bench.results.provenance import versions
 from shirg_bench.results.rows import plain, read_rows, rows_there, write_json, write_rows
+from shirg_bench.results.table import Table, print_table
 
 
 def test_rows_come_back_and_nothing_else_is_left(tmp_path):
@@ -44,3 +46,10 @@ def test_versions_name_every_package():
     found = versions()
     assert {"python", "torch", "cuda", "triton", "transformers", "shirg-core", "shirg-bench"} <= set(found)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_no_column_is_lost_beside_long_words(capsys):
+    print_table(Table("", ("task", "metrics", "data"), [("a", ", ".join(["metric"] * 40), "hub")]), Console(), names=3)
+    out = capsys.readouterr().out
+    assert out.count("metric") == 40 + 1
+    assert out.splitlines()[1].split()[-1] == "hub"

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shirg_core.cli.errors import BadInput, bad_input
-
-
-class RunFailed(BadInput):
-    """A run that could not go on: one line on stderr, exit code 1."""
-
-    exit_code = 1
+from shirg_core.cli.errors import RunFailed, bad_input
 
 
 def train(

@@ -15,18 +15,12 @@ from shirg_bench.results.merge import merge_rows, merged
 from shirg_bench.results.rows import Row, rows_there
 from shirg_bench.results.scores import score_tables
 from shirg_bench.results.table import markdown
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import RunFailed, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
 FILES = {"accuracy": "accuracy_budget", "kinds": "accuracy_kinds", "ablation": "ablations"}
 """Kind of row → name of its file."""
-
-
-class RunFailed(BadInput):
-    """A run that could not go on: one line on stderr, exit code 1."""
-
-    exit_code = 1
 
 
 def run_ablations(options: AblateOptions) -> str:

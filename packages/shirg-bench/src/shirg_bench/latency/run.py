@@ -22,16 +22,10 @@ from shirg_bench.latency.versus import versus
 from shirg_bench.results.costs import EVERY_VARIANT, autoregressive_tables, latency_tables, selection_tables
 from shirg_bench.results.rows import Row
 from shirg_bench.results.table import Table, print_table
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import RunFailed, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import parse_device
-
-
-class MeasurementFailed(BadInput):
-    """What was to be timed does not compute what it should: one line on stderr, exit code 1."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ def run(request: Request) -> None:
 
     Raises:
         BadInput: whatever of the request cannot be used.
-        MeasurementFailed: what was to be timed does not compute what it should.
+        RunFailed: what was to be timed does not compute what it should.
     """
     # 1. Refuse what can be refused before a model is made.
     what = request.check()
@@ -135,5 +129,5 @@ def _measured(request: Request, section: Section, facts: dict[str, Any], console
             if request.json is not None:
                 replace_results(request.json, rows)
         except CheckError as error:
-            raise MeasurementFailed(str(error)) from error
+            raise RunFailed(str(error)) from error
     return rows

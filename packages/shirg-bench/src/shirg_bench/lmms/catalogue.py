@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
+from shirg_bench.results.table import Table, print_table
+from shirg_bench.tasks import TASKS_FOLDER
 from shirg_core.cli.errors import BadInput
 
 _LOCAL = ("parquet", "json", "csv", "arrow")
@@ -39,11 +39,6 @@ class TaskEntry:
     offline: bool
 
 
-def own_folder() -> Path:
-    """What `--include_path` of lmms-eval wants to hear."""
-    return Path(str(files("shirg_bench") / "tasks"))
-
-
 def list_tasks(folder: Path) -> list[TaskEntry]:
     """The task files of a folder, by name. Nothing of lmms-eval is imported.
 
@@ -66,12 +61,11 @@ def list_tasks(folder: Path) -> list[TaskEntry]:
 
 def print_tasks() -> None:
     """This package's tasks as a table."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("task", "metrics, or members", "data"):
-        table.add_column(heading)
-    for entry in list_tasks(own_folder()):
-        table.add_row(entry.name, ", ".join(entry.metrics), "in the package" if entry.offline else "hub")
-    Console().print(table)
+    rows = [
+        (entry.name, ", ".join(entry.metrics), "in the package" if entry.offline else "hub")
+        for entry in list_tasks(TASKS_FOLDER)
+    ]
+    print_table(Table("", ("task", "metrics, or members", "data"), rows), Console(), names=3)
 
 
 def task_manager(names: Sequence[str], include: Sequence[Path] = (), *, model_name: str) -> tuple[Any, list[str]]:
@@ -87,7 +81,7 @@ def task_manager(names: Sequence[str], include: Sequence[Path] = (), *, model_na
     for folder in include:
         if not folder.is_dir():
             raise BadInput(f"--include-path must be a folder of task files, got {folder}")
-    folders = [str(folder) for folder in (own_folder(), *include)]
+    folders = [str(folder) for folder in (TASKS_FOLDER, *include)]
     known = TaskManager(include_path=folders, include_defaults=False, model_name=model_name)
     if not all(known.match_tasks([name]) for name in names):
         known = TaskManager(include_path=folders, model_name=model_name)

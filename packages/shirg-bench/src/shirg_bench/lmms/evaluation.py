@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from shirg_bench.lmms.catalogue import task_manager
-from shirg_bench.lmms.failures import EvaluationFailed, one_line, tried_once
+from shirg_bench.lmms.failures import one_line, tried_once
 from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import OnNote, OnProgress, ShirgLavida
 from shirg_bench.lmms.overrides import check_tasks, overrides
 from shirg_bench.lmms.quiet import talk_into
 from shirg_bench.lmms.results import JOURNAL, check_folder, write_settings
 from shirg_bench.lmms.settings import ModelSettings
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import BadInput, RunFailed, bad_input
 
 LOG = "lmms_eval.log"
 
@@ -84,7 +84,7 @@ def run_evaluation(
 
     Raises:
         BadInput: tasks or arguments that cannot be used, or a folder that holds another evaluation.
-        EvaluationFailed: data that cannot be had, or whatever else stopped the run; upstream's log has the traceback.
+        RunFailed: data that cannot be had, or whatever else stopped the run; upstream's log has the traceback.
     """
     check_folder(evaluation.output, asdict(evaluation))
     with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
@@ -160,7 +160,7 @@ def _complete(results: dict[str, Any]) -> dict[str, Any]:
     for task in results["configs"]:
         metrics = [name for name in results["results"][task] if "," in name and "_stderr" not in name]
         if not metrics or not results["samples"].get(task):
-            raise EvaluationFailed(f"task {task!r} was not scored: {len(metrics)} metrics, no samples")
+            raise RunFailed(f"task {task!r} was not scored: {len(metrics)} metrics, no samples")
     return results
 
 

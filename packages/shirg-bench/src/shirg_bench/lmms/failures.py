@@ -7,13 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shirg_core.budget import BudgetError
-from shirg_core.cli.errors import BadInput
-
-
-class EvaluationFailed(BadInput):
-    """An evaluation that could not be finished: one line on stderr, exit code 1."""
-
-    exit_code = 1
+from shirg_core.cli.errors import BadInput, RunFailed
 
 
 @contextmanager
@@ -43,4 +37,4 @@ def one_line(what: str) -> Iterator[None]:
         cause: BaseException = error
         if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
             cause = last
-        raise EvaluationFailed(f"{what}: {type(cause).__name__}: {cause}") from error
+        raise RunFailed(f"{what}: {type(cause).__name__}: {cause}") from error

@@ -8,11 +8,10 @@ from typing import Any
 from lmms_eval.evaluator_utils import get_task_list  # type: ignore[import-untyped]
 from lmms_eval.utils import simple_parse_args_string  # type: ignore[import-untyped]
 
-from shirg_bench.lmms.failures import EvaluationFailed
 from shirg_bench.lmms.sampling import KNOWN, check_none_ignored, check_override, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_bench.lmms.values import amount, check_known, is_none
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import BadInput, RunFailed, bad_input
 
 _OPTION = "--gen-kwargs: "
 
@@ -50,7 +49,7 @@ def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, 
 
     Raises:
         BadInput: the overrides do not go with a task, or leave out an argument that no task has.
-        EvaluationFailed: without any, a task's own arguments cannot be followed.
+        RunFailed: without any, a task's own arguments cannot be followed.
     """
     changes = _read(given)
     found: dict[str, list[str]] = {}
@@ -68,7 +67,7 @@ def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, 
             check_none_ignored(sampling, changes)
         except ValueError as error:
             where = f"task {output.task_name!r}: {error}"
-            raise (BadInput(f"{_OPTION}{where}") if changes else EvaluationFailed(where)) from error
+            raise (BadInput(f"{_OPTION}{where}") if changes else RunFailed(where)) from error
         if sampling.ignored:
             found[output.task_name] = [why for _, why in sampling.ignored]
     with bad_input(ValueError, prefix=_OPTION):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from shirg_bench.lmms.failures import EvaluationFailed
+from shirg_core.cli.errors import RunFailed
 
 _ERROR = "shirg: error: "
 
@@ -24,7 +24,7 @@ def run_processes(number: int, arguments: Sequence[str]) -> None:
     """Run `shirg` with `arguments` in `number` processes of this machine, one GPU each where there are any.
 
     Raises:
-        EvaluationFailed: any of them failed; the message is the first one's.
+        RunFailed: any of them failed; the message is the first one's.
     """
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
     # Accelerate decides by this variable alone that processes shall meet on CPUs.
@@ -40,4 +40,4 @@ def run_processes(number: int, arguments: Sequence[str]) -> None:
         lines = errors.read().splitlines()
     if finished.returncode:
         said = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
-        raise EvaluationFailed(said[0] if said else f"{number} processes ended with exit code {finished.returncode}")
+        raise RunFailed(said[0] if said else f"{number} processes ended with exit code {finished.returncode}")

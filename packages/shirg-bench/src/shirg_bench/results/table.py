@@ -17,6 +17,7 @@ Columns: TypeAlias = Mapping[str, Callable[[Row], str]]
 """Heading → how a row's cell reads."""
 WIDTH = 150
 """Columns that the widest table needs; a narrower terminal breaks its lines, which loses nothing."""
+SHORT = 30
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def print_table(table: Table, console: Console, *, names: int = 1) -> None:
     shown = [i for i in range(len(table.header)) if any(row[i] != NONE for row in table.rows)]
     drawn = RichTable(box=None, padding=(0, 2, 0, 0))
     for i in shown:
-        least = max(len(row[i]) for row in table.rows)
+        # Headings break into lines before short cells do.
+        least = min(SHORT, max(len(row[i]) for row in table.rows))
         drawn.add_column(Text(table.header[i]), justify="left" if i < names else "right", min_width=least)
     for row in table.rows:
         drawn.add_row(*(Text(row[i]) for i in shown))

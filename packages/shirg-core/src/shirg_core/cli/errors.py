@@ -12,6 +12,12 @@ class BadInput(Exception):  # noqa: N818 (it names what the user gave, not what 
     exit_code = 2
 
 
+class RunFailed(BadInput):
+    """A run that could not be finished: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
 @contextmanager
 def bad_input(*kinds: type[Exception], prefix: str = "") -> Iterator[None]:
     """Turn exceptions of `kinds`, raised on the user's input, into `BadInput` with the same message."""
