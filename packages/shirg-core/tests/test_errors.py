@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -173,7 +174,17 @@ def test_the_reference_by_name_is_the_reference(method):
     assert torch.equal(call(method, options={"impl": "reference"}).indices, call(method).indices)
 
 
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64], ids=lambda kind: kind.__name__)
+def test_numpys_numbers_are_pythons(number):
+    v2 = shirg_v2(4, alpha=number(1), beta=number(1), text_weight=number(2), coverage_share=number(1))
+    assert v2 == shirg_v2(4, alpha=1, beta=1, text_weight=2, coverage_share=1)
+    v3 = shirg_v3(4, attention_weight=number(1), magnitude_weight=number(1), temperature=number(2))
+    for preset in (v2, v3, shirg_v2(4, alpha=np.float32(0.25))):
+        assert {type(value) for value in vars(preset).values()} <= {int, float, str, type(None)}
+
+
 SHARED = [
+    ({"coverage_share": True}, "coverage_share must be a number in .*got True"),
     ({"coverage": "tiles"}, "coverage must be one of .*cells.*tiles"),
     ({"coverage_share": 1.1}, "coverage_share.*1.1"),
     ({"coverage_share": -0.1}, "coverage_share.*-0.1"),
@@ -186,6 +197,9 @@ V2 = [
     ({"alpha": 1.5}, "alpha.*1.5"),
     ({"alpha": math.nan}, "alpha.*nan"),
     ({"alpha": "0.5"}, "alpha.*'0.5'"),
+    ({"alpha": True}, "alpha must be a number in .*got True"),
+    ({"beta": np.bool_(True)}, "beta must be a number in .*got .*True"),
+    ({"text_weight": False}, "text_weight must be a number in .*got False"),
     ({"beta": -1}, "beta.*-1"),
     ({"beta": math.inf}, "beta.*inf"),
     ({"text_weight": -1}, "text_weight.*-1"),
@@ -196,6 +210,8 @@ V3 = [
     ({"gradient_weight": math.inf}, "gradient_weight.*inf"),
     ({"temperature": 0.0}, "temperature.*0"),
     ({"temperature": -0.1}, "temperature.*-0.1"),
+    ({"temperature": True}, "temperature must be a finite number > 0, got True"),
+    ({"magnitude_weight": True}, "magnitude_weight must be a number in .*got True"),
     ({"temperature": math.inf}, "temperature.*inf"),
     ({"temperature": "warm"}, "temperature.*'warm'"),
 ]

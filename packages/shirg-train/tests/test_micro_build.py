@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shirg_train.testbed.micro.aids import CUT_PER_CENT, Aids, spelled
+from shirg_train.testbed.micro.auxiliary import CUT_PER_CENT, AuxiliaryHeads, spelled
 from shirg_train.testbed.micro.batches import MicroBatch, draw_batch, to_tensors
 from shirg_train.testbed.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
 from shirg_train.testbed.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
@@ -87,15 +87,15 @@ def test_cut_glyphs_weigh_more_in_the_loss_of_glyphs() -> None:
     batch = page()
     cut, whole = batch.cut >= CUT_PER_CENT, (batch.chars > 0) & (batch.cut < CUT_PER_CENT)
     assert cut.any()
-    aids = Aids(8, 8, (2, 2))
+    heads = AuxiliaryHeads(8, 8, (2, 2))
     features = torch.randn(*batch.chars.shape[:2], 8)
-    each = -aids.chars(features).unflatten(-1, (aids.cells, -1)).log_softmax(-1)
+    each = -heads.chars(features).unflatten(-1, (heads.cells, -1)).log_softmax(-1)
     each = each.gather(-1, batch.chars.clamp_min(0)[..., None])[..., 0]
     empty = 0.1 * (batch.chars == 0)
     for extra in (0.0, 4.0):
         weight = whole + (1 + extra) * cut + empty
         expected = (each * weight).sum() / weight.sum()
-        assert aids.glyphs(features, batch, extra)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+        assert heads.glyphs(features, batch, extra)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_stage_may_have_pages_of_its_own() -> None:
@@ -118,7 +118,7 @@ def test_a_stage_draws_among_its_pages_by_weight() -> None:
     assert asked == [draw_batch(config, stage, step, tokenizer).answers.shape[1] for step in range(60)]
     page = upright.pages(config.size, "easy")
     assert (draw_pages(page, range(32)).question_kinds == KINDS.index("bars")).mean() > 0.5
-    with pytest.raises(ValueError, match="weight must be > 0, got 0"):
+    with pytest.raises(ValueError, match="weight must be a finite number > 0, got 0"):
         DataConfig(weight=0)
 
 

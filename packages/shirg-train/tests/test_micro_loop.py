@@ -50,7 +50,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     with (tmp_path / "cut" / LOG_FILE).open("a", encoding="utf-8") as log:
         log.write('{"stage": "answer", "step": 2, "total": 4}\n{"sta')
     seen: list[tuple[str, int, int]] = []
-    train_micro(whole, tmp_path / "cut", watch=lambda stage, done, total, _: seen.append((stage, done, total)))
+    train_micro(whole, tmp_path / "cut", report=lambda stage, done, total, _: seen.append((stage, done, total)))
     assert seen == [("answer", 4, 8), *(("adapt", step, 8) for step in range(5, 9))]
     lines = (tmp_path / "cut" / LOG_FILE).read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["total"] for line in lines] == list(range(1, 9))
@@ -262,8 +262,17 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path, monkeyp
         ([READ, READ], {}, "names of their own, got read more than once"),
         ([{**READ, "name": "a/b"}], {}, "a stage's name becomes a file's: .* got 'a/b'"),
         ([{**READ, "policies": []}], {}, "policies must list at least one"),
-        ([{**READ, "aids": {"chars": 0, "places": 0, "values": 0, "owners": 0}}], {}, "every aid of the tower is 0"),
-        ([READ], {"save_every": 0}, "save_every and log_every must be ≥ 1, got 0 and 1"),
+        (
+            [{**READ, "aids": {"chars": 0, "places": 0, "values": 0, "owners": 0}}],
+            {},
+            r"all auxiliary losses \(aids\) of the tower are 0",
+        ),
+        ([READ], {"save_every": 0}, "save_every must be an integer ≥ 1, got 0"),
+        ([READ], {"clip": 0}, "clip must be a finite number > 0, got 0"),
+        ([READ], {"size": {"heads": 0}}, r"size\.heads must be an integer ≥ 1, got 0"),
+        ([{**READ, "lr": float("nan")}], {}, r"stages\[0\]\.lr must be a finite number > 0, got nan"),
+        ([{**READ, "warmup": -1}], {}, r"stages\[0\]\.warmup must be an integer ≥ 0, got -1"),
+        ([{**READ, "aids": {"chars": -1}}], {}, r"stages\[0\]\.aids\.chars must be a finite number ≥ 0, got -1"),
     ],
 )
 def test_recipes_that_lead_nowhere(

@@ -8,7 +8,6 @@ Variance, magnitude and gradient are min–max normalised per view; cosine, atte
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -18,6 +17,7 @@ from shirg_core import dispatch
 from shirg_core.budget import Budget, check_budget
 from shirg_core.inputs import check_inputs
 from shirg_core.layout import ViewLayout
+from shirg_core.numbers import real
 from shirg_core.selection import Selection
 
 Coverage: TypeAlias = Literal["clusters", "cells", "none"]
@@ -29,9 +29,8 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def _check_weight(name: str, value: float, high: float = 2.0**20) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= high):
-        raise ValueError(f"{name} must be a number in [0, {high:g}], got {value!r}")
+MOST = 2.0**20
+"""The largest weight."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,12 @@ class _Gate:
     def _check_shared(self, coverage: str, coverage_share: float, summary: str) -> None:
         check_budget(self.budget)
         _check_choice("coverage", coverage, get_args(Coverage))
-        _check_weight("coverage_share", coverage_share, 1.0)
+        self._keep("coverage_share", real("coverage_share", coverage_share, low=0, high=1))
         _check_choice("summary", summary, get_args(Summary))
+
+    def _keep(self, name: str, number: float) -> None:
+        """Replace NumPy's number by Python's, which kernels take."""
+        object.__setattr__(self, name, number)
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,10 @@ class ShirgV2(_Gate):
 
     def __post_init__(self) -> None:
         self._check_shared(self.coverage, self.coverage_share, self.summary)
-        _check_weight("alpha", self.alpha, 1.0)
-        _check_weight("beta", self.beta)
+        self._keep("alpha", real("alpha", self.alpha, low=0, high=1))
+        self._keep("beta", real("beta", self.beta, low=0, high=MOST))
         if self.text_weight is not None:
-            _check_weight("text_weight", self.text_weight)
+            self._keep("text_weight", real("text_weight", self.text_weight, low=0, high=MOST))
 
     @property
     def relevance_weight(self) -> float:
@@ -144,9 +147,8 @@ class ShirgV3(_Gate):
     def __post_init__(self) -> None:
         self._check_shared(self.coverage, self.coverage_share, self.summary)
         for name in ("attention_weight", "magnitude_weight", "gradient_weight"):
-            _check_weight(name, getattr(self, name))
-        if not (isinstance(self.temperature, int | float) and math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature must be a number > 0, got {self.temperature!r}")
+            self._keep(name, real(name, getattr(self, name), low=0, high=MOST))
+        self._keep("temperature", real("temperature", self.temperature, above=0))
 
     @property
     def needs_attention(self) -> bool:

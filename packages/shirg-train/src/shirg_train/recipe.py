@@ -82,7 +82,10 @@ def build(kind: type[T], value: object, path: str = "") -> T:
     except RecipeError:
         raise
     except ValueError as error:
-        raise RecipeError(f"{path}: {error}" if path else str(error)) from error
+        # Checks of single values begin with their key.
+        text = str(error)
+        colon = "." if text.partition(" ")[0] in known else ": "
+        raise RecipeError(f"{path}{colon}{text}" if path else text) from error
 
 
 def plain(value: Any) -> Any:

@@ -87,10 +87,10 @@ def _micro(raw: Mapping[str, Any]) -> Path:
     with progress_bar(transient=False) as bar:
         task = bar.add_task("", total=None)
 
-        def watch(stage: str, done: int, total: int, loss: float) -> None:
+        def report(stage: str, done: int, total: int, loss: float) -> None:
             bar.update(task, completed=done, total=total, description=f"{stage}  loss {loss:.4f}")
 
-        return train_micro(rest, Path(raw["output"]), watch=watch)
+        return train_micro(rest, Path(raw["output"]), report=report)
 
 
 KINDS: Mapping[str, Callable[[Mapping[str, Any]], Path]] = {"adapter": _adapter, "micro": _micro}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shirg_core.numbers import real
+
 
 @dataclass(frozen=True)
 class EscalationConfig:
@@ -28,6 +30,7 @@ class EscalationConfig:
     margin: float = 0.0
 
     def __post_init__(self) -> None:
+        real("margin", self.margin)
         if len(self.ranks) != len(self.after):
             raise ValueError(f"escalation needs one share per rank, got ranks {self.ranks} and after {self.after}")
         if any(a >= b for a, b in zip(self.ranks, self.ranks[1:], strict=False)) or min(self.ranks, default=1) < 1:

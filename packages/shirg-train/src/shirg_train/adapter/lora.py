@@ -18,6 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from shirg_core.numbers import integer, real
 from shirg_core.precision import default_dtype
 from shirg_lavida.model import LavidaModel
 
@@ -61,10 +62,8 @@ class AdapterConfig:
     train_projector: bool = False
 
     def __post_init__(self) -> None:
-        if self.r < 1:
-            raise ValueError(f"r must be ≥ 1, got {self.r}")
-        if self.alpha <= 0:
-            raise ValueError(f"alpha must be > 0, got {self.alpha}")
+        integer("r", self.r, low=1)
+        real("alpha", self.alpha, above=0)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if not self.target:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from shirg_core.numbers import integer
 from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode
@@ -36,12 +37,12 @@ class DataConfig:
         image_column: of a dataset or parquet.
         turns_column: of a dataset or parquet.
         system: text of a system turn before every question, LaViDa's own unless said otherwise; None = no such turn.
-        max_tokens: longest prompt and answer together.
+        max_tokens: longest prompt and answer together; 0 = no limit.
         held_out: samples kept for validation.
         workers: threads that decode ahead.
 
     Raises:
-        ValueError: neither `path` nor `pages`, or both.
+        ValueError: neither `path` nor `pages`, or both, or a negative number.
     """
 
     path: Path | None = None
@@ -59,6 +60,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if (self.path is None) == (self.pages is None):
             raise ValueError(f"data needs either path or pages, got path={self.path} and pages={self.pages}")
+        for name in ("max_tokens", "held_out", "workers"):
+            integer(name, getattr(self, name), low=0)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from shirg_core.numbers import integer, real
 from shirg_lavida.prompt.join import Positions
 from shirg_train.adapter.escalation import EscalationConfig
 from shirg_train.adapter.lora import AdapterConfig
@@ -52,6 +52,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon < 1:
             raise ValueError(f"epsilon must be in [0, 1), got {self.epsilon}")
+        integer("extra_padding", self.extra_padding, low=0)
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,10 @@ class OptimConfig:
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas}")
         for name in ("lr", "lr_mm", "eps", "max_grad_norm"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a finite number > 0, got {value}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0) or self.warmup_steps < 0:
-            raise ValueError(
-                f"weight_decay and warmup_steps must be ≥ 0, got {self.weight_decay} and {self.warmup_steps}"
-            )
+            if value is not None:
+                real(name, value, above=0)
+        real("weight_decay", self.weight_decay, low=0)
+        integer("warmup_steps", self.warmup_steps, low=0)
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,10 @@ class BatchConfig:
     size: int = 16
     micro: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("size", "micro"):
+            integer(name, getattr(self, name), low=1)
+
     def accumulation(self, world_size: int) -> int:
         """Micro-batches of a step and rank.
 
@@ -111,7 +114,7 @@ class BatchConfig:
             RecipeError: `size` is not made of whole micro-batches.
         """
         each = world_size * self.micro
-        if self.micro < 1 or self.size < 1 or self.size % each:
+        if self.size % each:
             raise RecipeError(
                 f"batch.size={self.size} is not a multiple of {world_size} ranks × batch.micro={self.micro}"
             )
@@ -133,8 +136,8 @@ class ValidationConfig:
     baseline: PolicyConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.every < 0 or self.times < 1:
-            raise ValueError(f"every must be ≥ 0 and times ≥ 1, got {self.every} and {self.times}")
+        integer("every", self.every, low=0)
+        integer("times", self.times, low=1)
 
 
 @dataclass(frozen=True)
@@ -182,8 +185,8 @@ class CheckpointConfig:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.keep < 1:
-            raise ValueError(f"checkpoint.every and checkpoint.keep must be ≥ 1, got {self.every} and {self.keep}")
+        for name in ("every", "keep"):
+            integer(name, getattr(self, name), low=1)
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,8 @@ class AdapterRecipe:
             raise ValueError("keep must list at least one policy")
         if (self.optim.lr_mm is not None) != self.adapter.train_projector:
             raise ValueError("optim.lr_mm and adapter.train_projector: true go together")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps must be ≥ 1, got {self.steps}")
+        real("epochs", self.epochs, above=0)
+        if self.steps is not None:
+            integer("steps", self.steps, low=1)
         if self.escalation.ranks and not self.validation.every:
             raise ValueError("escalation needs validation.every > 0")

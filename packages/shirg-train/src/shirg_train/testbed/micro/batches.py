@@ -56,11 +56,11 @@ class MicroBatch:
 
 def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: Tokenizer) -> MicroBatch:
     """The pages of training step `step`, counted over all stages."""
-    dice = generator(config.seed, "batch", step)
-    tier = stage.tiers[int(torch.randint(len(stage.tiers), (), generator=dice))]
-    first = torch.rand((), generator=dice, dtype=torch.float32) < 0.5
-    template = 0 if first else int(torch.randint(stage.templates, (), generator=dice))
-    at = int(torch.randint(2**38, (), generator=dice))
+    draws = generator(config.seed, "batch", step)
+    tier = stage.tiers[int(torch.randint(len(stage.tiers), (), generator=draws))]
+    first = torch.rand((), generator=draws, dtype=torch.float32) < 0.5
+    template = 0 if first else int(torch.randint(stage.templates, (), generator=draws))
+    at = int(torch.randint(2**38, (), generator=draws))
     seeds = [split_seed("train", at + i) for i in range(stage.pages)]
     data = _drawn(stage.data or (config.data,), config.seed, step)
     return to_tensors(draw_pages(data.pages(config.size, tier), seeds), tokenizer, TEMPLATES[template])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
+from shirg_core.numbers import integer, real
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.config import TIERS, PageConfig
 from shirg_train.testbed.pages.fonts import TINY
@@ -43,6 +44,12 @@ class SizeConfig:
     heads: int = 3
     rope_theta: float = 10_000.0
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name != "rope_theta":
+                integer(field.name, getattr(self, field.name), low=1)
+        real("rope_theta", self.rope_theta, above=0)
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -67,8 +74,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if len(self.facts) != 2:
             raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
-        if not self.weight > 0:
-            raise ValueError(f"weight must be > 0, got {self.weight}")
+        real("weight", self.weight, above=0)
 
     def pages(self, size: SizeConfig, tier: str) -> PageConfig:
         """The generator's config for one tier."""
@@ -84,8 +90,8 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class AidConfig:
-    """Weights of the training-only losses, see `aids.py`; 0 switches one off.
+class AuxiliaryLosses:
+    """Weights of the training-only losses, see `auxiliary.py`; 0 switches one off.
 
     Args:
         chars: glyph of every cell of a patch, from the tower's features.
@@ -106,6 +112,10 @@ class AidConfig:
     pointer: float = 0.5
     label_pointer: float = 0.2
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            real(field.name, getattr(self, field.name), low=0)
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -121,9 +131,9 @@ class StageConfig:
         layout: `packed` asks all of a page's questions in one row, so visual tokens cannot see them; `joined` asks one
             question per row exactly as inference does.
         train_tower: False freezes the tower.
-        answers: False trains tower and projector by the aids alone, without the language model: reading comes first.
+        answers: False trains tower and projector by the auxiliary losses alone, without the language model.
         policies: how images become tokens; one is drawn per step.
-        aids: weights of the training-only losses.
+        aids: weights of the auxiliary losses.
         tiers: of pages, one is drawn per step; naming one twice doubles its share.
         templates: how many of the question templates are used, drawn per step; the first one half of the time.
         data: the stage's own pages, one of them is drawn per step; none = the run's.
@@ -139,7 +149,7 @@ class StageConfig:
     train_tower: bool = True
     answers: bool = True
     policies: tuple[PolicyConfig, ...] = (PolicyConfig("baseline"),)
-    aids: AidConfig = AidConfig()
+    aids: AuxiliaryLosses = AuxiliaryLosses()
     tiers: tuple[str, ...] = ("easy",)
     templates: int = 1
     data: tuple[DataConfig, ...] = ()
@@ -147,12 +157,16 @@ class StageConfig:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
             raise ValueError(f"a stage's name becomes a file's: letters, digits, '-', '_' and '.', got {self.name!r}")
-        if self.steps < 1 or self.pages < 1 or self.lr <= 0 or self.final_lr < 0:
-            raise ValueError(f"stage {self.name!r}: steps, pages and lr must be positive")
+        for name, low in (("steps", 1), ("pages", 1), ("warmup", 0)):
+            integer(name, getattr(self, name), low=low)
+        real("lr", self.lr, above=0)
+        real("final_lr", self.final_lr, low=0)
         if not self.policies:
             raise ValueError(f"stage {self.name!r}: policies must list at least one")
         if not self.answers and not any((self.aids.chars, self.aids.places, self.aids.values, self.aids.owners)):
-            raise ValueError(f"stage {self.name!r} trains nothing: answers is false, and every aid of the tower is 0")
+            raise ValueError(
+                f"stage {self.name!r} trains nothing: answers is false, all auxiliary losses (aids) of the tower are 0"
+            )
         if not self.answers and not self.train_tower:
             raise ValueError(f"stage {self.name!r} trains nothing: neither the tower nor answers")
         unknown = [tier for tier in self.tiers if tier not in TIERS]
@@ -173,10 +187,10 @@ class MicroConfig:
         stages: in order.
         seed: of weights, noise, pages and policies.
         init: what to start from: a file `stages/<name>.pt` of another run, or a checkpoint's folder or an embedded
-            model's name, where the aids' heads start fresh; None = fresh weights.
+            model's name, where the auxiliary heads start fresh; None = fresh weights.
         size: the model's shape.
         data: the pages.
-        owner_codes: what the aid `owners` compares projected tokens with: the embeddings of `words`, or codes of its
+        owner_codes: what the loss `owners` compares projected tokens with: the embeddings of `words`, or codes of its
             `own`, so that no loss but that of the answers aligns tokens with words.
         weight_decay: of both optimisers.
         clip: largest gradient norm.
@@ -207,8 +221,10 @@ class MicroConfig:
         names = [stage.name for stage in self.stages]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"stages must have names of their own, got {', '.join(twice)} more than once")
-        if self.save_every < 1 or self.log_every < 1:
-            raise ValueError(f"save_every and log_every must be ≥ 1, got {self.save_every} and {self.log_every}")
+        for name in ("save_every", "log_every"):
+            integer(name, getattr(self, name), low=1)
+        real("weight_decay", self.weight_decay, low=0)
+        real("clip", self.clip, above=0)
         for stage in self.stages:
             for data in stage.data or (self.data,):
                 for tier in stage.tiers:

@@ -26,17 +26,17 @@ from shirg_train.testbed.micro.objective import objective
 from shirg_train.testbed.micro.run import Run, export, start_run
 from shirg_train.testbed.micro.state import Progress, load_state, save_stage, save_state
 
-Watch: TypeAlias = Callable[[str, int, int, float], None]
+Report: TypeAlias = Callable[[str, int, int, float], None]
 LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
 
 
-def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = None) -> Path:
+def train_micro(recipe: Mapping[str, Any], out: Path, *, report: Report | None = None) -> Path:
     """Train, or go on training, the micro model.
 
     Args:
         recipe: a `MicroConfig` as read from YAML, without the key `kind`.
         out: folder for state, log and checkpoint; created if need be.
-        watch: called after every step with the stage's name, the steps done and to do over all stages, and the loss.
+        report: called after every step with the stage's name, the steps done and to do over all stages, and the loss.
 
     Returns:
         The checkpoint's folder, in bfloat16, with the tokenizer beside the weights.
@@ -48,26 +48,26 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, watch: Watch | None = N
     """
     config = build(MicroConfig, dict(recipe))
     with hold(out):
-        return _train(config, out, watch)
+        return _train(config, out, report)
 
 
-def _train(config: MicroConfig, out: Path, watch: Watch | None) -> Path:
+def _train(config: MicroConfig, out: Path, report: Report | None) -> Path:
     run = start_run(config)
-    progress, optimizer_states = load_state(out, run.model, run.aids, plain(config))
+    progress, optimizer_states = load_state(out, run.model, run.heads, plain(config))
     forget_after(out / LOG_FILE, progress.total, key="total")
     with (out / LOG_FILE).open("a", encoding="utf-8") as log:
         while progress.stage < len(config.stages):
             stage = config.stages[progress.stage]
             optimizers = build_optimizers(
-                run.model, run.aids, weight_decay=config.weight_decay, train_tower=stage.train_tower
+                run.model, run.heads, weight_decay=config.weight_decay, train_tower=stage.train_tower
             )
             for optimizer, state in zip(optimizers, optimizer_states, strict=bool(optimizer_states)):
                 optimizer.load_state_dict(state)
             optimizer_states = []
-            for line in _run_stage(run, stage, progress, optimizers, out, watch):
+            for line in _run_stage(run, stage, progress, optimizers, out, report):
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-            save_stage(out, stage.name, run.model, run.aids)
+            save_stage(out, stage.name, run.model, run.heads)
             export(run.model, out / CHECKPOINT)
             progress = Progress(progress.stage + 1, 0, progress.total)
     return out / CHECKPOINT
@@ -91,11 +91,11 @@ def _run_stage(
     progress: Progress,
     optimizers: tuple[torch.optim.Optimizer, ...],
     out: Path,
-    watch: Watch | None,
+    report: Report | None,
 ) -> Iterator[dict[str, Any]]:
     """Train to the end of the stage; yields lines of the log."""
     config = run.config
-    learning = [p for p in (*run.model.parameters(), *run.aids.parameters()) if p.requires_grad]
+    learning = [p for p in (*run.model.parameters(), *run.heads.parameters()) if p.requires_grad]
     sums: dict[str, list[float]] = defaultdict(list)
     clock = Clock()
     while progress.step < stage.steps:
@@ -104,8 +104,8 @@ def _run_stage(
         _step(losses["loss"], learning, optimizers, config.clip, progress)
         for key, value in losses.items():
             sums[f"nll/{name}" if key == "nll" else key].append(value.item())
-        if watch is not None:
-            watch(stage.name, progress.total, sum(each.steps for each in config.stages), losses["loss"].item())
+        if report is not None:
+            report(stage.name, progress.total, sum(each.steps for each in config.stages), losses["loss"].item())
         last = progress.step == stage.steps
         if last or progress.total % config.log_every == 0:
             line = {
@@ -117,7 +117,7 @@ def _run_stage(
             yield line | {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
             sums.clear()
         if last or progress.total % config.save_every == 0:
-            save_state(out, progress, run.model, run.aids, optimizers, plain(config))
+            save_state(out, progress, run.model, run.heads, optimizers, plain(config))
 
 
 def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
@@ -128,7 +128,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
         return policy.name, objective(
             run.model,
-            run.aids,
+            run.heads,
             batch,
             stage,
             build_selector(policy, derive(seed, "choice", total)),
@@ -136,7 +136,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             points=policy.method not in MERGING,
             labels=run.labels,
             unknown=run.unknown,
-            dice=generator(seed, "noise", total),
+            generator=generator(seed, "noise", total),
         )
 
 

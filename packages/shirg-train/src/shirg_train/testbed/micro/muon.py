@@ -1,7 +1,7 @@
 """Two optimisers: Muon for the matrices inside the transformer blocks and the projector, AdamW for everything else.
 
 Muon is orthogonalised momentum, here scaled to AdamW's update size so that both share one learning rate; embeddings,
-filters, norms and the aids' heads are no matrices it is meant for.
+filters, norms and the auxiliary heads are no matrices it is meant for.
 
 `torch.optim.Muon` iterates in bfloat16, one matrix after the other. For small matrices on a CPU without bfloat16
 instructions that is a quarter of a training step; here all matrices of one shape are iterated at once in float32.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from shirg_lavida.model import LavidaModel
-from shirg_train.testbed.micro.aids import Aids
+from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads
 
 BETAS = (0.9, 0.95)
 MOMENTUM = 0.95
@@ -88,13 +88,13 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 def build_optimizers(
-    model: LavidaModel, aids: Aids, *, weight_decay: float, train_tower: bool
+    model: LavidaModel, heads: AuxiliaryHeads, *, weight_decay: float, train_tower: bool
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Muon and AdamW over everything that learns; their learning rates are set by the loop."""
     model.tower.requires_grad_(train_tower)
     matrices = [p for p in _block_parameters(model) if p.ndim == 2 and p.requires_grad]
     chosen = {id(p) for p in matrices}
-    rest = [p for p in (*model.parameters(), *aids.parameters()) if id(p) not in chosen and p.requires_grad]
+    rest = [p for p in (*model.parameters(), *heads.parameters()) if id(p) not in chosen and p.requires_grad]
     return (
         Muon(matrices, lr=1e-3, weight_decay=weight_decay),
         torch.optim.AdamW(rest, lr=1e-3, betas=BETAS, weight_decay=weight_decay),

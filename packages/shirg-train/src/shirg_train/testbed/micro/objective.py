@@ -1,4 +1,4 @@
-"""The loss of one step: masked-diffusion NLL of every answer, fully masked and at a random time, plus the aids."""
+"""The loss of one step: masked-diffusion NLL of answers, fully masked and at a random time, plus auxiliary losses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.sampling.noise import forward_process
 from shirg_lavida.vision.options import SelectOn
-from shirg_train.testbed.micro.aids import Aids, owner_loss, pointer_losses
 from shirg_train.testbed.micro.answers import answer_pass
+from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import StageConfig
 from shirg_train.testbed.micro.visual import see, visual_rows
@@ -21,7 +21,7 @@ from shirg_train.testbed.micro.visual import see, visual_rows
 
 def objective(
     model: LavidaModel,
-    aids: Aids,
+    heads: AuxiliaryHeads,
     batch: MicroBatch,
     stage: StageConfig,
     selector: Selector | None,
@@ -30,35 +30,35 @@ def objective(
     points: bool,
     labels: Tensor,
     unknown: int,
-    dice: torch.Generator,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """All losses by name; `loss` is their weighted sum.
 
     Args:
         model: in training.
-        aids: its heads.
+        heads: of the losses on patches.
         batch: pages and questions.
-        stage: layout, weights of the aids, and whether the tower learns.
+        stage: layout, weights of the auxiliary losses, and whether the tower learns.
         selector: this step's policy.
         on: what the selector compares, see `visual_rows`.
         points: whether kept tokens stand for single patches, so that the pointer loss means something.
         labels: `[labels]` tokens.
         unknown: token of what belongs to no fact.
-        dice: source of the noise.
+        generator: source of the noise.
     """
     weights = stage.aids
     features = see(model, batch.images, train_tower=stage.train_tower)
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
-        losses["chars"], losses["places"] = aids.glyphs(features, batch, weights.cut)
+        losses["chars"], losses["places"] = heads.glyphs(features, batch, weights.cut)
     projected = model.projector(features)
     if weights.values > 0:
-        losses["values"] = aids.characters(projected, batch)
+        losses["values"] = heads.characters(projected, batch)
     if weights.owners > 0:
-        codes = model.backbone.wte.weight if aids.codes is None else aids.codes
+        codes = model.backbone.wte.weight if heads.codes is None else heads.codes
         losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
-        losses |= _answer_losses(model, batch, stage, features, selector, on=on, points=points, dice=dice)
+        losses |= _answer_losses(model, batch, stage, features, selector, on=on, points=points, generator=generator)
     losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
     return losses
 
@@ -72,7 +72,7 @@ def _answer_losses(
     *,
     on: SelectOn,
     points: bool,
-    dice: torch.Generator,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     joined = stage.layout == "joined"
     text = None
@@ -93,7 +93,7 @@ def _answer_losses(
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers
     everything = torch.ones_like(answers, dtype=torch.bool)
-    noise = forward_process(everything.flatten(0, 1), generator=dice)
+    noise = forward_process(everything.flatten(0, 1), generator=generator)
     masked = torch.stack([everything, noise.masked.view_as(answers)], dim=2)
     targets = answers[:, :, None].expand_as(masked)
     samples = targets.masked_fill(masked, model.config.mask_token_id)

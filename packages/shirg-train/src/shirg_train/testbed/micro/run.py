@@ -13,7 +13,7 @@ from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.load import save_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.seeds import derive
-from shirg_train.testbed.micro.aids import Aids
+from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads
 from shirg_train.testbed.micro.batches import label_tokens
 from shirg_train.testbed.micro.build import build_model
 from shirg_train.testbed.micro.config import MicroConfig
@@ -29,7 +29,7 @@ class Run:
         config: the recipe.
         tokenizer: the micro model's.
         model: the model.
-        aids: heads of the training-only losses.
+        heads: heads of the training-only losses.
         labels: `[labels]` the token of every label.
         unknown: the token of what belongs to no fact.
     """
@@ -37,7 +37,7 @@ class Run:
     config: MicroConfig
     tokenizer: Tokenizer
     model: LavidaModel
-    aids: Aids
+    heads: AuxiliaryHeads
     labels: Tensor
     unknown: int
 
@@ -49,14 +49,14 @@ def start_run(config: MicroConfig) -> Run:
     with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
         torch.manual_seed(derive(config.seed, "aids"))
         codes = tokenizer.get_vocab_size() if config.owner_codes == "own" else 0
-        aids = Aids(config.size.tower_width, config.size.width, slots, codes)
+        heads = AuxiliaryHeads(config.size.tower_width, config.size.width, slots, codes)
     model = build_model(config.size, tokenizer, config.seed).train()
     if config.init is not None:
-        load_start(config.init, model, aids)
+        load_start(config.init, model, heads)
     unknown = tokenizer.token_to_id(UNKNOWN)
     if unknown is None:
         raise ValueError(f"the tokenizer has no token {UNKNOWN!r}")
-    return Run(config, tokenizer, model, aids, label_tokens(tokenizer), unknown)
+    return Run(config, tokenizer, model, heads, label_tokens(tokenizer), unknown)
 
 
 def export(model: LavidaModel, folder: Path) -> None:

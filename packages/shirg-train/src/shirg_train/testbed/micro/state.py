@@ -41,7 +41,7 @@ def save_state(
     folder: Path,
     progress: Progress,
     model: nn.Module,
-    aids: nn.Module,
+    heads: nn.Module,
     optimizers: tuple[torch.optim.Optimizer, ...],
     recipe: Mapping[str, Any],
 ) -> None:
@@ -55,30 +55,30 @@ def save_state(
         {
             "progress": vars(progress),
             "model": model.state_dict(),
-            "aids": aids.state_dict(),
+            "aids": heads.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "recipe": dict(recipe),
         },
     )
 
 
-def save_stage(folder: Path, name: str, model: nn.Module, aids: nn.Module) -> None:
+def save_stage(folder: Path, name: str, model: nn.Module, heads: nn.Module) -> None:
     """Keep what a finished stage learned as `stages/<name>.pt`, for runs that start there.
 
     Raises:
         OSError: it cannot be written.
     """
     (folder / STAGES).mkdir(exist_ok=True)
-    _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": aids.state_dict()})
+    _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": heads.state_dict()})
 
 
-def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
-    """Fill in what a run starts from: a file of `save_stage`, or a checkpoint, which brings a model but no aids.
+def load_start(init: str, model: nn.Module, heads: nn.Module) -> None:
+    """Fill in what a run starts from: a file of `save_stage`, or a checkpoint, which brings no heads.
 
     Args:
         init: the file, a checkpoint's folder, or an embedded model's name.
         model: to be filled.
-        aids: filled from a file; from a checkpoint they stay as they are.
+        heads: filled from a file; from a checkpoint they stay as they are.
 
     Raises:
         RecipeError: nothing of that name, or it is of a model of another shape.
@@ -91,8 +91,8 @@ def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
             stage = torch.load(source, map_location="cpu", weights_only=True)
             model.load_state_dict(stage["model"])
             # Codes of owners, which a run of the other kind lacks or has too many of, start fresh or are dropped.
-            shared = {name: value for name, value in stage["aids"].items() if name in aids.state_dict()}
-            aids.load_state_dict(aids.state_dict() | shared)
+            shared = {name: value for name, value in stage["aids"].items() if name in heads.state_dict()}
+            heads.load_state_dict(heads.state_dict() | shared)
     except FileNotFoundError as error:
         raise RecipeError(
             f"init must be an embedded model's name, a checkpoint's folder, or the file that a stage of another run "
@@ -103,9 +103,9 @@ def load_start(init: str, model: nn.Module, aids: nn.Module) -> None:
 
 
 def load_state(
-    folder: Path, model: nn.Module, aids: nn.Module, recipe: Mapping[str, Any]
+    folder: Path, model: nn.Module, heads: nn.Module, recipe: Mapping[str, Any]
 ) -> tuple[Progress, list[dict[str, Any]]]:
-    """Fill model and aids; returns the progress and the optimisers' states. Without a file: a fresh start.
+    """Fill model and heads; returns the progress and the optimisers' states. Without a file: a fresh start.
 
     Raises:
         RecipeError: the state is damaged, or what it has learnt so far came from another recipe. Stages to come may
@@ -124,7 +124,7 @@ def load_state(
             f"one of its stages as init to start there"
         )
     model.load_state_dict(state["model"])
-    aids.load_state_dict(state["aids"])
+    heads.load_state_dict(state["aids"])
     return Progress(**state["progress"]), state["optimizers"]
 
 

@@ -35,7 +35,7 @@ CUT_PER_CENT = 30
 CLASSES = len(ALPHABET) + 1
 
 
-class Aids(nn.Module):
+class AuxiliaryHeads(nn.Module):
     """The heads of the losses on patches.
 
     Args:
