@@ -27,8 +27,8 @@ def run_ablations(options: AblateOptions) -> str:
     """Measure, write, and return what was written as text.
 
     Raises:
-        BadInput: a model or adapter that cannot be used, or a folder that cannot be written, or whose results were
-            measured otherwise than the lines that shall stand beside them.
+        BadInput: a model or adapter that cannot be used, or a folder that cannot be written, or whose results
+            cannot stand beside the new ones.
         RunFailed: a damaged file of results.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):

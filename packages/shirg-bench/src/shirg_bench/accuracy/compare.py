@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shirg_bench.accuracy import gate_ablations, model_ablations
+from shirg_bench.accuracy import model_ablations, selector_ablations
 from shirg_bench.accuracy.case import Adapters, Case, Comparison
 from shirg_bench.accuracy.rows import Run, identity, paired, score_row
 from shirg_bench.accuracy.variant import Variant
 
 ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
-    "coverage": gate_ablations.coverage,
-    "beta": gate_ablations.beta,
-    "terms": gate_ablations.terms,
-    "alpha": gate_ablations.alpha,
-    "summary": gate_ablations.summary,
-    "regions": gate_ablations.regions,
+    "coverage": selector_ablations.coverage,
+    "beta": selector_ablations.beta,
+    "terms": selector_ablations.terms,
+    "alpha": selector_ablations.alpha,
+    "summary": selector_ablations.summary,
+    "regions": selector_ablations.regions,
     "positions": model_ablations.positions,
     "newline": model_ablations.newline,
     "adapter": model_ablations.adapter,

@@ -1,4 +1,4 @@
-"""Accuracy by what the answer stands in: forms, tables, lying and upright bars, lines, pies.
+"""Accuracy by page element: forms, tables, horizontal and vertical bars, lines, pies.
 
 The pages of the budget table are mostly forms and tables. Here every kind is as likely to be a page's largest block.
 """
@@ -21,7 +21,7 @@ from shirg_train.testbed.micro.config import DataConfig
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
 EVEN = DataConfig(facts=(4, 8), questions=2, kinds=(1.0,) * FACT_KINDS)
-"""Few enough facts and questions that a page of 112 px has room for upright bars and lines."""
+"""Few enough facts and questions that a page of 112 px has room for vertical bars and lines."""
 VARIANTS = {
     "full": Variant(),
     "pooling": Variant(PolicyConfig("pooling")),

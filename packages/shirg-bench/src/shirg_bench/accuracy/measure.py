@@ -137,7 +137,7 @@ def open_bench(
         ValueError: no checkpoint or adapter that can be used, or not a micro model.
     """
     tokenizer = build_tokenizer()
-    # Loaded first: what is no checkpoint may be a folder of anything, which nobody wants to wait for.
+    # Loaded before it is digested: a folder that is no checkpoint may hold anything, and digesting it takes long.
     models: dict[str | None, LavidaModel] = {None: load_lavida(checkpoint, dtype=torch.float32)}
     digests: dict[str | None, str] = {None: folder_digest(checkpoint)}
     check_model(models[None], tokenizer)

@@ -1,4 +1,4 @@
-"""Ablations of what surrounds the gate: positions, newlines, adapters, resolution, cache, and choosing later.
+"""Ablations of what surrounds the selector: positions, newlines, adapters, resolution, cache, and later pruning.
 
 The tower's size is fixed, so low resolution is made from the page, see `variant.Source`.
 """
@@ -17,7 +17,7 @@ ADAPTED = "micro-full is what adapters are for: the projector of micro is traine
 
 
 def positions(_: Adapters) -> list[Comparison]:
-    """Rotary positions with the gaps that dropped tokens leave."""
+    """Original rotary positions of the kept tokens, instead of consecutive ones."""
     return [
         Comparison(
             Case(f"{m} (packed)", Variant(PolicyConfig(m, b))),
@@ -101,7 +101,7 @@ def cache(_: Adapters) -> list[Comparison]:
 
 
 def late(_: Adapters) -> list[Comparison]:
-    """Choosing inside the language model, by its own attention, with choosing before it."""
+    """Pruning inside the language model, by its own attention, against selection before it."""
     return [
         Comparison(
             Case("v2", Variant(PolicyConfig("v2", b))),

@@ -9,9 +9,10 @@ from pathlib import Path
 from shirg_bench.accuracy.budgets import TABLE_METHODS
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.names import distinct_names
-from shirg_bench.results.words import TIERS, tier_of, tier_words
+from shirg_bench.results.words import tier_of, tier_words
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.cli.paths import model_location
+from shirg_train.testbed.pages.config import TIER_WORDS
 
 BUDGET, KINDS = "budget", "kinds"
 TABLES = (BUDGET, KINDS, *ABLATIONS)
@@ -54,8 +55,8 @@ class AblateOptions:
     def __post_init__(self) -> None:
         if wrong := [name for name in self.names if name not in TABLES]:
             raise BadInput(f"--what must name some of {', '.join(TABLES)}, got {wrong[0]!r}")
-        if wrong := [name for name in self.tiers if tier_of(name) not in TIERS]:
-            raise BadInput(f"--tiers must name some of {', '.join(TIERS.values())}, got {wrong[0]!r}")
+        if wrong := [name for name in self.tiers if tier_of(name) not in TIER_WORDS]:
+            raise BadInput(f"--tiers must name some of {', '.join(TIER_WORDS.values())}, got {wrong[0]!r}")
         if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
             raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
         if self.regime is not None and not self.regime.strip():

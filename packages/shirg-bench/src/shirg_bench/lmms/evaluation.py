@@ -71,7 +71,7 @@ def is_main_process() -> bool:
 def run_evaluation(
     evaluation: Evaluation, on_progress: OnProgress | None = None, on_note: OnNote | None = None
 ) -> dict[str, Any] | None:
-    """Evaluate; a run that was killed goes on where its journal ends.
+    """Evaluate; a killed run resumes from its journal.
 
     Args:
         evaluation: what.

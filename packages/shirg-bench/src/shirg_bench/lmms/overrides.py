@@ -17,7 +17,7 @@ _OPTION = "--gen-kwargs: "
 
 
 def overrides(text: str) -> str:
-    """`name=value,…` as lmms-eval shall read it: a temperature brings the `do_sample` that agrees with it.
+    """`name=value,…` as lmms-eval should read it: a temperature brings the `do_sample` that agrees with it.
 
     Raises:
         BadInput: not of that form, an unknown name, or a value that no task could make usable.
@@ -42,7 +42,7 @@ def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, 
         loaded: lmms-eval's tasks by name, groups as mappings.
         given: of `overrides`.
         settings: the model's defaults.
-        length: of an answer where nobody gives it.
+        length: default length of an answer.
 
     Returns:
         Per task, sentences on those of its arguments that are ignored; tasks without any are left out.

@@ -27,7 +27,7 @@ def run_processes(number: int, arguments: Sequence[str]) -> None:
         RunFailed: any of them failed; the message is the first one's.
     """
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-    # Accelerate decides by this variable alone that processes shall meet on CPUs.
+    # Accelerate runs several processes on CPUs only if this variable is set.
     device = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "1"}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         finished = subprocess.run(

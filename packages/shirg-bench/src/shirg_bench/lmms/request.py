@@ -104,7 +104,7 @@ def unmarked(text: str, marks: Sequence[str]) -> str:
 
 
 def is_padding(request: Instance) -> bool:
-    """Whether lmms-eval only evens out the ranks with this request; nobody reads its answer."""
+    """Whether lmms-eval only pads the ranks with this request; its answer is dropped."""
     return bool(request.metadata.get(_PADDING_ONLY))
 
 

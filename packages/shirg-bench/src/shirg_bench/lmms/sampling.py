@@ -87,7 +87,7 @@ def parse_sampling(
     Args:
         gen_kwargs: of the task and the command line.
         defaults: of the model's arguments; `gen_kwargs` win.
-        max_new_tokens: where nobody gives it.
+        max_new_tokens: default length of an answer.
         cache: keep the prefix's keys and values.
 
     Raises:

@@ -54,7 +54,7 @@ def _against_bytes(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _label_above(axes: Axes, labels: Sequence[Label]) -> None:
-    """Words on a line over all points, upright so that near neighbours have room, each joined to its point."""
+    """Vertical labels in a row above all points, so that close ones have room, each joined to its point."""
     low, high = axes.get_xlim()
     gap = 0.042 * (high - low)
     places = spread([label.x for label in labels], gap, low + gap, high)

@@ -7,22 +7,21 @@ from fractions import Fraction
 from typing import Any
 
 from shirg_bench.results.rows import Row
+from shirg_train.testbed.pages.config import TIER_WORDS
 
 NONE = "–"
 SEED = ", seed "
 """In the name of a regime: the same training from another seed, e.g. `frozen tower, seed 2`."""
-TIERS = {"easy": "plain", "hard": "cluttered"}
-"""A row's tier → what its pages are called."""
 
 
 def tier_words(tier: str) -> str:
     """Words for a row's tier: `plain` or `cluttered`."""
-    return TIERS.get(tier, tier)
+    return TIER_WORDS.get(tier, tier)
 
 
 def tier_of(words: str) -> str:
     """The tier that rows hold, from what its pages are called; a tier stays itself, as older commands name it."""
-    return next((tier for tier, pages in TIERS.items() if pages == words), words)
+    return next((tier for tier, pages in TIER_WORDS.items() if pages == words), words)
 
 
 def budget_words(budget: float | int | None) -> str:

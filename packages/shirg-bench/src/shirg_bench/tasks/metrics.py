@@ -22,7 +22,7 @@ from shirg_bench.tasks.spec import TASKS
 ANLS_THRESHOLD = 0.5
 RELAXED_TOLERANCE = Fraction(5, 100)
 LARGEST_EXPONENT = 400
-"""Numbers of more digits before or after the point are text: nobody means them, and exact ones take memory."""
+"""Longer numbers are compared as text: no answer is one, and exact arithmetic on them takes memory."""
 Metric = Callable[[str, str], float]
 
 

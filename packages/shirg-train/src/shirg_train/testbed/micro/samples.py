@@ -56,6 +56,7 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
     """
     # Imported here: whoever asks for the embedded model's folder draws no pages.
     from shirg_train.testbed.micro.config import DataConfig, SizeConfig
+    from shirg_train.testbed.pages.config import TIER_WORDS
     from shirg_train.testbed.pages.page import draw_pages
     from shirg_train.testbed.pages.sheet import page_image
 
@@ -63,7 +64,7 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
     written = []
     for number, sample in enumerate(listed_samples()):
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
-        name = f"page{number}_{sample['tier']}.png"
+        name = f"page{number}_{TIER_WORDS[sample['tier']]}.png"
         with atomic_path(folder / name) as temporary:
             page_image(page, 0).save(temporary)
         asked = sample["question"]

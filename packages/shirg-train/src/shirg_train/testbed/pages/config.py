@@ -46,6 +46,8 @@ TIERS: dict[str, Tier] = {
     "easy": Tier((0.18, 0.14, 0.06, 0.06, 0.05, 0.05, 0.08, 0.38), 0.0, 0.0, 0.0, 70, 3.0),
     "hard": Tier((0.12, 0.10, 0.05, 0.05, 0.04, 0.04, 0.60, 0.0), 0.75, 0.6, 1.0, 110, 7.0),
 }
+TIER_WORDS = {"easy": "plain", "hard": "cluttered"}
+"""Tier → what its pages are called wherever people read of them."""
 SMALL_PRINT = (TINY, "dejavu-8", "mono-8", "source-9", "roboto-9", "dejavu-9", "slab-9", "source-10", "roboto-10")
 LARGE_PRINT = ("serif-12", "roboto-14", "serif-18", "roboto-24", "source-32")
 

@@ -1,4 +1,4 @@
-"""Ablations of the gate: coverage, terms of the score, summary, regions.
+"""Ablations of the selector: coverage, terms of the score, summary, regions.
 
 Not everything can be said by a preset's own parameters: v2 has no attention to weigh its summary by, so its `attention`
 summary takes v3's.
