@@ -9,7 +9,7 @@ from shirg_bench.accuracy.pages import check_model, draw, look
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.testing import tiny_lavida
 from shirg_lavida.vision.views import to_unit
-from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
@@ -32,7 +32,7 @@ def fine_detail(pixels):
 
 def test_the_page_is_seen_as_in_training(model, images):
     seen = look(model, images, "page")
-    torch.testing.assert_close(seen.tokens, model.projector(see(model, images, train_tower=False)))
+    torch.testing.assert_close(seen.tokens, model.projector(tower_features(model, images, train_tower=False)))
     assert torch.equal(seen.pixels, to_unit(images))
 
 
@@ -48,7 +48,7 @@ def test_low_resolution_keeps_the_grid_and_loses_detail(model, images, source):
 def test_interpolated_features_are_between_their_neighbours(model, images, monkeypatch):
     side = model.config.vision.side
     ramp = torch.arange(side).float().repeat(side, 1).reshape(1, side * side, 1).expand(len(images), -1, -1)
-    monkeypatch.setattr("shirg_bench.accuracy.pages.see", lambda *_, **__: ramp)
+    monkeypatch.setattr("shirg_bench.accuracy.pages.tower_features", lambda *_, **__: ramp)
     monkeypatch.setattr(model, "projector", torch.nn.Identity())
     smooth = look(model, images, "pooled").tokens
     assert smooth.shape == ramp.shape

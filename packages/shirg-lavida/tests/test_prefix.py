@@ -10,11 +10,12 @@ from shirg_core.baselines import Deduplication, TokenMerging
 from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
 from shirg_core.selection import Selection, gather_tokens
+from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.testing import tiny_lavida
 from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.views import cut_views, normalize, plan_views, to_unit
-from shirg_lavida.vision.visual_prefix import visual_prefix
+from shirg_lavida.vision.visual_prefix import EncodedImages, encode, visual_prefix
 
 NO_TEXT = torch.zeros(0, 64)
 
@@ -266,3 +267,43 @@ def test_no_images(model):
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         VisionOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"selector": shirg_v3(budget=9)}, {"selector": shirg_v3(budget=9), "newline": "view"}]
+)
+@pytest.mark.parametrize("on", ["projected", "tower"])
+def test_encoded_images_stand_for_the_images(model, options, on):
+    """One run of the tower serves many selections, of images of several layouts at once."""
+    if "selector" in options:
+        options = {**options, "select_on": on}
+    images = [picture(40, 40), picture(60, 40, 1), picture(40, 40, 2)]
+    prompt = [1, IMAGE_TOKEN_ID, 2, IMAGE_TOKEN_ID, IMAGE_TOKEN_ID, 3]
+    with torch.no_grad():
+        encoded = encode(model, images, VisionOptions(**options))
+        given = model.embed_prompt(prompt, encoded, **options)
+        expected = model.embed_prompt(prompt, images, **options)
+    assert torch.equal(given.embeddings, expected.embeddings)
+    assert given.layouts == expected.layouts
+    for own, other in zip(given.selections, expected.selections, strict=True):
+        assert (own is None and other is None) or torch.equal(own.indices, other.indices)
+
+
+def test_as_many_encoded_images_as_image_tokens(model):
+    with torch.no_grad():
+        encoded = encode(model, [picture(40, 40)], VisionOptions())
+    with pytest.raises(ValueError, match=r"2 image token\(s\).*but 1 image"):
+        model.embed_prompt([IMAGE_TOKEN_ID, IMAGE_TOKEN_ID], encoded)
+
+
+def test_selecting_ready_features_runs_no_tower(model):
+    plan = plan_views(model.config, (40, 40), "single384", selecting=True)
+    tokens = torch.randn(2, plan.layout.n_tokens, model.image_newline.shape[0])
+    pixels = torch.rand(2, 3, plan.px, plan.px, dtype=torch.float32)
+    attention = torch.rand(2, plan.layout.n_tokens, dtype=torch.float32)
+    options = VisionOptions(shirg_v3(budget=5, summary="none"), "single384", "none")
+    with torch.no_grad():
+        entries = visual_prefix(model, EncodedImages([plan, plan], tokens, pixels, attention), options)
+    for b, entry in enumerate(entries):
+        expected = options.selector(tokens[b : b + 1], plan.layout, attention=attention[b : b + 1])
+        assert torch.equal(entry.embeddings, expected.kept[0])

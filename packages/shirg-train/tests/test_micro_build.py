@@ -13,7 +13,7 @@ from shirg_train.testbed.micro.auxiliary import CUT_PER_CENT, AuxiliaryHeads, sp
 from shirg_train.testbed.micro.batches import MicroBatch, draw_batch, to_tensors
 from shirg_train.testbed.micro.build import NEIGHBOURS, build_model, grid_waves, lookup, paper_filters
 from shirg_train.testbed.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
-from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.config import KINDS, split_seed
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
@@ -69,7 +69,7 @@ def test_heads_look_at_their_neighbours_on_printed_pages(number: int) -> None:
         lambda _, args, options: seen.append(args[0] if args else options["hidden_states"]), with_kwargs=True
     )
     with torch.no_grad():
-        see(model, batch.images, train_tower=False)
+        tower_features(model, batch.images, train_tower=False)
         x, attention = seen[0], layer.self_attn
         q, k = (part(x).unflatten(-1, (3, 32)).transpose(1, 2) for part in (attention.q_proj, attention.k_proj))
         weights = (q @ k.mT / 32**0.5).softmax(-1).view(-1, 3, SIDE, SIDE, SIDE, SIDE)

@@ -25,7 +25,7 @@ from shirg_lavida.vision.projector import build_projector
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.tower import SiglipTower
 from shirg_lavida.vision.views import Views
-from shirg_lavida.vision.visual_prefix import visual_prefix
+from shirg_lavida.vision.visual_prefix import EncodedImages, visual_prefix
 
 
 class LavidaModel(nn.Module):
@@ -53,7 +53,7 @@ class LavidaModel(nn.Module):
     def embed_prompt(
         self,
         input_ids: Ids,
-        images: Sequence[Image.Image],
+        images: Sequence[Image.Image] | EncodedImages,
         *,
         selector: Selector | None = None,
         views: Views = "anyres",
@@ -69,7 +69,7 @@ class LavidaModel(nn.Module):
         Args:
             input_ids: `[L]`, `[B, L]`, or B prompts `[L_b]`; tensors, or lists of ints. `IMAGE_TOKEN_ID` stands for one
                 image.
-            images: in prompt order, over all prompts.
+            images: in prompt order, over all prompts; or what `shirg_lavida.vision.visual_prefix.encode` made of them.
             selector: chooses tokens, with the question's tokens as text; None pools `anyres` as released and keeps
                 every token of other views.
             views: see `shirg_lavida.vision.views`.
@@ -91,7 +91,8 @@ class LavidaModel(nn.Module):
         """
         options = VisionOptions(selector, views, newline, select_on, tower_attention)
         rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
-        check_images(images)
+        if not isinstance(images, EncodedImages):
+            check_images(images)
         asked = question_rows(question, rows, self.config)
         owners = image_owners(rows, len(images))
         device = self.image_newline.device

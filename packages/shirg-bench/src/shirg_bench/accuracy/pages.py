@@ -14,7 +14,7 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.views import to_unit
 from shirg_train.testbed.micro.batches import MicroBatch, to_tensors
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import Split, split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -71,14 +71,14 @@ def look(model: LavidaModel, images: Tensor, source: Source) -> Seen:
     low = _resized(images, images.shape[-1] // 2)
     blurred = images if source == "page" else _resized(low, images.shape[-1])
     if source == "half":
-        features = _on_grid(see(model, low, train_tower=False), side)
+        features = _on_grid(tower_features(model, low, train_tower=False), side)
     elif source == "pooled":
-        features = see(model, images, train_tower=False)
+        features = tower_features(model, images, train_tower=False)
         grid = features.unflatten(1, (side, side)).permute(0, 3, 1, 2)
         coarse = F.interpolate(grid, size=(-(-side // 2),) * 2, mode="area")
         features = _on_grid(coarse.flatten(2).transpose(1, 2), side)
     else:
-        features = see(model, blurred, train_tower=False)
+        features = tower_features(model, blurred, train_tower=False)
     return Seen(model.projector(features.to(dtype)), to_unit(blurred))
 
 

@@ -1,7 +1,6 @@
 """Prefixes of a chunk under one variant, through the model's own selection, reading order and prompt.
 
-The same as `LavidaModel.embed_prompt` gives for each question, which a test holds it to. A selection that does not read
-the question is made once per page.
+A selection that does not read the question is made once per page.
 
 B: pages, Q: questions of each, N: tokens, K: kept ones.
 """
@@ -26,16 +25,13 @@ from shirg_lavida.prompt.join import join
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import VisionOptions
-from shirg_lavida.vision.reading_order import in_reading_order
-from shirg_lavida.vision.select_tokens import ImageBatch, select_tokens
-from shirg_lavida.vision.views import ViewPlan, Views, plan_views
+from shirg_lavida.vision.views import ViewPlan, plan_views
 from shirg_lavida.vision.visual_prefix import ImagePrefix
 from shirg_train.keep_ratio import MERGING, build_selector, select_on
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import MicroBatch
+from shirg_train.testbed.micro.visual import VIEWS, page_entries
 
-VIEWS: Views = "single384"
-"""One view of the tower's own size, as in training."""
 READS_TEXT = frozenset({"v2", "top-relevance", "cdpruner"})
 ONE_BY_ONE = frozenset({"random", "scissor"})
 """Selected page by page: one draws anew for each, the other keeps as many as each page needs."""
@@ -113,16 +109,12 @@ def _shown(selection: Selection | None, patches: Tensor) -> float:
 def _images(
     model: LavidaModel, tokens: Tensor, pixels: Tensor, text: Sequence[Tensor], variant: Variant, seed: int
 ) -> list[ImagePrefix]:
-    """Select among `tokens [B, N, d]` as one batch, and put what is kept in reading order."""
+    """Entries of B pages `tokens [B, N, d]`, selected as one batch."""
     policy = variant.policy
     selector = build_selector(policy, derive(seed, "selection"))
-    plan = _plan(model, selecting=selector is not None)
+    options = VisionOptions(selector, VIEWS, variant.newline, select_on(policy))
     attention = None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.
-        attention = attention_received(tokens, plan.layout)[:, None]
-    options = VisionOptions(selector, VIEWS, variant.newline, select_on(policy))
-    chosen = select_tokens(model, plan, options, ImageBatch(tokens[:, None], pixels[:, None], attention, text))
-    ordered = in_reading_order(plan, variant.newline, chosen.kept, chosen.indices, model.image_newline, chosen.summary)
-    own = [None if chosen.selection is None else chosen.selection.of_image(i) for i in range(len(ordered))]
-    return [ImagePrefix(*entries, plan.layout, mine) for entries, mine in zip(ordered, own, strict=True)]
+        attention = attention_received(tokens, _plan(model, selecting=True).layout)
+    return page_entries(model, tokens, pixels, options, text, attention)

@@ -17,7 +17,7 @@ from shirg_train.keep_ratio import PolicyConfig, build_selector
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.samples import listed_samples
-from shirg_train.testbed.micro.visual import see
+from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -79,7 +79,7 @@ def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
     kept = {name: [_kept(pipe, name, batch, page) for page in range(pages)] for name in CLOUD_METHODS}
     images = torch.from_numpy(batch.images)[:, None].expand(-1, 3, -1, -1)
     with torch.no_grad():
-        features = pipe.model.projector(see(pipe.model, images, train_tower=False)).flatten(0, 1).numpy()
+        features = pipe.model.projector(tower_features(pipe.model, images, train_tower=False)).flatten(0, 1).numpy()
     clouds = [TokenCloud(name, np.concatenate(masks)) for name, masks in kept.items()]
     return Cloud(features, batch.answer_patches[:, 0].reshape(-1), clouds)
 

@@ -64,8 +64,10 @@ def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
     """
     features = _tokens_of_plan(model.config, plan, batch.tokens)
     if options.selector is None:
-        indices = plan.layout.valid_mask(features.device).nonzero().squeeze(1)
-        return Chosen(features[:, indices], indices.expand(len(features), -1), None, None)
+        indices = plan.layout.valid_index(features.device)
+        kept = features if indices is None else features[:, indices]
+        everything = torch.arange(kept.shape[1], device=kept.device) if indices is None else indices
+        return Chosen(kept, everything.expand(len(kept), -1), None, None)
     if options.select_on == "pixels":
         return _select_on_pixels(model.config, plan, options.selector, batch.pixels, features)
     text, text_mask = pad_text(batch.text) if options.select_on == "projected" else (None, None)

@@ -1,9 +1,15 @@
-"""The one seam where selection happens: images → views → tower → project → select → newlines → prefix entries."""
+"""The one seam where selection happens: images → views → tower → project → select → newlines → prefix entries.
+
+`encode` is its first half. Its result stands for the images wherever these are taken, so that one run of the tower
+serves many selections.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -38,28 +44,34 @@ class ImagePrefix(NamedTuple):
     selection: Selection | None
 
 
-def visual_prefix(
-    model: VisionPath, images: Sequence[Image.Image], options: VisionOptions, text: Sequence[Tensor]
-) -> list[ImagePrefix]:
-    """Turn images into entries of the prefix.
+@dataclass(frozen=True, eq=False)
+class EncodedImages:
+    """I images after tower and projector; V views over all of them, T tokens each.
 
-    Tower and projector see all views of all images as one batch; images of one layout are selected as one batch.
+    Attributes:
+        plans: per image.
+        tokens: `[V, T, d]`, projected; the tower's `[V, T, D]` where the selector works on those.
+        pixels: `[V, 3, S, S]` in [0, 1], for edges and patches.
+        attention: `[V, T]`, attention received in the tower; None unless asked.
+    """
+
+    plans: Sequence[ViewPlan]
+    tokens: Tensor
+    pixels: Tensor
+    attention: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.plans)
+
+
+def encode(model: VisionPath, images: Sequence[Image.Image], options: VisionOptions) -> EncodedImages:
+    """Cut images into views and run tower and projector over all of them as one batch.
 
     Args:
-        model: tower, projector and newline embedding.
-        images: Pillow images of any mode; each is turned upright and converted to RGB here, once.
-        options: views, selector, newlines.
-        text: per image, `[M, d]` embeddings of its question's tokens; M = 0 when there are none.
-
-    Raises:
-        ValueError: options the checkpoint cannot serve, images that are not a list of Pillow images, or what the
-            selector refuses.
+        model: tower and projector.
+        images: Pillow images of any mode, at least one; each is turned upright and converted to RGB here, once.
+        options: views, and what the selector works on.
     """
-    options.check(model.config)
-    check_images(images)
-    if not images:
-        return []
-    # 1. Turn every image upright and cut it into views.
     plans: list[ViewPlan] = []
     cuts: list[Tensor] = []
     for image in images:
@@ -67,23 +79,48 @@ def visual_prefix(
         plans.append(plan_views(model.config, upright.size, options.views, selecting=options.selector is not None))
         cuts.append(cut_views(upright, plans[-1]))
     pixels = to_unit(torch.cat(cuts).to(device_of(model.tower)))
-    # 2. Run the tower, and the projector unless the selector works on the tower's features.
-    dtype, device = model.image_newline.dtype, model.image_newline.device
-    seen = model.tower(normalize(pixels).to(dtype), attention=options.tower_attention)
+    seen = model.tower(normalize(pixels).to(model.image_newline.dtype), attention=options.tower_attention)
     tokens = seen.features if options.select_on == "tower" else project(model, seen.features)
-    # 3. Select, images of one layout together; then order what is kept and set newlines.
-    ends = torch.tensor([len(cut) for cut in cuts]).cumsum(0).tolist()
-    rows = [slice(end - len(cut), end) for cut, end in zip(cuts, ends, strict=True)]
+    return EncodedImages(plans, tokens, pixels, seen.attention)
+
+
+def visual_prefix(
+    model: VisionPath,
+    images: Sequence[Image.Image] | EncodedImages,
+    options: VisionOptions,
+    text: Sequence[Tensor] = (),
+) -> list[ImagePrefix]:
+    """Turn images into entries of the prefix; images of one layout are selected as one batch.
+
+    Args:
+        model: tower, projector and newline embedding.
+        images: see `encode`, or what it made of them under options that differ in selector and newline only.
+        options: views, selector, newlines.
+        text: per image, `[M, d]` embeddings of its question's tokens; M = 0 when there are none. Empty = no text.
+
+    Raises:
+        ValueError: options the checkpoint cannot serve, images that are not a list of Pillow images, or what the
+            selector refuses.
+    """
+    options.check(model.config)
+    if not isinstance(images, EncodedImages):
+        check_images(images)
+        if not images:
+            return []
+        # 1. Views, tower, projector (unless the selector works on the tower's features).
+        images = encode(model, images, options)
+    # 2. Select, images of one layout together; then order what is kept and set newlines.
+    device = model.image_newline.device
     groups: dict[ViewPlan, list[int]] = defaultdict(list)
-    for i, plan in enumerate(plans):
+    for i, plan in enumerate(images.plans):
         groups[plan].append(i)
     entries: dict[int, ImagePrefix] = {}
     for plan, members in groups.items():
         batch = ImageBatch(
-            tokens=torch.stack([tokens[rows[i]] for i in members]),
-            pixels=torch.stack([pixels[rows[i]] for i in members]),
-            attention=None if seen.attention is None else torch.stack([seen.attention[rows[i]] for i in members]),
-            text=[text[i] for i in members],
+            tokens=_views_of(images, members, images.tokens),
+            pixels=_views_of(images, members, images.pixels),
+            attention=None if images.attention is None else _views_of(images, members, images.attention),
+            text=[text[i] for i in members] if len(text) else (),
         )
         kept, indices, summary, selection = select_tokens(model, plan, options, batch)
         summary = None if summary is None else summary.to(device)
@@ -93,3 +130,11 @@ def visual_prefix(
         for b, i in enumerate(members):
             entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else selection.of_image(b))
     return [entries[i] for i in range(len(images))]
+
+
+def _views_of(images: EncodedImages, members: Sequence[int], x: Tensor) -> Tensor:
+    """`x [V, …]` → `[B, V_b, …]`, of B images that have as many views."""
+    if len(members) == len(images):
+        return x.unflatten(0, (len(members), -1))
+    ends = list(accumulate(plan.n_views for plan in images.plans))
+    return torch.stack([x[ends[i] - images.plans[i].n_views : ends[i]] for i in members])

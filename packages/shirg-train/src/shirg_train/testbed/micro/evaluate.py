@@ -1,8 +1,8 @@
 """Exact match and validation NLL of a micro model per tier and policy.
 
-Answers come from the model's own sampler over prefixes equal to `LavidaModel.embed_prompt`'s (a test holds the two
-together); the tower runs once per page for all policies. Intervals: see `shirg_train.testbed.micro.interval`.
-Selectors that draw lots draw one set for 32 pages: their intervals leave out how much sets differ.
+Prefixes and answers are the model's own; the tower runs once per page for all policies. Intervals: see
+`shirg_train.testbed.micro.interval`. Selectors that draw lots draw one set for 32 pages: their intervals leave out how
+much sets differ.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
+from shirg_lavida.prompt.join import join
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
+from shirg_lavida.vision.options import VisionOptions
+from shirg_lavida.vision.views import to_unit
 from shirg_train.keep_ratio import PolicyConfig, build_selector, select_on
 from shirg_train.loss import Nll
 from shirg_train.seeds import derive, generator
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.micro.visual import see, visual_rows
+from shirg_train.testbed.micro.visual import VIEWS, page_entries, tower_features
 from shirg_train.testbed.pages.config import Split, split_seed
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokens import TEMPLATES
@@ -121,23 +125,15 @@ def prefixes(
 ) -> Iterator[tuple[Prefix, float]]:
     """For every policy, the prefixes `[B·Q, P, d]` of all questions and the mean number of visual entries."""
     questions = batch.answers.shape[1]
-    dtype = model.image_newline.dtype
-    features = see(model, batch.images, train_tower=False).to(dtype).repeat_interleave(questions, 0)
-    images = batch.images.repeat_interleave(questions, 0)
+    features = tower_features(model, batch.images, train_tower=False).to(model.image_newline.dtype)
+    tokens = model.projector(features).repeat_interleave(questions, 0)
+    pixels = to_unit(batch.images).repeat_interleave(questions, 0)
     tails = batch.tails.flatten(0, 1)
-    head = model.backbone.embed(batch.head).expand(len(tails), -1, -1)
-    tail = model.backbone.embed(tails)
+    heads = batch.head.expand(len(tails), -1)
+    prompts = torch.cat([heads, torch.full((len(tails), 1), IMAGE_TOKEN_ID), tails], dim=1)
+    texts = model.backbone.embed(torch.cat([heads, tails], dim=1))
     words = model.backbone.embed(batch.questions.flatten(0, 1))
     for policy in policies:
-        selector = build_selector(policy, seed)
-        visual = visual_rows(model, images, features, selector, words, select_on(policy))
-        yield _join(head, visual.rows, visual.valid, tail), float(visual.valid.sum(1).float().mean())
-
-
-def _join(head: Tensor, rows: Tensor, valid: Tensor, tail: Tensor) -> Prefix:
-    x = torch.cat([head, rows, tail], dim=1)
-    if bool(valid.all()):
-        return Prefix(x)
-    ones = valid.new_ones(len(x), 1)
-    mask = torch.cat([ones.expand(-1, head.shape[1]), valid, ones.expand(-1, tail.shape[1])], dim=1)
-    return Prefix(x, mask, (mask.cumsum(1) - 1).clamp_min(0))
+        options = VisionOptions(build_selector(policy, seed), VIEWS, select_on=select_on(policy))
+        prefix = join(list(prompts), list(texts), page_entries(model, tokens, pixels, options, words), "packed")
+        yield prefix, sum(prefix.visual_tokens) / len(prefix.visual_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,7 @@ from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import StageConfig
-from shirg_train.testbed.micro.visual import see, visual_rows
+from shirg_train.testbed.micro.visual import tower_features, visual_rows
 
 
 def objective(
@@ -47,7 +48,7 @@ def objective(
         generator: source of the noise.
     """
     weights = stage.aids
-    features = see(model, batch.images, train_tower=stage.train_tower)
+    features = tower_features(model, batch.images, train_tower=stage.train_tower)
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
         losses["chars"], losses["places"] = heads.glyphs(features, batch, weights.cut)
@@ -75,7 +76,7 @@ def _answer_losses(
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     joined = stage.layout == "joined"
-    text = None
+    text: Sequence[Tensor] = ()
     if joined:
         # One row per question: the page's features are shared, its prefix is not.
         questions = batch.answers.shape[1]
