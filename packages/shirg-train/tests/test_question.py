@@ -109,6 +109,6 @@ def test_micro_training_and_evaluation_show_what_the_pipeline_shows(pipe, pages,
         spy,
         on="projected",
         points=False,
-        dice=torch.Generator().manual_seed(0),
+        generator=torch.Generator().manual_seed(0),
     )
     assert same(spy.seen, expected)
