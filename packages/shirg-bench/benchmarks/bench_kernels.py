@@ -18,8 +18,8 @@ from shirg_bench.results.provenance import now, versions
 from shirg_bench.results.rows import Row, rows_there, write_rows
 from shirg_bench.roofline import Roof, Shape, binding, floor_us, v2_work, v3_work
 from shirg_core import ViewLayout, shirg_v2, shirg_v3
-from shirg_core.baselines import BASELINES, FIXED_COUNT
 from shirg_core.choose import choose
+from shirg_core.methods import METHODS, get_selector
 
 pytestmark = [
     pytest.mark.gpu,
@@ -178,8 +178,10 @@ def test_beside_them(preset):
         "cosine": cosine,
     }
     text = {"text": torch.randn(1, TEXT, WIDTH, device="cuda").bfloat16(), "edges": scores, "attention": scores}
-    for name in sorted(set(BASELINES) - FIXED_COUNT):
-        baseline = BASELINES[name](k)
+    for name in sorted(
+        name for name, m in METHODS.items() if m.selector and m.takes_budget and name not in ("v2", "v3")
+    ):
+        baseline = get_selector(name, budget=k)
         runs[name] = lambda baseline=baseline: baseline(inputs["features"], layout, **text)
     rows = []
     for name, run in runs.items():

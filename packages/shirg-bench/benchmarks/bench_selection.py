@@ -8,8 +8,8 @@ import torch
 from shirg_bench.interleave import interleaved_ratio
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core import Selection, Selector, ViewLayout, shirg_v2, shirg_v3
-from shirg_core.baselines import BASELINES, FIXED_COUNT
 from shirg_core.clock import Clock
+from shirg_core.methods import METHODS, get_selector
 
 WIDTH, TEXT = 1152, 32
 V2_LAYOUT, V2_BUDGET = ViewLayout.anyres(2, 2, 27), 1024
@@ -75,7 +75,10 @@ def test_v3_2304_to_768(track, benchmark):
     track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5, bar_threads=2)
 
 
-EXACT_K = sorted(set(BASELINES) - FIXED_COUNT)
+EXACT_K = sorted(
+    name for name, m in METHODS.items() if m.selector and m.takes_budget and name not in ("v2", "v3", "dpp")
+)
+"""Baselines that keep exactly K; `dpp` is `cdpruner`'s loop again."""
 """Baselines that keep exactly K tokens."""
 LIGHT = {"uniform", "random", *(name for name in EXACT_K if name.startswith("top-"))}
 """Those that compare no tokens with each other, and are expected to be faster than SHIRG."""
@@ -85,7 +88,7 @@ LIGHT = {"uniform", "random", *(name for name in EXACT_K if name.startswith("top
 def test_baseline_3645_to_1024(name, benchmark):
     """Each exact-K baseline beside v2; v2 is faster than all that compare tokens."""
     inputs = _inputs(V2_LAYOUT.n_tokens)
-    baseline = BASELINES[name](V2_BUDGET)
+    baseline = get_selector(name, budget=V2_BUDGET)
     run = lambda: _call(baseline, V2_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V2_BUDGET, V2_LAYOUT)
     v2 = shirg_v2(budget=V2_BUDGET)
@@ -103,7 +106,7 @@ def test_baseline_2304_to_768(name, benchmark):
     DivPrune needs the product and little else, and ties; ToMe, SAINT and CDPruner go over it again round by round.
     """
     inputs = _inputs(V3_LAYOUT.n_tokens)
-    baseline = BASELINES[name](V3_BUDGET)
+    baseline = get_selector(name, budget=V3_BUDGET)
     run = lambda: _call(baseline, V3_LAYOUT, inputs)  # noqa: E731
     _assert_promised(run(), V3_BUDGET, V3_LAYOUT)
     v3 = shirg_v3(budget=V3_BUDGET)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import UNSURE
+from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig

@@ -67,7 +67,7 @@ def latency_row(variant: str, method: str, budget: float | None, *, cache: bool 
 
 def latency_rows() -> list[dict[str, Any]]:
     named = [
-        ("pooled", "pooled", None),
+        ("pooling", "pooling", None),
         ("full", "full", None),
         ("v2-0.3333", "v2", 0.3333),
         ("v3-0.1667", "v3", 0.1667),
@@ -79,7 +79,7 @@ def other_rows() -> list[dict[str, Any]]:
     """What stands beside the rows of kind `latency` in the same file."""
     times = {"autoregressive_ms": 20.0, "diffusion_ms": 10.0, "speedup": 2.0, "speedup_end_to_end": 1.5}
     counts = {"nfe": 16, "answer_tokens": 32, "prefix_tokens": 99}
-    one = {"kind": "autoregressive", "model": "micro", "variant": "pooled", **counts, **times, **ORIGIN}
+    one = {"kind": "autoregressive", "model": "micro", "variant": "pooling", **counts, **times, **ORIGIN}
     two = {"kind": "selection", "method": "v2", "tokens": 2304, "kept": 768, "select_ms": 7.0, "ratio_to_cosine": 0.05}
     return [one, {**two, "peak_bytes": 2**20, **ORIGIN}]
 

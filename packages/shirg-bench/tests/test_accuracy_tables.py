@@ -9,11 +9,11 @@ import pytest
 
 from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablate, curve
 from shirg_bench.accuracy.answers import Answers
-from shirg_bench.accuracy.budgets import EXACT, curve_plan, curve_rows, entries
+from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries, exact_methods
 from shirg_bench.accuracy.compare import ablation_plan, comparisons_of
 from shirg_bench.accuracy.rows import Run, paired
 from shirg_bench.results.scores import accuracy_tables, gain_tables, score_tables, seed_tables
-from shirg_core.baselines import BASELINES
+from shirg_core.methods import METHODS
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
 
@@ -69,8 +69,12 @@ def test_adapters_are_compared_with_the_first_and_with_none():
 def test_the_curve_has_every_method_at_every_budget():
     table = entries(14)
     methods = {entry.method for entry in table}
-    assert {"full", "downsampled", "v2", "v3", *BASELINES} <= methods
-    for method in EXACT:
+    assert methods == {
+        "full",
+        "downsampled",
+        *(name for name, method in METHODS.items() if method.selector is not None),
+    }
+    for method in exact_methods():
         found = {entry.variant.policy.budget for entry in table if entry.method == method and entry.group == "budget"}
         assert found == set(BUDGETS)
     assert {e.variant.policy.budget for e in table if e.group == "pooled-k"} == {49}

@@ -141,7 +141,9 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
     [
         (("--what", "colour"), "--what must name some of budget, kinds, coverage,"),
         (("--what", ""), "--what must name some of budget, kinds, coverage,"),
-        (("--methods", "full,magic"), "--methods must name some of full, downsampled, pooling,"),
+        (("--methods", "full,magic"), "--methods: unknown method 'magic'; known: v2, v3"),
+        (("--methods", "baseline"), "--methods: the budget table has no baseline: full is the same here"),
+        (("--methods", "redvtp"), "--methods: the budget table has no redvtp: see `shirg ablate --what late`"),
         (("--tiers", "plain,grim"), "--tiers must name some of plain, cluttered, got 'grim'"),
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
         (

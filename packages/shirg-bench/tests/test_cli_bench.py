@@ -33,7 +33,7 @@ def lines(path):
 
 def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
-    asked = ["--model", str(checkpoint), "--methods", "pooled,v3-9", "--max-new-tokens", "4", "--rounds", "2"]
+    asked = ["--model", str(checkpoint), "--methods", "pooling,v3-9", "--max-new-tokens", "4", "--rounds", "2"]
     assert main(["bench", "--what", "latency,memory,ar", *asked, "--device", "cpu", "--json", str(out)]) == 0
     shown = capsys.readouterr()
     assert "× pooled" in shown.out
@@ -41,8 +41,8 @@ def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
     assert "Profiler" not in shown.err
     rows = lines(out)
     assert [(row["kind"], row["variant"]) for row in rows] == [
-        *(("latency", name) for name in ("pooled", "pooled", "v3-9", "v3-9")),
-        *(("autoregressive", name) for name in ("pooled",) * 3 + ("v3-9",) * 3),
+        *(("latency", name) for name in ("pooling", "pooling", "v3-9", "v3-9")),
+        *(("autoregressive", name) for name in ("pooling",) * 3 + ("v3-9",) * 3),
     ]
     for row in rows:
         assert row["model"] == str(checkpoint)
@@ -58,19 +58,19 @@ def test_the_embedded_model_on_a_page_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "micro").mkdir()
     out = tmp_path / "out.jsonl"
-    asked = ["--model", "micro", "--methods", "pooled,v2-0.3333,full", "--cache", "on", "--rounds", "1"]
+    asked = ["--model", "micro", "--methods", "pooling,v2-0.3333,full", "--cache", "on", "--rounds", "1"]
     assert main(["bench", "--what", "latency", *asked, "--device", "cpu", "--json", str(out)]) == 0
     rows = {row["variant"]: row for row in lines(out)}
     # 14 × 14 tokens in one view: a quarter pooled, a third kept; newlines and v2's summary come on top.
     assert rows["full"]["visual_tokens"] == 196 + 14
-    assert rows["pooled"]["visual_tokens"] == 49 + 7
+    assert rows["pooling"]["visual_tokens"] == 49 + 7
     assert 65 + 1 < rows["v2-0.3333"]["visual_tokens"] <= 65 + 1 + 14
-    assert rows["pooled"]["ratio_to_pooled"] == 1
+    assert rows["pooling"]["ratio_to_pooled"] == 1
 
 
 def test_another_dtype_or_length_does_not_fill_a_line(checkpoint, tmp_path):
     out = tmp_path / "out.jsonl"
-    asked = ["--model", str(checkpoint), "--methods", "pooled", "--cache", "on", "--device", "cpu", "--json", str(out)]
+    asked = ["--model", str(checkpoint), "--methods", "pooling", "--cache", "on", "--device", "cpu", "--json", str(out)]
     short = ["--max-new-tokens", "3", "--step-ratio", "1"]
     assert main(["bench", "--what", "memory", *asked, *short]) == 0
     assert main(["bench", "--what", "latency", *asked, *short, "--dtype", "bfloat16", "--rounds", "1"]) == 0
@@ -182,7 +182,7 @@ def test_a_model_whose_cache_is_wrong_fails_the_run(monkeypatch, capsys):
     monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
     denoise = LladaBackbone.denoise
     monkeypatch.setattr(LladaBackbone, "denoise", lambda *given, **named: 1.1 * denoise(*given, **named))
-    assert main(["bench", "--model", "random-tiny", "--methods", "pooled", "--device", "cpu"]) == 1
+    assert main(["bench", "--model", "random-tiny", "--methods", "pooling", "--device", "cpu"]) == 1
     assert "cached and uncached logits differ" in capsys.readouterr().err
 
 

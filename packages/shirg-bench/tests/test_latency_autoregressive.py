@@ -60,10 +60,10 @@ def test_the_twin_leaves_randomness_alone(model):
 
 def test_one_line_a_number_of_steps():
     subject, told = tiny_subject(), []
-    names = [Variant.parse(name) for name in ("pooled", "v3-9")]
+    names = [Variant.parse(name) for name in ("pooling", "v3-9")]
     *_, rows = versus(subject, names, Plan(rounds=3, answer_tokens=8), told.append)
     assert [(row["variant"], row["nfe"]) for row in rows] == [
-        (name, nfe) for name in ("pooled", "v3-9") for nfe in (8, 4, 2, 1)
+        (name, nfe) for name in ("pooling", "v3-9") for nfe in (8, 4, 2, 1)
     ]
     assert len(told) == 2 * 4
     for row in rows:

@@ -1,6 +1,7 @@
 """The table: real token counts, cache and no cache, ratios, and no time without parity."""
 
 import json
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from shirg_bench.latency.measure import KV_8B_TOKEN_BYTES, measure
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.random_models import RANDOM
 from shirg_bench.latency.variant import STANDARD, Variant
+from shirg_core import ShirgV3
 from shirg_core.layout import ViewLayout
+from shirg_core.methods import METHODS
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.testing import tiny_raw_config
@@ -29,7 +32,7 @@ def table(subject, names, plan, tell=lambda _: None):
 def test_visual_tokens_are_the_real_ones_newlines_and_summary_included():
     rows = table(tiny_subject(side=27, page_px=900), STANDARD, Plan(latency=False, memory=False, caches=(True,)))
     counts = {name: rows[name, True]["visual_tokens"] for name in STANDARD}
-    assert counts["pooled"] == 196 + 28 * 29
+    assert counts["pooling"] == 196 + 28 * 29
     assert counts["baseline"] == 27 * 28
     assert counts["full@single"] == 48 * 49
     assert counts["full@anyres_full"] == 729 + 54 * 55
@@ -44,8 +47,8 @@ def test_visual_tokens_are_the_real_ones_newlines_and_summary_included():
 
 def test_one_line_a_variant_with_and_without_cache():
     told = []
-    rows = table(tiny_subject(), ["pooled", "v3-9"], PLAN, told.append)
-    assert list(rows) == [("pooled", True), ("pooled", False), ("v3-9", True), ("v3-9", False)]
+    rows = table(tiny_subject(), ["pooling", "v3-9"], PLAN, told.append)
+    assert list(rows) == [("pooling", True), ("pooling", False), ("v3-9", True), ("v3-9", False)]
     assert len(told) == PLAN.visits(2) == 8
     on, off = rows["v3-9", True], rows["v3-9", False]
     assert on["steps_timed"] == on["nfe"] == 2
@@ -58,8 +61,8 @@ def test_one_line_a_variant_with_and_without_cache():
     assert 0 < on["tower_ms"] < on["embed_ms"]
     assert 0 < on["step_ms"] + on["prefill_ms"] < on["end_to_end_ms"]
     assert on["peak_bytes"] > on["kv_bytes"]
-    assert rows["pooled", True]["ratio_to_pooled"] == 1
-    assert rows["pooled", True]["select_ms"] == 0
+    assert rows["pooling", True]["ratio_to_pooled"] == 1
+    assert rows["pooling", True]["select_ms"] == 0
     assert all(row["ratio_to_pooled"] > 0 and row["rounds"] == 2 for row in rows.values())
     json.dumps(list(rows.values()))
 
@@ -74,7 +77,7 @@ def test_what_was_not_asked_for_is_none():
 
 
 def test_rounds_come_one_after_another():
-    tables = list(measure(tiny_subject(), [Variant.parse("pooled")], Plan(memory=False, rounds=3, answer_tokens=2)))
+    tables = list(measure(tiny_subject(), [Variant.parse("pooling")], Plan(memory=False, rounds=3, answer_tokens=2)))
     assert [rows[0]["rounds"] for rows in tables] == [1, 2, 3]
 
 
@@ -128,7 +131,7 @@ def test_every_method_is_timed_at_every_shape(monkeypatch):
     told = []
     *_, rows = selections.selections(torch.device("cpu"), 2, 0, told.append)
     assert told == ["selection: 108 to 16", "selection: 108 to 32", "selection: 64 to 16", "selection: 64 to 32"]
-    assert {row["method"] for row in rows} == set(selections.METHODS)
+    assert {row["method"] for row in rows} == {name for name, method in METHODS.items() if method.selector is not None}
     assert {(row["tokens"], row["budget"], row["kept"]) for row in rows if row["method"] == "v3"} == {
         (108, 16, 16),
         (108, 32, 32),
@@ -141,7 +144,13 @@ def test_every_method_is_timed_at_every_shape(monkeypatch):
 
 def test_a_method_that_keeps_too_few_stops_the_measurement(monkeypatch):
     monkeypatch.setattr(selections, "LAYOUTS", (ViewLayout.single(8, 8),))
-    monkeypatch.setitem(selections.METHODS, "v3", lambda budget: selections.METHODS["v2"](budget - 1))
+
+    @dataclass(frozen=True)
+    class TooFew(ShirgV3):
+        def __call__(self, *given, **named):
+            return ShirgV3(self.budget - 1)(*given, **named)
+
+    monkeypatch.setitem(METHODS, "v3", replace(METHODS["v3"], selector=TooFew))
     monkeypatch.setattr(selections, "BUDGETS", (16,))
     with pytest.raises(CheckError, match="v3 was asked for 16 of 64 tokens and kept 15"):
         list(selections.selections(torch.device("cpu"), 1, 0))

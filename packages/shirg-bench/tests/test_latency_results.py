@@ -22,7 +22,7 @@ def line(variant="v3", cache=True, **values):
 
 def test_a_line_measured_again_is_replaced_and_others_stay(tmp_path):
     path = tmp_path / "out.jsonl"
-    others = [line("pooled"), line(cache=False), line(model="b"), {"kind": "selection", "method": "v3", "tokens": 9}]
+    others = [line("pooling"), line(cache=False), line(model="b"), {"kind": "selection", "method": "v3", "tokens": 9}]
     replace_results(path, [line(), *others])
     replace_results(path, [line(step_ms=2.0)])
     assert read_rows(path) == [*others, line(step_ms=2.0)]
@@ -56,12 +56,12 @@ def test_a_line_from_before_dtypes_has_that_of_its_command_or_the_models_own(tmp
     path = tmp_path / "out.jsonl"
     asked, mixed = line("full", command="one --dtype bfloat16"), line("v2", command="one --dtype bfloat16; two")
     replace_results(
-        path, [line(), line("pooled"), asked, mixed, line(model="b"), {"kind": "selection", "method": "v3"}]
+        path, [line(), line("pooling"), asked, mixed, line(model="b"), {"kind": "selection", "method": "v3"}]
     )
     new = {"step_ms": None, "peak_bytes": 7, "dtype": "float32", "command": "two"}
     replace_results(path, [line(variant, **new) for variant in ("v3", "full", "v2")])
     assert read_rows(path) == [
-        line("pooled", dtype="float32"),
+        line("pooling", dtype="float32"),
         {**asked, "dtype": "bfloat16"},
         mixed,
         line(model="b"),

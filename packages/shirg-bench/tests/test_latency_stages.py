@@ -12,7 +12,7 @@ from shirg_bench.latency.variant import Variant
 from .latency_setup import ticking, tiny_subject
 
 
-@pytest.mark.parametrize("name", ["pooled", "v2-9", "v3-9"])
+@pytest.mark.parametrize("name", ["pooling", "v2-9", "v3-9"])
 def test_the_timed_answer_is_the_pipelines(name):
     subject = tiny_subject()
     pipe = Variant.parse(name).pipeline(subject.pipe, 0)

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from shirg_bench.ledger import NOT_TESTABLE, count_verdicts, settle, shipped_claims, shipped_numbers
-from shirg_train.keep_ratio import METHODS, NO_SELECTOR
+from shirg_core.methods import METHODS
 
 REPOSITORY = Path(__file__).parents[3]
 RESULTS = REPOSITORY / "packages/shirg-bench/results"
@@ -101,7 +101,7 @@ def check_shirg(words):
         assert option in options, f"shirg {name} has no {option}; it has {sorted(options)}"
     for option, value in itertools.pairwise(rest):
         if option == "--method":
-            assert value in (*METHODS, *NO_SELECTOR)
+            assert value in METHODS
         if option == "--what":
             assert all(part in str(options["--what"].help) for part in value.split(","))
     for word in rest:

@@ -238,7 +238,7 @@ def test_several_images_and_other_modes(load):
     ],
     ids=["no image", "an empty field", "a word", "two words, one image"],
 )
-@pytest.mark.parametrize("method", ["v2", "pooled"])
+@pytest.mark.parametrize("method", ["v2", "pooling"])
 def test_text_alone_is_answered_and_never_a_placeholder(folder, images, text, method):
     data = {"a": {"test": [[picture("7")], images, [picture("8")]]}}
     how = {"method": method, "budget": "0.5" if method == "v2" else None}

@@ -10,7 +10,7 @@ from shirg_core.cli.errors import BadInput
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import set_config
-from shirg_train.testbed.micro.samples import checkpoint_folder
+from shirg_train.testbed.micro.samples import joint_folder
 
 from .lmms_setup import tiny_model
 
@@ -83,7 +83,7 @@ def test_methods_see_images_their_way(folder):
     assert pipe(method="v3", budget=0.5).selector == ShirgV3(budget=0.5)
     assert pipe(method="v3").views == "single"
     assert pipe(method="full").views == "anyres_full"
-    assert pipe(method="pooled").selector is None
+    assert pipe(method="pooling").selector is None
     assert isinstance(pipe(method="pooled", views="single").selector, Pooling)
     baseline = pipe(method="baseline")
     assert baseline.selector is None
@@ -100,11 +100,11 @@ def test_the_checkpoint_recommends_what_is_not_given(tmp_path):
 
 def test_the_embedded_model_is_the_default_whatever_folders_there_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "micro").mkdir()
-    own = LavidaPipeline.from_pretrained(checkpoint_folder())
+    (tmp_path / "micro-joint").mkdir()
+    own = LavidaPipeline.from_pretrained(joint_folder())
     assert model_digest(ModelSettings.from_arguments({}).open(CPU)) == model_digest(own)
     with pytest.raises(BadInput, match=r"config\.json"):
-        ModelSettings.from_arguments({"pretrained": "micro"}).open(CPU)
+        ModelSettings.from_arguments({"pretrained": "micro-joint"}).open(CPU)
 
 
 def test_a_budget_is_refused_by_a_checkpoints_own_method_that_takes_none(tmp_path):
@@ -123,7 +123,7 @@ def test_a_budget_is_refused_by_a_checkpoints_own_method_that_takes_none(tmp_pat
         ({"method": "v3", "budget": 9}, ("v3", 9, "single")),
         ({"method": "full"}, ("full", None, "anyres_full")),
         ({"method": "baseline"}, ("baseline", None, "single384")),
-        ({"method": "pooled", "views": "single"}, ("pooled", None, "single")),
+        ({"method": "pooled", "views": "single"}, ("pooling", None, "single")),
     ],
 )
 def test_what_is_recorded_is_what_is_used(folder, given, used):

@@ -74,7 +74,7 @@ def test_many_ablations_stand_in_two_columns():
 def test_cache_cost_compares_both_ways():
     figure = cache_cost(latency_rows())
     left, right = figure.axes
-    assert {"pooled", "full", "v2-0.3333", "v3-0.1667"} <= words_of(figure)
+    assert {"pooling", "full", "v2-0.3333", "v3-0.1667"} <= words_of(figure)
     assert points_of(left, COLOURS["v2"])[0] == (2304 * 75 / 2**20, 1.75)
     assert any(text.get_text() == "4.9×" for text in right.texts)
 
@@ -104,7 +104,7 @@ def test_answers_are_marked_right_or_wrong():
     layout, features = ViewLayout.single(4, 4), torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(0))
     selection = shirg_v3(6)(features, layout)
     answers = [Answered("all", "12", 20, layout, None), Answered("v3", "", 10, layout, selection)]
-    answers.append(Answered("pooled", "13", 4, layout, Pooling()(features, layout), merged=True))
+    answers.append(Answered("pooling", "13", 4, layout, Pooling()(features, layout), merged=True))
     image = Image.new("L", (32, 32), 200)
     figure = answer_sheet([Example(image, "What is the sum?", "12", answers)])
     words = [text.get_text() for text in figure.texts]

@@ -180,7 +180,7 @@ def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
     (tmp_path / "micro-joint").mkdir()
     pipe = embedded_pipeline()
     (example,) = ask_samples(pipe, pages=1)
-    assert [answered.method for answered in example.answers][:2] == ["all", "pooled"]
+    assert [answered.method for answered in example.answers][:2] == ["all", "pooling"]
     assert example.answers[0].selection is None
     assert example.answers[1].merged
     assert example.answers[2].selection.mask.sum() == 65

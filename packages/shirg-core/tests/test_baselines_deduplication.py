@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from shirg_core import View, ViewLayout
-from shirg_core.baselines import BASELINES, ON_PIXELS, Deduplication
+from shirg_core.baselines import Deduplication
 from shirg_core.baselines.deduplication import neighbours, predict
+from shirg_core.methods import METHODS
 
 
 def grid(*rows):
@@ -71,7 +72,7 @@ def test_views_padding_and_pinned_views_predict_nothing():
 
 
 def test_names_and_bad_settings():
-    assert {name: BASELINES[name](3) for name in ON_PIXELS} == {
+    assert {name: method.build(budget=3) for name, method in METHODS.items() if method.on_pixels} == {
         "dedup-max": Deduplication(3),
         "dedup-mean": Deduplication(3, metric="mean"),
     }

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shirg_core import Selector, View, ViewLayout
-from shirg_core.baselines import BASELINES, FIXED_COUNT
+from shirg_core.methods import METHODS, get_selector
 
-NAMES = sorted(BASELINES)
-EXACT = sorted(set(BASELINES) - FIXED_COUNT)
-MERGING = ["pooling", "scissor", "tome"]
+NAMES = sorted(name for name, method in METHODS.items() if method.selector is not None and name not in ("v2", "v3"))
+EXACT = [name for name in NAMES if METHODS[name].takes_budget]
+MERGING = [name for name in NAMES if METHODS[name].merges]
 TIED = ["divprune", "saint", "cdpruner", "dedup-max", "dedup-mean"]
 TIED += [f"top-{score}" for score in ("variance", "magnitude", "gradient", "attention", "edge")]
 
@@ -58,7 +58,7 @@ def inputs_for(layout, seed, batch=2, width=6):
 
 
 def build(name, k):
-    return BASELINES[name]() if name in FIXED_COUNT else BASELINES[name](k)
+    return get_selector(name, **METHODS[name].accepted(budget=k))
 
 
 def slice_of(inputs, i):
@@ -95,12 +95,11 @@ def test_exact_budget_and_contract(name, case):
     features, inputs = inputs_for(layout, seed)
     selector = build(name, k)
     selection = selector(features, layout, **inputs)
-    assert selector.exact_k
     assert selection.indices.shape == (2, k)
     check_selection(selection, features, layout)
 
 
-@pytest.mark.parametrize("name", sorted(FIXED_COUNT))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(EXACT)))
 @given(cases())
 @settings(max_examples=25, deadline=None)
 def test_own_count_and_contract(name, case):
@@ -108,7 +107,6 @@ def test_own_count_and_contract(name, case):
     features, inputs = inputs_for(layout, seed, batch=1)
     selector = build(name, None)
     selection = selector(features, layout, **inputs)
-    assert not selector.exact_k
     check_selection(selection, features, layout)
 
 

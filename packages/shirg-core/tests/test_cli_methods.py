@@ -2,7 +2,8 @@ import pytest
 
 from shirg_core import ShirgV2, ShirgV3
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.methods import COMPARED, METHODS, NEED_TEXT, build_selector, parse_budget
+from shirg_core.cli.methods import COMPARED, build_selector, parse_budget
+from shirg_core.methods import METHODS
 
 
 @pytest.mark.parametrize(
@@ -27,15 +28,22 @@ def test_presets_get_the_options_they_have():
     assert build_selector("random", 9, {"seed": 4}) != build_selector("random", 9, {"seed": 5})
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - NEED_TEXT))
+WITHOUT_TEXT = [
+    name for name, m in METHODS.items() if m.selector and ("text" not in m.needs or "text_weight" in m.fields)
+]
+
+
+@pytest.mark.parametrize("method", WITHOUT_TEXT)
 def test_every_method_that_needs_no_text_is_built(method):
-    assert callable(build_selector(method, 9, {"text_weight": 0.0} if method == "v2" else {}))
+    assert callable(build_selector(method, 9, METHODS[method].accepted(text_weight=0.0)))
 
 
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("v4", {}, "unknown method 'v4'; known: v3, v2"),
+        ("v33", {}, "unknown method 'v33', did you mean 'v3'[?] known: v2, v3"),
+        ("full", {}, "'full' has no selector: Every token"),
+        ("fastv", {}, "runs only in `shirg ablate --what late`"),
         ("v3", {"text_weight": 0.0}, "no option --text-weight"),
         ("uniform", {"coverage_share": 0.5}, "no option --coverage-share"),
         ("v3", {"seed": 1}, "no option --seed"),
@@ -52,7 +60,7 @@ def test_what_cannot_be_built_is_bad_input(method, options, message):
 
 
 def test_compared_methods_exist_and_need_no_text():
-    assert set(COMPARED) <= set(METHODS) - NEED_TEXT
+    assert set(COMPARED) <= set(WITHOUT_TEXT)
 
 
 def test_bad_input_converts_named_kinds_only():

@@ -5,9 +5,9 @@ import torch
 from PIL import Image
 
 from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
-from shirg_core.baselines import BASELINES, FIXED_COUNT
 from shirg_core.images.pixels import pixel_features
 from shirg_core.images.views import anyres_views
+from shirg_core.methods import METHODS
 from shirg_core.precision import default_dtype, without_autocast
 from shirg_core.scores.edges import layout_edges
 
@@ -15,7 +15,11 @@ LAYOUT = ViewLayout.single(9, 11)
 SELECTORS = {
     "v2": shirg_v2(20),
     "v3": shirg_v3(20),
-    **{name: build() if name in FIXED_COUNT else build(20) for name, build in BASELINES.items()},
+    **{
+        name: method.build(**method.accepted(budget=20))
+        for name, method in METHODS.items()
+        if method.selector is not None and name not in ("v2", "v3")
+    },
 }
 
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_lavida.checkpoint import embedded
-from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
+from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Confidence
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
@@ -97,7 +97,7 @@ def test_answer_and_facts(page, model, capsys):
 
 
 def test_is_what_the_pipeline_answers(page, model):
-    report = asked(page, model, "--method", "pooled", "--step-ratio", 0.5, "--schedule", "shift")
+    report = asked(page, model, "--method", "pooling", "--step-ratio", 0.5, "--schedule", "shift")
     answer = LavidaPipeline.from_pretrained(model)(
         page, "What is the total?", max_new_tokens=8, step_ratio=0.5, schedule="shift"
     )
@@ -112,8 +112,10 @@ def test_is_what_the_pipeline_answers(page, model):
         (["--method", "v3", "--views", "anyres", "--budget", "20"], {"views": "anyres", "budget": 20}),
         (["--method", "full"], {"views": "anyres_full", "indices": None, "budget": 156, "n_kept": 156}),
         (["--method", "full", "--views", "single384"], {"n_kept": 36, "indices": None, "budget_asked": None}),
-        (["--method", "pooled"], {"views": "anyres", "indices": None, "n_kept": 33}),
-        (["--method", "pooled", "--views", "single384"], {"n_kept": 9, "budget_asked": None}),
+        (["--method", "pooling"], {"views": "anyres", "indices": None, "n_kept": 33}),
+        (["--method", "pooling", "--views", "single384"], {"n_kept": 9, "budget_asked": None}),
+        (["--method", "baseline"], {"views": "single384", "n_kept": 36, "indices": None}),
+        (["--method", "dpp", "--budget", "12"], {"n_kept": 12}),
         (["--method", "random", "--seed", "3", "--budget", "12"], {"n_kept": 12, "summary": False}),
         (["--method", "top-relevance", "--budget", "12"], {"n_kept": 12}),
         (["--no-cache"], {"kv_bytes": 0, "positions": "packed"}),
@@ -145,14 +147,14 @@ def test_overlay_and_page(page, model, tmp_path):
     assert page.exists()
 
 
-def test_compare_puts_pooled_full_and_shirg_side_by_side(page, model, capsys):
+def test_compare_puts_pooling_full_and_shirg_side_by_side(page, model, capsys):
     report = asked(page, model, "--compare", "--method", "v3", "--views", "anyres")
-    assert [each["method"] for each in report["compare"]] == ["pooled", "full", "v3"]
+    assert [each["method"] for each in report["compare"]] == ["pooling", "full", "v3"]
     assert (report["method"], report["answer"]) == ("v3", report["compare"][2]["answer"])
     kept = [each["n_kept"] for each in report["compare"]]
     assert kept == [33, 156, 39]
     text = capsys.readouterr().out
-    assert all(word in text for word in ("pooled", "full", "v3", "156"))
+    assert all(word in text for word in ("pooling", "full", "v3", "156"))
     assert [each["method"] for each in asked(page, model, "--compare", "--method", "pooled")["compare"]][2] == "v2"
 
 
@@ -181,7 +183,9 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--method", "v4"], ["'v4'", "pooled, full, v3, v2"]),
+        (["--method", "v33"], ["'v33'", "did you mean 'v3'", "known: v2, v3, uniform"]),
+        (["--method", "fastv"], ["'fastv'", "shirg ablate --what late"]),
+        (["--method", "baseline", "--views", "single"], ["'baseline'", "single384", "'single'"]),
         (["--budget", "0"], ["'0'"]),
         (["--budget", "157"], ["157", "156"]),
         (["--views", "double"], ["'double'", "pooled_base"]),
@@ -200,8 +204,8 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
         (["--attention", "full"], ["cache=False"]),
         (["--device", "nowhere"], ["--device nowhere"]),
         (["--dtype", "int8"], ["'int8'", "bfloat16"]),
-        (["--method", "pooled", "--overlay", "kept.png"], ["--overlay", "pooled"]),
-        (["--method", "pooled", "--budget", "3"], ["--budget", "pooled", "got 3"]),
+        (["--method", "pooled", "--overlay", "kept.png"], ["--overlay", "pooling"]),
+        (["--method", "pooled", "--budget", "3"], ["--budget", "pooling", "got 3"]),
         (["--compare", "--method", "scissor", "--budget", "3"], ["--budget", "scissor", "got 3"]),
         (["--overlay", "kept.xyz"], [".png"]),
         (["--json", "no/such/out.json"], ["no folder"]),

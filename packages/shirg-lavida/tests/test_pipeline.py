@@ -7,10 +7,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from shirg_core import shirg_v2, shirg_v3
-from shirg_core.cli.methods import METHODS
 from shirg_core.images import load_image
+from shirg_core.methods import METHODS
 from shirg_lavida import LavidaPipeline
-from shirg_lavida.cli.methods import with_method
+from shirg_lavida.methods import with_method
 from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.pairing import pair_up
 from shirg_lavida.sampling.answer import Confidence, confidence
@@ -223,7 +223,7 @@ def test_options_reach_the_sampler(pipe):
     assert ask(pipe, picture(), "What?", draft_ids=draft, verify_cache=True).ids[:2].tolist() == draft[0].tolist()
 
 
-@pytest.mark.parametrize("method", ["pooled", "full", *METHODS])
+@pytest.mark.parametrize("method", [name for name, m in METHODS.items() if m.only is None and not m.fixed_views])
 @pytest.mark.parametrize("views", ["anyres", "single", "single384", "pooled_base"])
 def test_no_selector_and_no_view_changes_the_cache(pipe, method, views):
     chosen = with_method(pipe, method, 40 if views == "pooled_base" else 12, views, None)

@@ -36,7 +36,7 @@ def files(tmp_path_factory):
         model: {{path: {root / "model"}, precision: fp32}}
         data: {{path: {root / "data"}, held_out: 3, workers: 1}}
         adapter: {{r: 2, alpha: 4}}
-        keep: [pooled, baseline, {{method: v2, budget: 0.5}}]
+        keep: [pooling, baseline, {{method: v2, budget: 0.5}}]
         batch: {{size: 2, micro: 1}}
         optim: {{lr: 1e-3, warmup_steps: 1}}
         validation: {{every: 3, times: 2}}

@@ -13,9 +13,8 @@ from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.testing import tiny_lavida
 from shirg_train.keep_ratio import PolicyConfig, build_policy
 from shirg_train.recipe import RecipeError, build, read_yaml
-from shirg_train.served import kept_count
 from shirg_train.trainer.config import AdapterRecipe
-from shirg_train.trainer.fit import Fit, prefix_places
+from shirg_train.trainer.fit import Fit, kept_count, prefix_places
 
 from .training_setup import TinySample
 
@@ -39,6 +38,7 @@ def sample(*sizes, answer=2):
         {"method": "v2", "budget": 30},
         {"method": "v2", "budget": 900, "cap_budget": True},
         {"method": "scissor"},
+        {"method": "pooling", "views": "single"},
         {"method": "random", "budget": 12, "views": "pooled_base"},
     ],
     ids=str,
@@ -70,8 +70,8 @@ def test_a_budget_below_what_must_be_kept_is_told_like_one_above():
     layout = ViewLayout.anyres(2, 2, 4)
     for budget, message in ((3, "smaller"), (81, "larger")):
         with pytest.raises(BudgetError, match=f"K={budget} is {message}"):
-            kept_count(build_policy(PolicyConfig("v2", budget), 0).selector, layout)
-    assert kept_count(build_policy(PolicyConfig("v2", 80), 0).selector, layout) == 80
+            kept_count(build_policy(PolicyConfig("v2", budget), 0), layout)
+    assert kept_count(build_policy(PolicyConfig("v2", 80), 0), layout) == 80
 
 
 def test_every_policy_of_the_shipped_recipe_serves_a_text_line():
@@ -79,8 +79,7 @@ def test_every_policy_of_the_shipped_recipe_serves_a_text_line():
     layouts = {"single": ViewLayout.single(48, 48), "anyres": anyres_layout((400, 40))}
     selecting = [policy for policy in build(AdapterRecipe, raw).keep if policy.selects]
     kept = {
-        policy.name: kept_count(build_policy(policy, 0).selector, layouts[build_policy(policy, 0).views])
-        for policy in selecting
+        policy.name: kept_count(build_policy(policy, 0), layouts[build_policy(policy, 0).views]) for policy in selecting
     }
     assert kept == {"v2-1024-capped": 999, "v2-768": 768, "v2-512": 512, "v3-1024": 1024, "v3-768": 768, "v3-512": 512}
 

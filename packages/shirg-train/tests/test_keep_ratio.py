@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from shirg_core import ViewLayout
-from shirg_core.baselines import FIXED_COUNT
+from shirg_core.baselines import Pooling
+from shirg_core.methods import METHODS
 from shirg_core.presets import ShirgV2, ShirgV3
-from shirg_train.keep_ratio import MERGING, METHODS, PolicyConfig, build_policy, build_selector, draw_policy
+from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
 from shirg_train.recipe import RecipeError, build
 
 MIX = tuple(build(PolicyConfig, entry) for entry in ("pooled", 1024, 768, 512))
 
 
 def test_recipe_shorthands():
-    assert [policy.name for policy in MIX] == ["pooled", "v3-1024", "v3-768", "v3-512"]
+    assert [policy.name for policy in MIX] == ["pooling", "v3-1024", "v3-768", "v3-512"]
     assert build_policy(MIX[1], 0).selector == ShirgV3(1024)
     assert build_policy(MIX[1], 0).views == "single"
     assert (build_policy(MIX[0], 0).selector, build_policy(MIX[0], 0).views) == (None, "anyres")
@@ -35,7 +36,7 @@ def test_draws_repeat_and_are_even():
 def test_weights_count():
     mix = (PolicyConfig("pooled", weight=3.0), PolicyConfig("full"))
     counts = Counter(draw_policy(mix, 0, step).name for step in range(1000))
-    assert 700 < counts["pooled"] < 800
+    assert 700 < counts["pooling"] < 800
 
 
 def test_random_selections_differ_from_step_to_step():
@@ -48,13 +49,16 @@ def test_random_selections_differ_from_step_to_step():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("v4", "unknown method 'v4'.*v3"),
+        ("v33", "unknown method 'v33', did you mean 'v3'"),
+        ("redvtp", "runs only in `shirg ablate --what late`"),
         (0, "budget.*0"),
         (1.5, "budget.*1.5"),
-        ({"method": "pooled", "budget": 5}, "takes neither"),
+        ({"method": "pooled", "budget": 5}, "unknown field of method 'pooling': 'budget'"),
+        ({"method": "full", "budget": 5}, "'full' has no selector"),
+        ({"method": "baseline", "views": "single"}, "'baseline' means single384 views, got 'single'"),
         ({"method": "v3", "budget": 5, "views": "wide"}, "views.*'wide'"),
-        ({"method": "v3", "budget": 5, "options": {"alpha": 1}}, "does not take.*alpha"),
-        ({"method": "v3"}, "does not take"),
+        ({"method": "v3", "budget": 5, "options": {"alpha": 1}}, "unknown field of method 'v3': 'alpha'"),
+        ({"method": "v3"}, "needs budget"),
         ({"method": "v3", "budget": 5, "weight": 0}, "weight"),
     ],
 )
@@ -65,20 +69,28 @@ def test_policies_that_make_no_sense_are_refused(entry, message):
 
 def test_merging_methods_are_those_whose_tokens_are_mixtures():
     features, layout = torch.rand(1, 36, 8, generator=torch.Generator().manual_seed(0)), ViewLayout.single(6, 6)
-    for method in METHODS:
-        options = {"v2": {"text_weight": 0.0}}.get(method, {})
-        policy = PolicyConfig(method, None if method in FIXED_COUNT else 9, options=options)
-        chosen = build_selector(policy, 0)(features, layout, text=features[:, :2], edges=torch.rand(1, 36))
-        same = torch.equal(chosen.kept, chosen.gather(features))
-        assert same == (method not in MERGING), method
+    for name, method in METHODS.items():
+        if method.selector is not None:
+            policy = build_policy(PolicyConfig(name, 9 if method.takes_budget else None), 0, "single384")
+            chosen = policy.selector(features, layout, text=features[:, :2], edges=torch.rand(1, 36))
+            assert torch.equal(chosen.kept, chosen.gather(features)) != policy.method.merges, name
+
+
+def test_pooling_is_the_models_own_on_its_views_and_a_selector_on_others():
+    for name in ("pooling", "pooled"):
+        assert not PolicyConfig(name).selects
+        assert PolicyConfig(name, views="single").selects
+        assert PolicyConfig(name, options={"side": 3}).selects
+    assert build_policy(PolicyConfig("pooling"), 0, "single384").selector == Pooling()
+    assert build_policy(PolicyConfig("full", views="anyres"), 0).views == "anyres_full"
 
 
 @pytest.mark.parametrize(("low", "high"), [(10, 14), (0.1, 0.5)])
 def test_a_range_draws_a_budget_a_step(low, high):
     policy = PolicyConfig("v3", low, up_to=high)
     assert policy.name == f"v3-{low}..{high}"
-    drawn = [build_selector(policy, seed).budget for seed in range(400)]
-    assert drawn == [build_selector(policy, seed).budget for seed in range(400)]
+    drawn = [build_policy(policy, seed).selector.budget for seed in range(400)]
+    assert drawn == [build_policy(policy, seed).selector.budget for seed in range(400)]
     assert all(type(budget) is type(low) and low <= budget <= high for budget in drawn)
     if isinstance(low, int):
         counts = [drawn.count(budget) for budget in range(low, high + 1)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_core.baselines import BASELINES
+from shirg_core.baselines import Pooling
 from shirg_core.presets import shirg_v2
 from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded
 from shirg_lavida.pipeline import LavidaPipeline
@@ -129,7 +129,7 @@ def test_samples_show_what_they_say(tmp_path: Path) -> None:
             page = image.copy()
         gate = LavidaPipeline(pipe.model, pipe.tokenizer, shirg_v2(1 / 3), pipe.views, chat=pipe.chat)
         assert gate(page, entry["question"], max_new_tokens=ANSWER_LENGTH).text == entry["answer"]
-        pooled = LavidaPipeline(pipe.model, pipe.tokenizer, BASELINES["pooling"](), pipe.views, chat=pipe.chat)
+        pooled = LavidaPipeline(pipe.model, pipe.tokenizer, Pooling(), pipe.views, chat=pipe.chat)
         answered = pooled(page, entry["question"], max_new_tokens=ANSWER_LENGTH).text
         assert (answered == entry["answer"]) == (sample["pooled"] == "right")
 

@@ -9,7 +9,7 @@ from PIL import Image
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import prompt_ids, question_ids
-from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.keep_ratio import PolicyConfig, build_policy
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
 from shirg_train.testbed.micro.build import build_model
@@ -45,7 +45,9 @@ def real_prefix(model, batch: MicroBatch, pages, policy: PolicyConfig):
     words = [
         question_ids(build_tokenizer(), TEMPLATES[1].format(pages.label(b, q))) for b in range(2) for q in range(2)
     ]
-    return model.embed_prompt(rows, images, question=words, selector=build_selector(policy, 7), views=VIEWS)
+    return model.embed_prompt(
+        rows, images, question=words, selector=build_policy(policy, 7, VIEWS).selector, views=VIEWS
+    )
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
@@ -58,7 +60,7 @@ def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None
         tails = batch.tails.flatten(0, 1)
         text = model.backbone.embed(batch.questions.flatten(0, 1))
         features = tower_features(model, images, train_tower=False)
-        visual = visual_rows(model, images, features, build_selector(policy, 7), text)
+        visual = visual_rows(model, images, features, build_policy(policy, 7, VIEWS).selector, text)
         out = answer_pass(model, visual.rows, visual.valid, batch.head, tails[:, None], masked, joined=True)
     torch.testing.assert_close(out.logits[:, 0, 0], expected, atol=1e-4, rtol=1e-4)
 
@@ -81,7 +83,7 @@ def test_columns_find_kept_patches(micro) -> None:
     model, batch, _ = micro
     with torch.no_grad():
         features = tower_features(model, batch.images, train_tower=False)
-        visual = visual_rows(model, batch.images, features, build_selector(PolicyConfig("v3", 0.25), 0))
+        visual = visual_rows(model, batch.images, features, build_policy(PolicyConfig("v3", 0.25), 0, VIEWS).selector)
     for b in range(2):
         kept = (visual.columns[b] >= 0).nonzero().flatten()
         assert len(kept) == 49

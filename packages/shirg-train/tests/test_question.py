@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from shirg_core import shirg_v2
+from shirg_core.methods import METHODS
 from shirg_core.selection import Selection
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.data import Encode
@@ -88,7 +89,7 @@ def test_the_adapter_trainer_shows_what_the_pipeline_shows(pipe, pages) -> None:
     for given in (batch, held_out_batch(samples, 0, 2, 0, alone.device)):
         spy = Spy()
         with torch.no_grad():
-            module(given, Policy("v2", spy, VIEWS))
+            module(given, Policy("v2", METHODS["v2"], spy, VIEWS))
         assert same(spy.seen, by_pipeline(pipe, pages, asked))
 
 
@@ -96,7 +97,7 @@ def test_micro_training_and_evaluation_show_what_the_pipeline_shows(pipe, pages,
     expected = by_pipeline(pipe, pages, questions(pages))
     batch = to_tensors(pages, build_tokenizer(), TEMPLATES[0])
     spy = Spy()
-    monkeypatch.setattr(evaluate, "build_selector", lambda _policy, _seed: spy)
+    monkeypatch.setattr(evaluate, "build_policy", lambda *_: Policy("v2", METHODS["v2"], spy, VIEWS))
     list(evaluate.prefixes(pipe.model, batch, [PolicyConfig("v2", 0.25)], seed=0))
     assert same(spy.seen, expected)
     spy.seen.clear()

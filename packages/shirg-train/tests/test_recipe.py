@@ -111,7 +111,7 @@ def test_the_shipped_recipe_is_the_proposals():
     assert (optim.lr, optim.weight_decay, optim.betas, optim.warmup_steps) == (1e-4, 0.0, (0.9, 0.999), 500)
     assert (recipe.batch.size, recipe.epochs) == (16, 3.0)
     assert [policy.name for policy in recipe.keep] == [
-        "pooled",
+        "pooling",
         "v2-1024-capped",
         *(f"{gate}-{budget}" for gate, budget in (("v2", 768), ("v2", 512), ("v3", 1024), ("v3", 768), ("v3", 512))),
     ]

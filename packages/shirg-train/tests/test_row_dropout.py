@@ -80,7 +80,7 @@ def trained(output, attention, micro, **changes):
         # Adam divides by the size of the gradient: where that is all but zero, rounding becomes a step.
         optim={"lr": 0.01, "warmup_steps": 1, "eps": 1e-3},
         steps=3,
-        keep=[8, "pooled", "full"],
+        keep=[8, "pooling", "full"],
         batch={"size": 4, "micro": micro},
         validation={"every": 3, "times": 2},
         **changes,

@@ -27,7 +27,7 @@ def test_ask_answers_from_the_embedded_model_and_pooling_misreads(folder: Path, 
     sample = json.loads((folder / "samples.json").read_text(encoding="utf-8"))[0]
     asked = [str(folder / sample["image"]), sample["question"]]
     answers = {}
-    for name, options in {"gated": [], "pooled": ["--method", "pooled"]}.items():
+    for name, options in {"gated": [], "pooled": ["--method", "pooling"]}.items():
         assert main(["ask", *asked, *options, "--json", str(tmp_path / f"{name}.json")]) == 0
         answers[name] = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     assert answers["gated"]["answer"] == sample["answer"]

@@ -65,7 +65,7 @@ def tiny_recipe(output: Path, **changes: Any) -> AdapterRecipe:
         "data": {"path": "unused"},
         "output": str(output),
         "steps": 6,
-        "keep": ["pooled", 8, 4],
+        "keep": ["pooling", 8, 4],
         "adapter": {"r": 2, "alpha": 4, "dropout": 0.1},
         "optim": {"lr": 0.01, "warmup_steps": 2},
         "batch": {"size": 4, "micro": 2},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from shirg_core.anyres import anyres_layout
     from shirg_core.layout import ViewLayout
+    from shirg_core.methods import get_selector
     from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3
     from shirg_core.selection import Selection, Selector
     from shirg_core.view import View
@@ -26,6 +27,7 @@ __all__ = [
     "ViewLayout",
     "__version__",
     "anyres_layout",
+    "get_selector",
     "shirg_v2",
     "shirg_v3",
 ]
@@ -38,6 +40,7 @@ _HOMES = {
     "View": "view",
     "ViewLayout": "layout",
     "anyres_layout": "anyres",
+    "get_selector": "methods",
     "shirg_v2": "presets",
     "shirg_v3": "presets",
 }
@@ -49,3 +52,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a notebook."""
+    return sorted(__all__)

@@ -7,45 +7,37 @@ and with `cap_budget` an image with fewer tokens than the budget keeps all of it
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
-from shirg_core.baselines import BASELINES, ON_PIXELS
 from shirg_core.budget import Budget, check_budget
-from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_core.method import Method
+from shirg_core.methods import get_method
 from shirg_core.selection import Selector
+from shirg_lavida.methods import choose_by, method_views
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.views import Views
+from shirg_train.capped_budget import CappedBudget
 from shirg_train.seeds import derive, generator
-from shirg_train.served import CappedBudget
-
-METHODS: Mapping[str, Any] = {"v2": ShirgV2, "v3": ShirgV3, **BASELINES}
-MERGING = frozenset({"pooling", "tome", "scissor"})
-"""Methods whose kept tokens are mixtures of patches; all others keep tokens as they are."""
-NO_SELECTOR: Mapping[str, Views] = {"pooled": "anyres", "baseline": "single384", "full": "anyres_full"}
-"""Names for policies without a selector: the released pooling, one view of 27 × 27 tokens, every token."""
-OWN_VIEWS: Mapping[str, Views] = {**NO_SELECTOR, "v3": "single"}
-"""Views where a policy names none, the same as `shirg ask` takes; `anyres` for the other methods."""
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
     """One way for images to become tokens.
 
-    In a recipe an entry is a budget (`768`, `0.3333`: SHIRG-v3), a name without a selector (`pooled`, `baseline`,
-    `full`), or a mapping of the arguments below.
+    In a recipe an entry is a budget (`768`, `0.3333`: SHIRG-v3), the name of a method that takes none (`pooling`,
+    `baseline`, `full`), or a mapping of the arguments below.
 
     Args:
-        method: `v2`, `v3`, a baseline of `shirg_core.baselines`, or a name without a selector.
+        method: see `shirg_core.methods`; an alias becomes the name.
         budget: K or a fraction; None for methods that decide by themselves.
         up_to: a larger one of the same kind: each step draws its budget evenly from `budget` to this. A model is sure
             only of lengths that it was trained on; None = always `budget`.
-        views: see `shirg_lavida.vision.views`; None = the method's own, see `OWN_VIEWS`.
+        views: see `shirg_lavida.vision.views`; None = the method's own.
         cap_budget: keep min(K, selectable): an image with fewer tokens than the budget keeps all of them. Without it
             such an image is skipped, and counted, in the steps that draw this policy.
         weight: how often it is drawn, relative to the others.
@@ -64,11 +56,7 @@ class PolicyConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = (*METHODS, *NO_SELECTOR)
-        if self.method not in known:
-            raise ValueError(f"unknown method {self.method!r}; known: {', '.join(known)}")
-        if self.views is not None and self.views not in get_args(Views):
-            raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
+        object.__setattr__(self, "method", get_method(self.method).name)
         if not 0 < self.weight < math.inf:
             raise ValueError(f"weight must be a finite number > 0, got {self.weight}")
         if self.budget is not None:
@@ -79,9 +67,7 @@ class PolicyConfig:
                 raise ValueError(f"up_to must be a larger budget of the same kind than {self.budget}, got {self.up_to}")
         if self.cap_budget and not isinstance(self.budget, int):
             raise ValueError(f"cap_budget needs a budget that is a number of tokens, got budget={self.budget}")
-        if self.method in NO_SELECTOR and (self.budget is not None or self.options):
-            raise ValueError(f"{self.method!r} selects nothing and takes neither budget nor options")
-        build_selector(self, 0)
+        build_policy(self, 0)
 
     @classmethod
     def from_entry(cls, entry: object) -> object:
@@ -94,7 +80,7 @@ class PolicyConfig:
 
     @property
     def name(self) -> str:
-        """For logs: `v3-768`, `pooled`, `v3-768@single`, `v3-512..1024`, `v3-768(temperature=0.1)`, `v2-768-capped`."""
+        """For logs: `pooling`, `v3-768@single`, `v3-512..1024`, `v3-768(temperature=0.1)`, `v2-768-capped`."""
         name = self.method if self.budget is None else f"{self.method}-{self.budget:g}"
         name = name if self.up_to is None else f"{name}..{self.up_to:g}"
         name = f"{name}-capped" if self.cap_budget else name
@@ -105,7 +91,7 @@ class PolicyConfig:
     @property
     def selects(self) -> bool:
         """Whether there is a selector."""
-        return self.method not in NO_SELECTOR
+        return build_policy(self, 0).selector is not None
 
 
 @dataclass(frozen=True)
@@ -114,12 +100,14 @@ class Policy:
 
     Attributes:
         name: for logs.
+        method: of the registry.
         selector: None = no selection.
         views: see `shirg_lavida.vision.views`.
         select_on: see `shirg_lavida.vision.options.VisionOptions`.
     """
 
     name: str
+    method: Method
     selector: Selector | None
     views: Views
     select_on: SelectOn = "projected"
@@ -132,16 +120,25 @@ def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Polic
     return build_policy(chosen, derive(seed, "policy-choice", step))
 
 
-def build_policy(config: PolicyConfig, seed: int) -> Policy:
-    """The policy; `seed` goes to methods that draw at random and have none of their own."""
-    views = config.views or OWN_VIEWS.get(config.method, "anyres")
-    on = select_on(config)
-    return Policy(config.name, build_selector(config, seed), views, on)  # type: ignore[arg-type]  # checked above
+def build_policy(config: PolicyConfig, seed: int, views: Views | None = None) -> Policy:
+    """The policy.
 
+    Args:
+        config: what a recipe says.
+        seed: for methods that draw at random and have none of their own.
+        views: those that images are seen in, whatever the policy says; None = the policy's, or else the method's own.
 
-def select_on(config: PolicyConfig) -> SelectOn:
-    """What the method compares: projected tokens, or the pixels of their patches."""
-    return "pixels" if config.method in ON_PIXELS else "projected"
+    Raises:
+        ValueError: views or arguments that the method refuses.
+    """
+    method = get_method(config.method)
+    budget = None if config.budget is None else _drawn(config.budget, config.up_to, seed)
+    fields = {**method.accepted(seed=seed), **config.options, **({} if budget is None else {"budget": budget})}
+    choice = choose_by(method, views or method_views(method, config.views), **fields)
+    selector = choice.selector
+    if config.cap_budget and selector is not None:
+        selector = CappedBudget(selector)
+    return Policy(config.name, method, selector, choice.views, choice.select_on)
 
 
 def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:
@@ -151,23 +148,3 @@ def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:
     if isinstance(budget, int):
         return budget + int(share * (up_to - budget + 1))
     return budget + share * (up_to - budget)
-
-
-def build_selector(config: PolicyConfig, seed: int) -> Selector | None:
-    """The selector, None where the policy has none.
-
-    Raises:
-        ValueError: arguments that the method refuses.
-    """
-    if not config.selects:
-        return None
-    arguments: dict[str, Any] = dict(config.options)
-    if config.budget is not None:
-        arguments["budget"] = _drawn(config.budget, config.up_to, seed)
-    if "seed" in inspect.signature(METHODS[config.method]).parameters:
-        arguments.setdefault("seed", seed)
-    try:
-        selector: Selector = METHODS[config.method](**arguments)
-    except TypeError as error:
-        raise ValueError(f"method {config.method!r} does not take {sorted(arguments)}: {error}") from error
-    return CappedBudget(selector) if config.cap_budget else selector

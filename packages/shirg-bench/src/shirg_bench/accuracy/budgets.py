@@ -10,16 +10,12 @@ from typing import Any, NamedTuple
 from shirg_bench.accuracy.measure import Bench, open_bench
 from shirg_bench.accuracy.rows import Run, change, identity, score_row
 from shirg_bench.accuracy.variant import Variant
-from shirg_core.baselines import FIXED_COUNT
-from shirg_train.keep_ratio import METHODS, PolicyConfig
+from shirg_core.methods import METHODS, lookup
+from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.micro.config import DataConfig
 
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
-EXACT = tuple(method for method in METHODS if method not in FIXED_COUNT)
-"""Methods that keep the K they are told."""
-TABLE_METHODS = ("full", "downsampled", "pooling", "scissor", *EXACT)
-"""What the table can have; `Entry.method` is one of these."""
 AT_EQUAL_PREFIX = ("v2", "v3", "random", "uniform")
 
 
@@ -38,12 +34,31 @@ class Entry(NamedTuple):
     group: str
 
 
+def exact_methods() -> list[str]:
+    """Methods that keep the K they are told."""
+    return [name for name, method in METHODS.items() if method.selector is not None and method.takes_budget]
+
+
+def table_method(name: str) -> str:
+    """A method of the table by its name or alias.
+
+    Raises:
+        ValueError: an unknown name, or a method that the table does not have.
+    """
+    method = lookup(name)
+    known = ("full", "downsampled", "pooling", "scissor", *exact_methods())
+    if method.name not in known:
+        why = "full is the same here: pages have one view" if method.keeps == "all" else f"see `{method.only}`"
+        raise ValueError(f"the budget table has no {method.name}: {why}")
+    return method.name
+
+
 def entries(side: int) -> list[Entry]:
     """The table of a model with `side × side` tokens a page."""
     pooled = -(-side // 2)
     # Kept tokens may stand in `side` lines, a newline after each, and a summary follows; pooled ones in half of them.
     within_prefix = pooled * pooled + pooled - side - 1
-    whole = Variant()
+    whole, exact = Variant(), exact_methods()
     rows = [
         Entry("full", whole, "whole"),
         Entry("downsampled", replace(whole, source="blurred"), "whole"),
@@ -54,8 +69,8 @@ def entries(side: int) -> list[Entry]:
         ),
     ]
     for group, methods, budgets in (
-        ("budget", EXACT, BUDGETS),
-        ("pooled-k", EXACT, (pooled * pooled,)),
+        ("budget", exact, BUDGETS),
+        ("pooled-k", exact, (pooled * pooled,)),
         ("pooled-prefix", AT_EQUAL_PREFIX, (within_prefix,)),
     ):
         rows += [Entry(m, Variant(PolicyConfig(m, budget)), group) for m in methods for budget in budgets]
@@ -83,7 +98,7 @@ def curve(
         pages: per tier; each is asked `data.questions` questions.
         tiers: see `shirg_train.testbed.pages.config.TIERS`.
         data: see `open_bench`.
-        methods: some of `TABLE_METHODS`; None = all of them.
+        methods: see `table_method`; None = all of them.
         seed: of random selections.
         command: how to run this again, for the record.
 

@@ -6,11 +6,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from shirg_bench.accuracy.budgets import TABLE_METHODS
+from shirg_bench.accuracy.budgets import table_method
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.names import distinct_names
 from shirg_bench.results.words import tier_of, tier_words
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
 from shirg_lavida.cli.paths import model_location
 from shirg_train.testbed.pages.config import TIER_WORDS
 
@@ -57,8 +57,8 @@ class AblateOptions:
             raise BadInput(f"--what must name some of {', '.join(TABLES)}, got {wrong[0]!r}")
         if wrong := [name for name in self.tiers if tier_of(name) not in TIER_WORDS]:
             raise BadInput(f"--tiers must name some of {', '.join(TIER_WORDS.values())}, got {wrong[0]!r}")
-        if wrong := [name for name in self.chosen or () if name not in TABLE_METHODS]:
-            raise BadInput(f"--methods must name some of {', '.join(TABLE_METHODS)}, got {wrong[0]!r}")
+        with bad_input(ValueError, prefix="--methods: "):
+            _ = self.chosen
         if self.regime is not None and not self.regime.strip():
             raise BadInput(f"--regime must say how the model was trained, got {self.regime!r}")
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
@@ -88,7 +88,9 @@ class AblateOptions:
     @property
     def chosen(self) -> tuple[str, ...] | None:
         """Methods of the budget table; None = every one."""
-        return None if self.methods is None else distinct_names(self.methods)
+        return (
+            None if self.methods is None else distinct_names(",".join(map(table_method, distinct_names(self.methods))))
+        )
 
     @property
     def adapter_folders(self) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Seen
 from shirg_bench.accuracy.variant import Variant
+from shirg_core.methods import get_method
 from shirg_core.scores import attention_received
 from shirg_core.selection import Selection
 from shirg_lavida.config import IMAGE_TOKEN_ID
@@ -27,14 +28,10 @@ from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.views import ViewPlan, plan_views
 from shirg_lavida.vision.visual_prefix import ImagePrefix
-from shirg_train.keep_ratio import MERGING, build_selector, select_on
+from shirg_train.keep_ratio import build_policy
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.visual import VIEWS, page_entries
-
-READS_TEXT = frozenset({"v2", "top-relevance", "cdpruner"})
-ONE_BY_ONE = frozenset({"random", "scissor"})
-"""Selected page by page: one draws anew for each, the other keeps as many as each page needs."""
 
 
 class PromptBatch(NamedTuple):
@@ -63,14 +60,14 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
     ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
     texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
     words = list(model.backbone.embed(batch.questions.flatten(0, 1)))
-    tokens, pixels = seen.tokens, seen.pixels
-    if variant.policy.method in ONE_BY_ONE:
+    tokens, pixels, method = seen.tokens, seen.pixels, get_method(variant.policy.method)
+    if method.one_by_one:
         images = [
             image
             for i, seed in enumerate(seeds)
             for image in _images(model, tokens[i : i + 1], pixels[i : i + 1], (), variant, seed)
         ]
-    elif variant.policy.method in READS_TEXT:
+    elif "text" in method.needs:
         images = _images(model, tokens.repeat_interleave(q, 0), pixels.repeat_interleave(q, 0), words, variant, 0)
     else:
         images = _images(model, tokens, pixels, (), variant, 0)
@@ -86,7 +83,7 @@ def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, see
         visual = [n - dropped for n in prefix.visual_tokens]
         pruning = variant.late.pruning(patches, plan)
         return PromptBatch(prefix, [n - dropped for n in kept], visual, [math.nan] * len(images), pruning)
-    if variant.policy.method in MERGING:
+    if method.merges:
         shown = [math.nan] * len(images)
     else:
         shown = [_shown(image.selection, patches) for image, patches in zip(images, pointers, strict=True)]
@@ -111,8 +108,8 @@ def _images(
 ) -> list[ImagePrefix]:
     """Entries of B pages `tokens [B, N, d]`, selected as one batch."""
     policy = variant.policy
-    selector = build_selector(policy, derive(seed, "selection"))
-    options = VisionOptions(selector, VIEWS, variant.newline, select_on(policy))
+    built = build_policy(policy, derive(seed, "selection"), VIEWS)
+    options = VisionOptions(built.selector, VIEWS, variant.newline, built.select_on)
     attention = None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.

@@ -20,7 +20,10 @@ def ablate(
     what: Annotated[str | None, typer.Option(help=f"Some of: {_WHAT}", show_default="all of them")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Folder of a micro model, or micro, micro-joint, micro-full.", show_default="micro"),
+        typer.Option(
+            help="Folder of a micro model, or micro (frozen tower, as the recorded tables), micro-joint, micro-full.",
+            show_default="micro",
+        ),
     ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="LoRA to compare; can be repeated.")
@@ -32,7 +35,8 @@ def ablate(
         typer.Option(help="How the model was trained, for the record.", show_default="frozen tower, of micro"),
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Methods of the budget table, e.g. full,pooling,v2.", show_default="all of them")
+        str | None,
+        typer.Option(help="Methods of the budget table, names that `shirg methods` lists.", show_default="all of them"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for tables and rows; rows of other tables stay.")] = Path(

@@ -11,9 +11,9 @@ from shirg_core.progress import spinner
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = "latency, memory, ar (a same-size autoregressive baseline), selection (every method at every shape)."
-_MODEL = "random-small, micro (or another embedded model), random-8b (needs a GPU), a folder, or a hub id."
+_MODEL = "random-small (to time LaViDa's grid), random-8b (on a GPU), an embedded model, a folder, or a hub id."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
-_METHODS = "pooled, baseline, v3-768, full@single, divprune-512, …: a method, its budget, its views."
+_METHODS = "pooling, baseline, v3-768, full@single, …: a name that `shirg methods` lists, its budget, its views."
 
 
 def bench(

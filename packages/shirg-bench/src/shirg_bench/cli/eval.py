@@ -15,7 +15,7 @@ from shirg_lavida.cli.paths import check_paths
 _OWN = "the model's own"
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
-_METHOD = "v2, v3, a baseline selector, pooled, full, or baseline (one view of 27 × 27 tokens)."
+_METHOD = "A name that `shirg methods` lists."
 _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, schedule__shift, prefix_lm, temperature, …"
 
 
@@ -24,8 +24,8 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Folder or hub id of a checkpoint, or an embedded model: micro, micro-joint, micro-full.",
-            show_default="micro",
+            help="Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full.",
+            show_default="micro-joint",
         ),
     ] = None,
     vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shirg_bench.latency.stages import Answered, Embedded
-from shirg_bench.latency.variant import POOLED, Variant
+from shirg_bench.latency.variant import POOLING, Variant
 from shirg_lavida.pipeline import LavidaPipeline
 
 TIMED = (
@@ -61,7 +61,7 @@ class Line:
 
 def rows(lines: Sequence[Line], rounds: int) -> list[dict[str, Any]]:
     """The table after so many rounds: medians over rounds, and of the rounds' ratios."""
-    pooled = next((line.total_ms for line in lines if line.variant.name == POOLED and line.cache), None)
+    pooled = next((line.total_ms for line in lines if line.variant.name == POOLING and line.cache), None)
     table = []
     for line in lines:
         row = dict(line.facts)

@@ -17,7 +17,7 @@ from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY,
 from shirg_bench.latency.results import origin, replace_results, rounded
 from shirg_bench.latency.selections import CELLS, selections
 from shirg_bench.latency.subject import Subject, load_subject
-from shirg_bench.latency.variant import POOLED, variants
+from shirg_bench.latency.variant import POOLING, variants
 from shirg_bench.latency.versus import versus
 from shirg_bench.results.costs import EVERY_VARIANT, autoregressive_tables, latency_tables, selection_tables
 from shirg_bench.results.rows import Row
@@ -102,7 +102,7 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
             Section("latency", model, latency_tables, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
-        lines = variants(POOLED if request.methods is None else request.methods, subject.pipe)
+        lines = variants(POOLING if request.methods is None else request.methods, subject.pipe)
         visits = len(lines) * (1 + plan.rounds)
         twins = partial(versus, subject, lines, plan)
         sections.append(

@@ -14,9 +14,9 @@ from shirg_bench.latency.checks import CheckError
 from shirg_bench.latency.measure import Tell
 from shirg_bench.latency.quiet import quiet_profiler
 from shirg_bench.memory import peak_workspace_bytes
-from shirg_core.cli.methods import METHODS, accepted_options
 from shirg_core.clock import Clock
 from shirg_core.layout import ViewLayout
+from shirg_core.methods import METHODS
 from shirg_core.selection import Selection, Selector
 
 WIDTH, TEXT_TOKENS = 1152, 32
@@ -60,15 +60,13 @@ def _cell(
     now = Clock(device, work=True).now
     lines: dict[str, dict[str, Any]] = {}
     runs: dict[str, Callable[[], Selection]] = {}
-    for name, build in METHODS.items():
-        accepted = accepted_options(name)
-        if "budget" not in accepted and not first:
+    for name, method in METHODS.items():
+        if method.selector is None or not (method.takes_budget or first):
             continue
-        given = {"budget": budget, "seed": seed}
-        selector = build(**{option: value for option, value in given.items() if option in accepted})
+        selector = method.build(**method.accepted(budget=budget, seed=seed))
         runs[name] = partial(_select, selector, layout, inputs)
         kept = runs[name]().indices.shape[1]
-        asked = budget if "budget" in accepted else None
+        asked = budget if method.takes_budget else None
         if asked is not None and kept != asked:
             raise CheckError(f"{name} was asked for {asked} of {layout.n_tokens} tokens and kept {kept}")
         with quiet_profiler():

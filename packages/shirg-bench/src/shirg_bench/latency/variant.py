@@ -6,23 +6,27 @@ from dataclasses import dataclass
 
 from shirg_bench.names import split_names
 from shirg_core.budget import Budget
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
+from shirg_core.methods import get_method
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.methods import FULL, check_method, takes_budget, with_method
+from shirg_lavida.methods import method_views, with_method
 from shirg_lavida.pipeline import LavidaPipeline
 
-POOLED, BASELINE = "pooled", "baseline"
-BASELINE_VIEWS = "single384"
+POOLING = "pooling"
 STANDARD = (
-    POOLED,
-    BASELINE,
+    POOLING,
+    "baseline",
     *(f"{preset}-{budget}" for budget in (512, 768, 1024) for preset in ("v2", "v3")),
-    f"{FULL}@single",
-    f"{FULL}@anyres_full",
+    "full@single",
+    "full@anyres_full",
 )
 """Of LaViDa: pooled-980, 729 of one low-resolution view, both presets at three budgets, all 2304 and all 3645."""
-ONE_VIEW = (POOLED, *(f"{preset}-{budget}" for budget in ("0.1667", "0.3333", "0.5") for preset in ("v2", "v3")), FULL)
+ONE_VIEW = (
+    POOLING,
+    *(f"{preset}-{budget}" for budget in ("0.1667", "0.3333", "0.5") for preset in ("v2", "v3")),
+    "full",
+)
 """Of a checkpoint that recommends views of its own."""
 
 
@@ -31,9 +35,8 @@ class Variant:
     """One line.
 
     Attributes:
-        name: as typed: `method`, `method-budget`, either with `@views`; `baseline` is every token of one low-resolution
-            view.
-        method: of `shirg ask`.
+        name: `method`, `method-budget`, either with `@views`.
+        method: see `shirg_core.methods`.
         budget: K or a fraction; None = the method takes none.
         views: see `shirg_lavida.vision.views`; None = the method's own.
     """
@@ -48,21 +51,20 @@ class Variant:
         """Read `v3-768@single`.
 
         Raises:
-            BadInput: an unknown method, or a budget where there must be none or none where there must be one.
+            BadInput: an unknown method or views, or a budget where there must be none or none where there must be one.
         """
         rest, _, views = name.partition("@")
-        if rest == BASELINE:
-            if views:
-                raise BadInput(f"variant {name!r}: {BASELINE} means {FULL}@{BASELINE_VIEWS} and takes no views")
-            return cls(name, FULL, None, BASELINE_VIEWS)
-        method, _, amount = rest.rpartition("-")
+        typed, _, amount = rest.rpartition("-")
         if not amount[:1].isdigit():
-            method, amount = rest, ""
-        check_method(method)
-        if takes_budget(method) != bool(amount):
-            wants = f"needs a budget, such as {method}-768" if takes_budget(method) else "takes no budget"
-            raise BadInput(f"variant {name!r}: {method} {wants}")
-        return cls(name, method, parse_budget(amount) if amount else None, views or None)
+            typed, amount = rest, ""
+        with bad_input(ValueError, prefix=f"variant {name!r}: "):
+            method = get_method(typed)
+            method_views(method, views or None)
+        if method.takes_budget != bool(amount):
+            wants = f"needs a budget, such as {method.name}-768" if method.takes_budget else "takes no budget"
+            raise BadInput(f"variant {name!r}: {method.name} {wants}")
+        budget = parse_budget(amount) if amount else None
+        return cls(method.name + name.removeprefix(typed), method.name, budget, views or None)
 
     def pipeline(self, pipe: LavidaPipeline, seed: int) -> LavidaPipeline:
         """The same model, choosing this way.
@@ -72,10 +74,10 @@ class Variant:
             seed: for randomised methods.
 
         Raises:
-            BadInput: unknown views, or a budget that the method refuses.
+            BadInput: a budget that the method refuses.
         """
-        # Methods without a budget ignore the argument.
-        return with_method(pipe, self.method, 1 if self.budget is None else self.budget, self.views, seed)
+        with bad_input(ValueError):
+            return with_method(pipe, self.method, self.budget, self.views, seed)
 
 
 def variants(names: str | None, pipe: LavidaPipeline) -> list[Variant]:

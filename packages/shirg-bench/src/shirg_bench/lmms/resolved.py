@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shirg_core.budget import Budget
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.method import Method
+from shirg_core.methods import get_method
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.methods import check_method, method_views, takes_budget
+from shirg_lavida.methods import method_views
 from shirg_lavida.vision.views import Views
-
-BASELINE = "baseline"
-"""One view of 27 × 27 tokens, all of them: a method of the trainer's recipes that `shirg ask` has no name for."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +36,27 @@ def resolve(method: str | None, budget: Budget | None, views: str | None, recomm
     Raises:
         BadInput: an unknown method or views, or a budget for a method that takes none.
     """
-    chosen = recommended.method if method is None else method
-    check_eval_method(chosen, budget, whose="" if method else ", the checkpoint's own,")
+    own = "" if method else ", the checkpoint's own,"
+    chosen = check_eval_method(recommended.method if method is None else method, budget, whose=own)
     kept = recommended.budget if budget is None else budget
-    return Resolved(
-        chosen,
-        kept if takes_budget(chosen) else None,
-        method_views(chosen, views or ("single384" if chosen == BASELINE else None), recommended),
-        recommended.max_new_tokens,
-    )
+    with bad_input(ValueError):
+        seen = method_views(chosen, views, recommended.views)
+    return Resolved(chosen.name, kept if chosen.takes_budget else None, seen, recommended.max_new_tokens)
 
 
-def check_eval_method(method: str, budget: Budget | None, *, whose: str = "") -> None:
-    """Refuse an unknown method, or a budget that means nothing to it.
+def check_eval_method(name: str, budget: Budget | None, *, whose: str = "") -> Method:
+    """The method; refuse an unknown one, or a budget that means nothing to it.
 
     Args:
-        method: as in `ModelSettings`.
+        name: as in `ModelSettings`.
         budget: None = none was given.
         whose: put behind the method, for the message.
 
     Raises:
         BadInput: either.
     """
-    if method != BASELINE:
-        check_method(method)
-    if budget is not None and not takes_budget(method):
-        raise BadInput(f"method {method!r}{whose} takes no budget, got {budget}")
+    with bad_input(ValueError):
+        method = get_method(name)
+    if budget is not None and not method.takes_budget:
+        raise BadInput(f"method {method.name!r}{whose} takes no budget, got {budget}")
+    return method

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shirg_bench.lmms.values import Kind, amount, check_known, count, is_none, switch, text, typed
+from shirg_bench.lmms.values import Kind, amount, count, is_none, switch, text, typed
+from shirg_core.names import check_known
 from shirg_lavida.sampling.denoiser import check_attention
 from shirg_lavida.sampling.plan import block_size, check_rule, steps_per_block
 from shirg_lavida.sampling.schedule import transfer_plan

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from shirg_bench.lmms.resolved import BASELINE, Resolved, check_eval_method, resolve
+from shirg_bench.lmms.resolved import Resolved, check_eval_method, resolve
 from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
 from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.methods import with_method
 from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device, read_recommended
+from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.vision.views import Views
-
-EMBEDDED = "micro"
-"""The model that is evaluated when none is named."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,10 @@ class ModelSettings:
     """Which model, how it sees images, and how it samples where a task leaves that open.
 
     Args:
-        pretrained: a folder, an embedded model's name, or a hub id; a folder wins. None = `EMBEDDED`, whatever
-            folders there are.
+        pretrained: a folder, an embedded model's name, or a hub id; a folder wins. None = the one that `shirg
+            ask` asks, whatever folders there are.
         vision_tower: folder or hub id of the tower, see `load_lavida`; None = the checkpoint's own.
-        method: `v2`, `v3`, a baseline selector's name, `pooled`, `full`, or `baseline`; None = the checkpoint's own.
+        method: see `shirg_core.methods`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
         views: see `shirg_lavida.vision.views`; None = the checkpoint's own, or else the method's.
         adapter: folder of a LoRA.
@@ -102,7 +99,7 @@ class ModelSettings:
         Raises:
             BadInput: a checkpoint that cannot be had, or a budget for its own method, which takes none.
         """
-        return self._resolve(read_recommended(self.pretrained, EMBEDDED))
+        return self._resolve(read_recommended(self.pretrained))
 
     def open(self, device: torch.device) -> LavidaPipeline:
         """Load the model and let it see images by the method.
@@ -117,14 +114,10 @@ class ModelSettings:
             self.dtype,
             self.positions,
             self.vision_tower,
-            default=EMBEDDED,
         )
-        recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-        used = self._resolve(recommended)
-        if used.method == BASELINE:
-            return replace(pipe, selector=None, views=used.views)
-        budget = recommended.budget if used.budget is None else used.budget
-        return with_method(pipe, used.method, budget, used.views, self.seed)
+        used = self._resolve(Recommended.from_checkpoint(pipe.model.config.raw))
+        with bad_input(ValueError):
+            return with_method(pipe, used.method, used.budget, used.views, self.seed)
 
     def _resolve(self, recommended: Recommended) -> Resolved:
         return resolve(self.method, self.budget, self.views, recommended)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
+
+from shirg_core.names import check_known
 
 Kind: TypeAlias = Callable[[object], Any]
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -42,19 +43,6 @@ def text(value: object) -> str:
 def is_none(value: object) -> bool:
     """Whether this leaves an argument out: None, or `none` in any spelling."""
     return value is None or str(value).strip().lower() == "none"
-
-
-def check_known(name: str, known: Iterable[str], what: str) -> None:
-    """Refuse a name that is not known.
-
-    Raises:
-        ValueError: naming it, the most similar known one, and all of them.
-    """
-    names = list(known)
-    if name not in names:
-        similar = get_close_matches(name, names, 1)
-        hint = f", did you mean {similar[0]!r}?" if similar else ";"
-        raise ValueError(f"unknown {what} {name!r}{hint} known: {', '.join(names)}")
 
 
 def typed(given: Mapping[str, object], kinds: Mapping[str, Kind], what: str) -> dict[str, Any]:

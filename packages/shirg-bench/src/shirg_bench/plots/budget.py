@@ -22,8 +22,8 @@ from shirg_bench.plots.style import (
 )
 from shirg_bench.results.rows import Row
 from shirg_bench.results.words import ordered, tier_words
+from shirg_core.methods import METHODS
 
-WHOLE = ("full", "baseline", "downsampled")
 TOKEN_TICKS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 
 
@@ -98,10 +98,11 @@ def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
 def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
     x, y = [row["visual_tokens"] for row in rows], [row["exact_match"] for row in rows]
     axes.errorbar(x, y, yerr=_interval(rows), color="black", marker="x", linestyle="none", elinewidth=0.8, capsize=2)
-    whole = method in WHOLE
+    known = METHODS.get(method)
+    whole = known is not None and known.keeps == "all"
     if whole and method != "downsampled":
         axes.axhline(y[0], color="black", linewidth=0.8, linestyle=(0, (4, 3)))
-    words = ALL_TOKENS if method in WHOLE[:2] else method
+    words = ALL_TOKENS if whole and method != "downsampled" else method
     axes.annotate(
         words,
         (x[-1], rows[-1]["high"] if whole else y[-1]),

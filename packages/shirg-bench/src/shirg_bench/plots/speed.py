@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from shirg_bench.plots.style import ALL_TOKENS, BLACK, COLOURS, GREY, LABEL_PT, MARKERS, new_figure, plain
 from shirg_bench.results.rows import Row
 from shirg_bench.results.words import budget_words, ordered, setting_words, tier_words
+from shirg_core.methods import lookup
 
 EMBEDDED = "micro"
 SCORED_VIEWS = "single384"
 """Views of the accuracy rows, the micro models' own."""
-SAME_METHOD = {"pooled": "pooling", "baseline": "full"}
-"""What `shirg bench` calls otherwise than `shirg ablate`."""
 BUDGET_TOLERANCE = 1e-3
 
 
@@ -100,13 +99,19 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _words(row: Row) -> str:
-    if SAME_METHOD.get(row["method"], row["method"]) == "full":
+    if _method(row) == "full":
         return ALL_TOKENS
     return str(row["method"]) if row["budget"] is None else f"{row['method']} {budget_words(row['budget'])}"
 
 
+def _method(row: Row) -> str:
+    """The method's name; on the scored views `baseline` is `full`."""
+    method = lookup(row["method"])
+    return "full" if method.keeps == "all" and method.only is None else method.name
+
+
 def _same(score: Row, time: Row) -> bool:
-    if SAME_METHOD.get(time["method"], time["method"]) != SAME_METHOD.get(score["method"], score["method"]):
+    if _method(score) != _method(time):
         return False
     if score.get("options") or time.get("views") not in (None, SCORED_VIEWS):
         return False

@@ -13,7 +13,7 @@ from shirg_bench.plots.answers import Answered, Example
 from shirg_bench.plots.tokens import TokenCloud
 from shirg_lavida.cli.paths import model_location
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_train.keep_ratio import PolicyConfig, build_selector
+from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.samples import listed_samples
@@ -26,7 +26,7 @@ from shirg_train.testbed.pages.sheet import page_image
 THIRD = 1 / 3
 METHODS = {
     "all": PolicyConfig("full"),
-    "pooled": PolicyConfig("pooling"),
+    "pooling": PolicyConfig("pooling"),
     "SHIRG-v2 1/3": PolicyConfig("v2", THIRD),
     "SHIRG-v3 1/3": PolicyConfig("v3", THIRD),
     "random 1/3": PolicyConfig("random", THIRD),
@@ -63,11 +63,12 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
         image, question = page_image(page, 0), page.question(0, sample["question"])
         answers = []
         for name, policy in METHODS.items():
-            asked = replace(pipe, selector=build_selector(policy, SEED))
-            answer = asked(image, question, max_new_tokens=ANSWER_LENGTH)
+            built = build_policy(policy, SEED, pipe.views)
+            answer = _choosing(pipe, built)(image, question, max_new_tokens=ANSWER_LENGTH)
             assert answer.layout is not None, "there is an image"
-            merged = policy.method == "pooling"
-            answers.append(Answered(name, answer.text, answer.visual_tokens, answer.layout, answer.selection, merged))
+            answers.append(
+                Answered(name, answer.text, answer.visual_tokens, answer.layout, answer.selection, built.method.merges)
+            )
         examples.append(Example(image, question, page.answer(0, sample["question"]), answers))
     return examples
 
@@ -84,8 +85,12 @@ def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
     return Cloud(features, batch.answer_patches[:, 0].reshape(-1), clouds)
 
 
+def _choosing(pipe: LavidaPipeline, policy: Policy) -> LavidaPipeline:
+    return replace(pipe, selector=policy.selector, select_on=policy.select_on)
+
+
 def _kept(pipe: LavidaPipeline, method: str, batch: PageBatch, page: int) -> NDArray[np.bool_]:
-    asked = replace(pipe, selector=build_selector(METHODS[method], SEED))
+    asked = _choosing(pipe, build_policy(METHODS[method], SEED, pipe.views))
     selection = asked(page_image(batch, page), batch.question(page, 0), max_new_tokens=ANSWER_LENGTH).selection
     if selection is None:
         raise ValueError(f"{method} selects nothing")

@@ -21,7 +21,7 @@ Exact K: yes. Needs: features only. Cost: O(N·D) for each of 17 passes, h + w s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, TypeAlias, Unpack, get_args
+from typing import Literal, NamedTuple, TypeAlias, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -50,7 +50,6 @@ class Deduplication:
 
     budget: Budget
     metric: Metric = "max"
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

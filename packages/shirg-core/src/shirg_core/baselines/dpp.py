@@ -21,7 +21,7 @@ image at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, Unpack, get_args
+from typing import Literal, TypeAlias, Unpack, get_args
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +55,6 @@ class ConditionalDPP:
 
     budget: Budget
     relevance: Relevance = "text"
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -13,7 +13,7 @@ at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class FarthestPoint:
     """
 
     budget: Budget
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class Pooling:
     """
 
     side: int = 2
-    exact_k: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.side, int) or self.side < 1:

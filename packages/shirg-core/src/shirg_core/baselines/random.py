@@ -11,7 +11,7 @@ Exact K: yes. Needs: nothing. Cost: a top-k.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class RandomTokens:
 
     budget: Budget
     seed: int = 0
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

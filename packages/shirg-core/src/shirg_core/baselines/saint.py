@@ -18,7 +18,7 @@ at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -47,7 +47,6 @@ class SimilarityGraph:
     budget: Budget
     threshold: float = 0.0
     rounds: int = 4
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -22,7 +22,7 @@ Exact K: yes. Needs: features only. Cost: O(N²·D) once and O(N²/4) a round; N
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -54,7 +54,6 @@ class BipartiteVote:
     budget: Budget
     threshold: float = 0.7
     rounds: int = 24
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -14,7 +14,7 @@ memory, one image at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class ConnectedComponents:
     """
 
     threshold: float = 0.9
-    exact_k: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not -1.0 <= self.threshold <= 1.0:

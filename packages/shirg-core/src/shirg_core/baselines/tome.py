@@ -24,7 +24,7 @@ Cost: O(N²·D) once and O(N²/4) a round; N×N in memory, one image at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -54,7 +54,6 @@ class TokenMerging:
 
     budget: Budget
     rounds: int = 24
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

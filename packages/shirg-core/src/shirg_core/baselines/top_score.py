@@ -20,7 +20,7 @@ relevance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, Unpack, get_args
+from typing import Literal, TypeAlias, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -54,7 +54,6 @@ class TopScore:
 
     budget: Budget
     score: Score = "variance"
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -39,7 +39,6 @@ class UniformGrid:
     """
 
     budget: Budget
-    exact_k: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_budget(self.budget)

@@ -19,7 +19,10 @@ def compare(
     ],
     budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].")] = "0.3333",
     methods: Annotated[
-        str | None, typer.Option(help="Names joined by commas.", show_default="eight that run without text")
+        str | None,
+        typer.Option(
+            help="Comma-separated names that `shirg methods` lists.", show_default="eight that run without text"
+        ),
     ] = None,
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,

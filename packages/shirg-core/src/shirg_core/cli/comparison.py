@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from shirg_core.baselines import ON_PIXELS
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.material import Material
-from shirg_core.cli.methods import METHODS, accepted_options, build_selector, parse_budget
+from shirg_core.cli.methods import build_selector, parse_budget
 from shirg_core.clock import Clock
+from shirg_core.method import Method
+from shirg_core.methods import get_method
 from shirg_core.scores.ink import ink_recall
 from shirg_core.selection import Selection
 
@@ -53,26 +54,22 @@ def run_methods(names: Sequence[str], budget: str, seed: int | None, material: M
     Raises:
         BadInput: no or unknown names, or a method that refuses the budget.
     """
-    for name in names:
-        if name not in METHODS:
-            raise BadInput(f"unknown method {name!r}; known: {', '.join(METHODS)}")
-    return [_run(name, budget, seed, material) for name in names]
+    with bad_input(ValueError):
+        methods = [get_method(name) for name in names]
+    return [_run(method, budget, seed, material) for method in methods]
 
 
-def _run(name: str, budget: str, seed: int | None, material: Material) -> MethodResult:
-    given = {"text_weight": 0.0, "seed": seed}
-    options = {key: value for key, value in given.items() if key in accepted_options(name)}
-    selector = build_selector(name, parse_budget(budget), options)
-    with bad_input(BadInput, prefix=f"{name}: "):
-        selection = material.select(
-            selector, on_pixels=name in ON_PIXELS
-        )  # the first call pays for lazy set-up and is not timed
+def _run(method: Method, budget: str, seed: int | None, material: Material) -> MethodResult:
+    selector = build_selector(method.name, parse_budget(budget), method.accepted(text_weight=0.0, seed=seed))
+    with bad_input(BadInput, prefix=f"{method.name}: "):
+        # The first call pays for lazy set-up and is not timed.
+        selection = material.select(selector, on_pixels=method.on_pixels)
     clock, times = Clock(), []
     for _ in range(TIMED_RUNS):
-        material.select(selector, on_pixels=name in ON_PIXELS)
+        material.select(selector, on_pixels=method.on_pixels)
         times.append(clock.lap())
     recall = float(ink_recall(material.edges, selection.mask, material.layout))
-    return MethodResult(name, selection, round(recall, 6), round(statistics.median(times), 3))
+    return MethodResult(method.name, selection, round(recall, 6), round(statistics.median(times), 3))
 
 
 def as_json(

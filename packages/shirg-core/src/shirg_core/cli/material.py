@@ -45,7 +45,7 @@ class Material:
 
         Args:
             selector: chooses tokens.
-            on_pixels: let it compare patches instead of features, see `shirg_core.baselines.ON_PIXELS`.
+            on_pixels: let it compare patches instead of features, see `shirg_core.method.Method`.
 
         Raises:
             BadInput: what the selector refuses, a budget that the layout cannot hold for instance.

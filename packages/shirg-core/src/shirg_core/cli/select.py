@@ -17,7 +17,7 @@ def select(
             show_default=False,
         ),
     ],
-    method: Annotated[str, typer.Option(help="v3, v2, or a baseline (uniform, random, divprune, …).")] = "v3",
+    method: Annotated[str, typer.Option(help="A name that `shirg methods` lists.")] = "v3",
     budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].")] = "0.3333",
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
@@ -40,17 +40,17 @@ def select(
     with clock.stage("load"):
         picture = read_image(image, page).image
     with spinner("loading PyTorch"):
-        from shirg_core.baselines import ON_PIXELS
         from shirg_core.cli.material import prepare
         from shirg_core.cli.methods import build_selector, parse_budget
         from shirg_core.cli.report import Report, headline, print_report
+        from shirg_core.methods import get_method
 
     options = {"coverage": coverage, "coverage_share": coverage_share, "text_weight": text_weight, "seed": seed}
     selector = build_selector(method, parse_budget(budget), options)
-    material = prepare(picture, views, clock)
+    used, material = get_method(method), prepare(picture, views, clock)
     with clock.stage("select"):
-        selection = material.select(selector, on_pixels=method in ON_PIXELS)
-    report = Report.of(method, budget, material, selection)
+        selection = material.select(selector, on_pixels=used.on_pixels)
+    report = Report.of(used.name, budget, material, selection)
     with clock.stage("draw"):
         if output is not None:
             from shirg_core.images.figure import save_figure, selection_figure

@@ -11,7 +11,7 @@ _OWN = "the model's own"
 _PATH = typer.Argument(
     metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.", show_default=False
 )
-_METHOD = "v2, v3, a baseline (uniform, random, divprune, …), pooled (as released), or full (every token)."
+_METHOD = "A name that `shirg methods` lists."
 _MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
 _ADAPTER = "LoRA: a folder in peft's format, micro-lora or micro-lora-language."
@@ -33,7 +33,7 @@ def ask(
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
     positions: Annotated[str | None, typer.Option(help=_POSITIONS, show_default="the adapter's, or packed")] = None,
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
-    compare: Annotated[bool, typer.Option("--compare", help="Answer with pooled and full tokens too.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Answer by pooling and with all tokens, too.")] = False,
     overlay: Annotated[Path | None, typer.Option(help="Picture of what was kept.")] = None,
     json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,

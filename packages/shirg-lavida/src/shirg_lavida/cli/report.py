@@ -13,7 +13,7 @@ from rich.text import Text
 
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_lavida.cli.methods import takes_budget
+from shirg_core.methods import get_method
 from shirg_lavida.sampling.answer import Answer
 
 MIB = 2**20
@@ -44,7 +44,11 @@ class Outcome:
     @property
     def budget(self) -> int:
         """K; what was kept, for a method that takes no budget."""
-        return kept_tokens(self.budget_asked, self.layout) if takes_budget(self.method) else self.n_kept
+        return kept_tokens(self.budget_asked, self.layout) if self._takes_budget else self.n_kept
+
+    @property
+    def _takes_budget(self) -> bool:
+        return get_method(self.method).takes_budget
 
     def as_json(self) -> dict[str, Any]:
         """Everything, in JSON's types."""
@@ -54,7 +58,7 @@ class Outcome:
             "confidence": {"mean": round(answer.confidence.mean, 6), "min": round(answer.confidence.min, 6)},
             "method": self.method,
             "budget": self.budget,
-            "budget_asked": self.budget_asked if takes_budget(self.method) else None,
+            "budget_asked": self.budget_asked if self._takes_budget else None,
             "views": self.views,
             "prefix_tokens": answer.prefix_tokens,
             "visual_tokens": answer.visual_tokens,

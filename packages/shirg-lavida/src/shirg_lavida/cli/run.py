@@ -14,15 +14,16 @@ from shirg_core.cli.methods import parse_budget
 from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
 from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
+from shirg_core.methods import get_method
 from shirg_core.progress import spinner
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.methods import FULL, POOLED, check_method, takes_budget, with_method
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
 from shirg_lavida.cli.paths import is_embedded
 from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.request import Request, as_json
 from shirg_lavida.cli.stream import live_steps
+from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.plan import block_size
@@ -40,8 +41,8 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         BadInput: whatever of the request cannot be used.
     """
     # 1. Refuse what can be refused before a model is loaded.
-    if request.method is not None:
-        check_method(request.method)
+    with bad_input(ValueError):
+        asked = None if request.method is None else get_method(request.method).name
     budget = None if request.budget is None else parse_budget(request.budget)
     if "shift" in request.sampling and request.sampling.get("schedule") != "shift":
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
@@ -52,20 +53,20 @@ def run(request: Request, source: Source, clock: Clock) -> None:
             request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
         )
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-    method = request.method or recommended.method
-    check_method(method)
-    choosing = recommended.method if request.compare and method in (POOLED, FULL) else method
-    if budget is not None and not takes_budget(choosing):
-        raise BadInput(
-            f"--budget means nothing to {choosing}, which decides itself what it keeps, got {request.budget}"
-        )
+    with bad_input(ValueError):
+        own = get_method(recommended.method).name
+    method = asked or own
+    choosing = own if request.compare and method in ("pooling", "full") else method
+    if budget is not None and not get_method(choosing).takes_budget:
+        raise BadInput(f"{choosing} takes no budget: drop --budget, got {request.budget}")
     budget = recommended.budget if budget is None else budget
     # 3. Answers.
     console = report_console(request.json)
     names = [method]
     if request.compare:
-        names = [POOLED, FULL, choosing]
-    pipes = {name: with_method(pipe, name, budget, request.views, seed) for name in names}
+        names = ["pooling", "full", choosing]
+    with bad_input(ValueError):
+        pipes = {name: with_method(pipe, name, budget, request.views, seed) for name in names}
     if request.overlay is not None and pipes[method].selector is None:
         raise BadInput(
             f"--overlay shows what a method keeps, and {method} on {pipes[method].views} views chooses nothing"
@@ -76,7 +77,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     if request.compare:
         # The first call pays for lazy set-up, and no method of the table shall.
         with bad_input(ValueError):
-            pipes[POOLED](source.image, request.question, max_new_tokens=1)
+            pipes["pooling"](source.image, request.question, max_new_tokens=1)
     outcomes = [
         Outcome(name, chosen.views, budget, _answer(chosen, source.image, request, length, seed, console))
         for name, chosen in pipes.items()

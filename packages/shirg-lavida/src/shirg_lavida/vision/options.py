@@ -38,7 +38,7 @@ class VisionOptions:
         newline: see `shirg_lavida.vision.reading_order`.
         select_on: what the selector sees. `projected` features live in the language model's space, like the text;
             `tower` features do not, so no text is passed, and only the kept tokens are projected afterwards. `pixels`
-            are those of each token's patch, for methods that work before the tower (`shirg_core.baselines.ON_PIXELS`):
+            are those of each token's patch, for methods that work before the tower (`on_pixels` in the registry):
             only the choice counts, so tokens are neither merged nor summarised.
         tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
 

@@ -9,14 +9,17 @@ The prefix is taken as long as it can get: with a newline after every line, whic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
 
 from shirg_core.budget import BudgetError
+from shirg_core.layout import ViewLayout
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.views import plan_views
 from shirg_train.keep_ratio import Policy
-from shirg_train.served import kept_count
 from shirg_train.trainer.samples import Sample
 
 
@@ -71,7 +74,28 @@ def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sa
     for image in sample.images:
         plan = plan_views(config, image.size, policy.views, selecting=policy.selector is not None)
         order = reading_order(plan, "row")
-        kept = kept_count(policy.selector, plan.layout)  # type: ignore[arg-type]  # what builds policies is frozen
+        kept = kept_count(policy, plan.layout)
         shown = order.span if positions == "original" else kept + len(order.newline_place)
         places += shown + (policy.selector is not None)
     return places
+
+
+@lru_cache(maxsize=1024)
+def kept_count(policy: Policy, layout: ViewLayout) -> int:
+    """How many tokens of a layout are kept, at most; the summary is not counted.
+
+    Args:
+        policy: how images become tokens; without a selector all are kept.
+        layout: geometry of the tokens.
+
+    Raises:
+        BudgetError: the budget is above what the layout has, or below what must be kept of it.
+    """
+    if policy.selector is None or policy.method.keeps == "image":
+        return layout.n_selectable
+    # Asked, not computed: each method knows best what it must keep, and that depends on the geometry alone.
+    nothing = torch.zeros(1, layout.n_tokens, dtype=torch.float32)
+    features, text = nothing[..., None].expand(-1, -1, 2), torch.ones(1, 1, 2, dtype=torch.float32)
+    with torch.no_grad():
+        chosen = policy.selector(features, layout, text=text, text_mask=None, edges=nothing, attention=nothing + 1)
+    return chosen.kept.shape[1]

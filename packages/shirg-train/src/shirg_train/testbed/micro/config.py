@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
+from shirg_core.methods import get_method
 from shirg_core.numbers import integer, real
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.config import TIERS, PageConfig
@@ -174,7 +175,7 @@ class StageConfig:
             raise ValueError(f"stage {self.name!r}: tiers must be among {', '.join(TIERS)}, got {unknown}")
         if not 1 <= self.templates <= len(TEMPLATES):
             raise ValueError(f"stage {self.name!r}: templates must be 1–{len(TEMPLATES)}, got {self.templates}")
-        texts = [policy.name for policy in self.policies if policy.method in ("v2", "top-relevance", "cdpruner")]
+        texts = [policy.name for policy in self.policies if "text" in get_method(policy.method).needs]
         if self.layout == "packed" and texts:
             raise ValueError(f"stage {self.name!r}: {texts} need one question per row, set layout: joined")
 

@@ -22,7 +22,7 @@ from shirg_lavida.prompt.join import join
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.views import to_unit
-from shirg_train.keep_ratio import PolicyConfig, build_selector, select_on
+from shirg_train.keep_ratio import PolicyConfig, build_policy
 from shirg_train.loss import Nll
 from shirg_train.seeds import derive, generator
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch, to_tensors
@@ -134,6 +134,7 @@ def prefixes(
     texts = model.backbone.embed(torch.cat([heads, tails], dim=1))
     words = model.backbone.embed(batch.questions.flatten(0, 1))
     for policy in policies:
-        options = VisionOptions(build_selector(policy, seed), VIEWS, select_on=select_on(policy))
+        built = build_policy(policy, seed, VIEWS)
+        options = VisionOptions(built.selector, VIEWS, select_on=built.select_on)
         prefix = join(list(prompts), list(texts), page_entries(model, tokens, pixels, options, words), "packed")
         yield prefix, sum(prefix.visual_tokens) / len(prefix.visual_tokens)

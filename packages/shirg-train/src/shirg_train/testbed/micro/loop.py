@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shirg_core.clock import Clock
 from shirg_train.in_use import hold
-from shirg_train.keep_ratio import MERGING, PolicyConfig, build_selector, select_on
+from shirg_train.keep_ratio import PolicyConfig, build_policy
 from shirg_train.metrics import forget_after
 from shirg_train.recipe import build, plain
 from shirg_train.seeds import derive, generator
@@ -25,6 +25,7 @@ from shirg_train.testbed.micro.muon import build_optimizers, set_lr
 from shirg_train.testbed.micro.objective import objective
 from shirg_train.testbed.micro.run import Run, export, start_run
 from shirg_train.testbed.micro.state import Progress, load_state, save_stage, save_state
+from shirg_train.testbed.micro.visual import VIEWS
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
 LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
@@ -123,7 +124,7 @@ def _run_stage(
 def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
     """Name of the policy and losses of step `total`, which depend on the weights, the seed and the step only."""
     seed = run.config.seed
-    policy = draw(run.config, stage, total)
+    policy = build_policy(draw(run.config, stage, total), derive(seed, "choice", total), VIEWS)
     batch = draw_batch(run.config, stage, total, run.tokenizer)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
         return policy.name, objective(
@@ -131,9 +132,9 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             run.heads,
             batch,
             stage,
-            build_selector(policy, derive(seed, "choice", total)),
-            on=select_on(policy),
-            points=policy.method not in MERGING,
+            policy.selector,
+            on=policy.select_on,
+            points=not policy.method.merges,
             labels=run.labels,
             unknown=run.unknown,
             generator=generator(seed, "noise", total),

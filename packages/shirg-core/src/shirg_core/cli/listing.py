@@ -1,0 +1,33 @@
+"""`shirg methods`: every way to choose tokens, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def methods(
+    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable list; - is standard output.")] = None,
+) -> None:
+    """List the methods that every command knows: name, what each keeps and needs, what it is."""
+    # Imported here so that `shirg --help` does not wait for torch.
+    from rich.table import Table
+
+    from shirg_core.cli.output import STANDARD, report_console, write_json
+    from shirg_core.method import KEEPS
+    from shirg_core.methods import METHODS
+
+    if json is not None:
+        write_json(json, {"methods": [method.as_json() for method in METHODS.values()]})
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("method", "keeps", "needs", "what it is"):
+        table.add_column(heading, no_wrap=heading == "method", overflow="fold")
+    for method in METHODS.values():
+        keeps = f"{KEEPS[method.keeps]}, merged" if method.merges else KEEPS[method.keeps]
+        only = "" if method.only is None else f" Only in {method.only}."
+        aliases = f" Also: {', '.join(method.aliases)}." if method.aliases else ""
+        table.add_row(method.name, keeps, ", ".join(method.needs), f"{method.about}{only}{aliases}")
+    if json != STANDARD:
+        report_console(json).print(table)

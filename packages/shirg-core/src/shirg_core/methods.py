@@ -1,0 +1,146 @@
+"""The registry of methods: one line each, in the order in which tables show them.
+
+A new method is a selector in a file of its own and a line here; every command, recipe, benchmark and plot has it then.
+A package may add its own: `METHODS["mine"] = Method("mine", "What it is.", MySelector)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shirg_core.baselines import (
+    BipartiteVote,
+    ConditionalDPP,
+    ConnectedComponents,
+    Deduplication,
+    FarthestPoint,
+    Pooling,
+    RandomTokens,
+    SimilarityGraph,
+    TokenMerging,
+    TopScore,
+    UniformGrid,
+)
+from shirg_core.method import Input, Method
+from shirg_core.names import check_known
+from shirg_core.presets import ShirgV2, ShirgV3
+from shirg_core.selection import Selector
+
+
+def _top(score: str, *needs: Input) -> Method:
+    return Method(f"top-{score}", f"The K tokens of largest {score}.", TopScore, {"score": score}, needs)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "v2",
+            "SHIRG-v2: variance, text relevance and edges; clusters; mean summary.",
+            ShirgV2,
+            needs=("text", "edges"),
+        ),
+        Method("v3", "SHIRG-v3: attention, magnitude and gradient; cells; weighted summary.", ShirgV3, views="single"),
+        Method("uniform", "An even grid over each view.", UniformGrid),
+        Method("random", "K tokens at random.", RandomTokens),
+        Method(
+            "pooling",
+            "Means of 2 × 2 squares; on LaViDa's anyres views its own pooling.",
+            Pooling,
+            keeps="layout",
+            merges=True,
+            released_on="anyres",
+            aliases=("pooled",),
+        ),
+        _top("variance"),
+        _top("magnitude"),
+        _top("gradient"),
+        _top("attention"),
+        _top("edge", "edges"),
+        _top("relevance", "text"),
+        Method("divprune", "DivPrune: farthest points by cosine distance.", FarthestPoint),
+        Method("tome", "ToMe: merges the most similar pairs, round after round.", TokenMerging, merges=True),
+        Method("saint", "SAINT: drops what resembles many others, on the full similarity graph.", SimilarityGraph),
+        Method("saint-vote", "SAINT's bipartite vote.", BipartiteVote),
+        Method(
+            "scissor", "LLaVA-Scissor: means of connected components.", ConnectedComponents, keeps="image", merges=True
+        ),
+        Method(
+            "cdpruner",
+            "CDPruner: a determinantal point process conditioned on the text.",
+            ConditionalDPP,
+            needs=("text",),
+        ),
+        Method(
+            "dpp", "The determinantal point process of CDPruner without text.", ConditionalDPP, {"relevance": "uniform"}
+        ),
+        Method(
+            "dedup-max",
+            "PixelPrune by the largest difference of pixels.",
+            Deduplication,
+            {"metric": "max"},
+            on_pixels=True,
+        ),
+        Method(
+            "dedup-mean",
+            "PixelPrune by the mean difference of pixels.",
+            Deduplication,
+            {"metric": "mean"},
+            on_pixels=True,
+        ),
+        Method("full", "Every token of every view.", keeps="all", views="anyres_full"),
+        Method("baseline", "Every token of one view of 384 pixels.", keeps="all", views="single384", fixed_views=True),
+        Method(
+            "downsampled",
+            "Every token of a page that was blurred to half its size.",
+            keeps="all",
+            only="shirg ablate --what budget",
+        ),
+        Method(
+            "fastv", "FastV: drops tokens inside the language model, after a layer.", only="shirg ablate --what late"
+        ),
+        Method(
+            "redvtp",
+            "RedVTP: drops tokens from the prefix cache, after the first step.",
+            only="shirg ablate --what late",
+        ),
+    )
+}
+"""Name → method."""
+
+
+def lookup(name: str) -> Method:
+    """The method of a name or an alias.
+
+    Raises:
+        ValueError: an unknown name; the message suggests the nearest.
+    """
+    aliases = {alias: method.name for method in METHODS.values() for alias in method.aliases}
+    known = aliases.get(name, name)
+    check_known(known, METHODS, "method")
+    return METHODS[known]
+
+
+def get_method(name: str) -> Method:
+    """The method of a name or an alias, for commands that run methods.
+
+    Raises:
+        ValueError: an unknown name, or a method that another command runs.
+    """
+    method = lookup(name)
+    if method.only is not None:
+        raise ValueError(f"method {method.name!r} runs only in `{method.only}`: {method.about}")
+    return method
+
+
+def get_selector(name: str, **fields: Any) -> Selector:
+    """Build a selector by its name: `get_selector("v2", budget=0.25)`.
+
+    Args:
+        name: see `METHODS`, or `shirg methods`.
+        fields: of the method; `budget` is K ≥ 1 or a fraction of the selectable tokens.
+
+    Raises:
+        ValueError: an unknown name, a field that the method does not have or needs and lacks, or a value out of range.
+    """
+    return get_method(name).build(**fields)
