@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,11 +19,13 @@ from shirg_core.method import Method
 from shirg_core.methods import METHODS
 from shirg_core.reference import keep_best
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
-from shirg_train.recipe import build
+from shirg_train.recipe import build, read_yaml
 from shirg_train.trainer.config import AdapterRecipe
 
 from .accuracy_setup import tiny_bench, write_micro
 from .lmms_setup import shirg, tiny_model, tiny_tasks
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def model(tmp_path, monkeypatch):
     return tiny_model(tmp_path)
 
 
-def test_methods_select_and_compare(model, capsys):
+@pytest.mark.usefixtures("model")
+def test_methods_select_and_compare(capsys):
     assert shirg("methods", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["methods"][-1]["name"] == "first"
     assert shirg("select", "page.png", "--method", "first", "--budget", 5, "--json", "-") == 0
@@ -63,9 +67,9 @@ def test_ask(model, capsys):
     assert (report["method"], report["indices"]) == ("first", [0, 1, 2, 3, 4])
 
 
-def test_a_recipe(tmp_path):
-    keep = [{"method": "first", "budget": 5, "views": "single"}]
-    recipe = build(AdapterRecipe, {"model": {"path": "x"}, "data": {"path": "y"}, "keep": keep, "kind": "adapter"})
+def test_a_recipe():
+    changes = ["model.path=x", "data.path=y", "keep=[{method: first, budget: 5, views: single}]"]
+    recipe = build(AdapterRecipe, read_yaml(REPOSITORY / "recipes" / "lavida_lora.yaml", changes))
     policy = draw_policy(recipe.keep, 0, 0)
     assert (policy.name, policy.selector) == ("first-5@single", FirstTokens(5))
 

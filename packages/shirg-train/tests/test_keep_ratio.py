@@ -10,7 +10,7 @@ from shirg_core.baselines import Pooling
 from shirg_core.methods import METHODS
 from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
-from shirg_train.recipe import RecipeError, build
+from shirg_train.recipe import RecipeError, build, plain
 
 MIX = tuple(build(PolicyConfig, entry) for entry in ("pooled", 1024, 768, 512))
 
@@ -77,6 +77,7 @@ def test_merging_methods_are_those_whose_tokens_are_mixtures():
 
 
 def test_pooling_is_the_models_own_on_its_views_and_a_selector_on_others():
+    assert plain(build(PolicyConfig, "pooled")) == plain(PolicyConfig("pooling"))
     for name in ("pooling", "pooled"):
         assert not PolicyConfig(name).selects
         assert PolicyConfig(name, views="single").selects

@@ -15,6 +15,9 @@ from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file
 
+from shirg_core import ShirgV3
+from shirg_core.method import Method
+from shirg_core.methods import METHODS
 from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.fingerprint import linear_marks
@@ -212,6 +215,18 @@ def test_a_lora_on_the_language_model_trains_and_resumes(tmp_path, monkeypatch):
     saved = state(tmp_path / "whole")
     assert saved["parameter/backbone.blocks.1.attn_out.lora_B.default.weight"].any()
     assert saved["parameter/backbone.blocks.0.q_proj.lora_A.default.weight"].shape == (4, 64)
+
+
+def test_a_method_of_ones_own_trains(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "own", Method("own", "As v3.", ShirgV3))
+    run(tiny_recipe(tmp_path, keep=[{"method": "own", "budget": 8}], steps=1), tiny_sources(), ALONE)
+    run(
+        tiny_recipe(tmp_path / "v3", keep=[{"method": "v3", "budget": 8, "views": "anyres"}], steps=1),
+        tiny_sources(),
+        ALONE,
+    )
+    ((step, loss, name),), ((_, expected, _),) = losses(tmp_path), losses(tmp_path / "v3")
+    assert (step, loss, name) == (1, expected, "own-8")
 
 
 def test_positions_are_the_recipes_and_recorded(tmp_path):
