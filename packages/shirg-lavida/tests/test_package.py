@@ -11,3 +11,7 @@ def test_every_public_name_resolves():
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         shirg_lavida.nothing  # noqa: B018
+
+
+def test_completion_shows_public_names_only():
+    assert dir(shirg_lavida) == sorted(shirg_lavida.__all__)
