@@ -10,10 +10,10 @@ from PIL import Image
 
 from shirg_bench.accuracy.budgets import curve_rows, entries
 from shirg_bench.accuracy.rows import Run
-from shirg_bench.json_lines import read_rows
 from shirg_bench.latency import selections
 from shirg_bench.plots.budget import budget_curves
 from shirg_bench.plots.speed import matched
+from shirg_bench.results.rows import read_rows
 from shirg_core.layout import ViewLayout
 from shirg_core.method import Method
 from shirg_core.methods import METHODS
