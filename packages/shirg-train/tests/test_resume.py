@@ -136,15 +136,6 @@ def test_an_image_file_that_is_gone_is_skipped(files, tmp_path):
     assert read_metrics(output / "metrics.jsonl", "event")[-1]["samples"].keys() == {"missing image"}
 
 
-def test_a_run_from_before_data_had_a_fingerprint_goes_on(files, tmp_path):
-    output = copy(files, tmp_path)
-    path = latest_checkpoint(output / "checkpoints") / "trainer.json"
-    card = json.loads(path.read_text())
-    assert card["data"][0].pop("data")
-    path.write_text(json.dumps(card))
-    train(files, output, steps=4)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -97,13 +98,40 @@ def plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value) if isinstance(value, Path) else value
 
 
-def as_read_today(kind: type[Any], recorded: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recorded recipe with the defaults of keys that came after it; as it is, where it can no longer be read."""
-    try:
-        read: Mapping[str, Any] = plain(build(kind, recorded))
-    except RecipeError:
-        return recorded
-    return read
+def changed_keys(
+    kind: type[Any], recorded: Mapping[str, Any], recipe: Mapping[str, Any], free: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Where the recipe that a run was begun with and the one it shall go on with differ.
+
+    Args:
+        kind: the recipe's dataclass, whose defaults stand for keys that the recorded recipe does not have.
+        recorded: what `plain` gave then.
+        recipe: what it gives now.
+        free: keys that may differ, with all that is below them.
+
+    Returns:
+        Dotted key → its value then and now, in order of the keys.
+    """
+    # Where a key is no longer known, it is one that differs.
+    with suppress(RecipeError):
+        recorded = plain(build(kind, recorded))
+    then, now = leaves(recorded), leaves(recipe)
+    return {
+        key: (then.get(key), now.get(key))
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key) and not any(key == one or key.startswith(f"{one}.") for one in free)
+    }
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """A recipe's values by dotted keys; lists are values."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    return {
+        key: leaf
+        for name, item in value.items()
+        for key, leaf in leaves(item, f"{path}.{name}" if path else str(name)).items()
+    }
 
 
 def _parse(text: str, where: str) -> Any:

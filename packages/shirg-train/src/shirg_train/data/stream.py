@@ -111,8 +111,7 @@ class SampleStream:
             ValueError: a place in another stream.
         """
         for name, mine in self._identity().items():
-            # Places from before data had a fingerprint have none.
-            if state.get(name, mine if name == "data" else None) != mine:
+            if state.get(name) != mine:
                 raise ValueError(f"this place belongs to another stream: {name} {state.get(name)}, not {mine}")
         self._passed = int(state["passed"])
         self.skipped = Counter(state["skipped"])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from shirg_train.checkpointing import Checkpoint, latest_checkpoint, load_checkpoint
-from shirg_train.recipe import RecipeError, as_read_today, plain
+from shirg_train.recipe import RecipeError, changed_keys, plain
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 
@@ -34,31 +31,13 @@ def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
     done = checkpoint.progress
     if done.world_size != world.size:
         raise RecipeError(f"{folder} was written by {done.world_size} ranks, this run has {world.size}")
-    old, new = _leaves(as_read_today(AdapterRecipe, done.recipe)), _leaves(plain(recipe))
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key) and not _free(key):
-            raise RecipeError(
-                f"{recipe.output} holds a run with {key}: {old.get(key)!r}, this recipe says {new.get(key)!r}; "
-                f"{another_run(recipe)}"
-            )
+    for key, (then, now) in changed_keys(AdapterRecipe, done.recipe, plain(recipe), FREE_TO_CHANGE).items():
+        raise RecipeError(
+            f"{recipe.output} holds a run with {key}: {then!r}, this recipe says {now!r}; {another_run(recipe)}"
+        )
     return checkpoint
 
 
 def another_run(recipe: AdapterRecipe) -> str:
     """How to go on with a recipe that a run cannot continue with."""
     return f"choose another output, and init: {recipe.output / 'adapter'} to begin there with what this one has learnt"
-
-
-def _free(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
-
-
-def _leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """A recorded recipe by dotted keys."""
-    if not isinstance(value, Mapping) or not value:
-        return {path: value}
-    return {
-        key: leaf
-        for name, item in value.items()
-        for key, leaf in _leaves(item, f"{path}.{name}" if path else str(name)).items()
-    }

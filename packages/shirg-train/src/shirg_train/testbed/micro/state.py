@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import nn
 from shirg_core.files import atomic_path
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.load import load_lavida
-from shirg_train.recipe import RecipeError, as_read_today
+from shirg_train.recipe import RecipeError, changed_keys
 from shirg_train.testbed.micro.config import MicroConfig
 
 STATE_FILE, STAGES = "state.pt", "stages"
@@ -118,7 +118,7 @@ def load_state(
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise RecipeError(f"{path} is damaged: {error}") from error
-    if differ := _changed(as_read_today(MicroConfig, state.get("recipe", {})), recipe, state["progress"]["stage"]):
+    if differ := _changed(state.get("recipe", {}), recipe, state["progress"]["stage"]):
         raise RecipeError(
             f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
             f"one of its stages as init to start there"
@@ -130,12 +130,16 @@ def load_state(
 
 def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:
     """Keys that decide what was learnt so far and differ; stage number `stage` may have got more steps."""
-    keys = sorted((begun.keys() | recipe.keys()) - {*FREE, "stages"})
-    changed = [key for key in keys if begun.get(key) != recipe.get(key)]
-    learnt = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(begun.get("stages", ()))]
-    asked = [{**each, "steps": 0} if number == stage else each for number, each in enumerate(recipe["stages"])]
-    numbers = [number for number in range(stage + 1) if asked[number : number + 1] != learnt[number : number + 1]]
-    return changed + [f"stages[{number}]" for number in numbers]
+    changed = changed_keys(MicroConfig, begun, recipe, FREE)
+    learnt, asked = changed.pop("stages", ((), ()))
+    numbers = [number for number in range(stage + 1) if _stage(learnt, number, stage) != _stage(asked, number, stage)]
+    return [*changed, *(f"stages[{number}]" for number in numbers)]
+
+
+def _stage(stages: Sequence[Mapping[str, Any]], number: int, present: int) -> Mapping[str, Any] | None:
+    if number >= len(stages):
+        return None
+    return {**stages[number], "steps": 0} if number == present else stages[number]
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
