@@ -17,7 +17,7 @@ from shirg_bench.tasks.receipt import draw_receipt
 from shirg_bench.tasks.spec import HD, MICRO, SEEDS_PER_TASK, TASKS
 from shirg_train.testbed.micro.samples import listed_samples
 from shirg_train.testbed.pages import TIERS, split_seed
-from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.generator import RowGenerator
 
 COMPARED = 48
 """Rows per task drawn again; of 672 px pages fewer."""
@@ -103,7 +103,7 @@ def test_a_page_with_one_glyph_changed_is_noticed(monkeypatch):
 def test_receipts_and_needles_of_both_tiers_fit_their_page(scale, face, seed):
     for tier in TIERS.values():
         for draw_one in (draw_receipt, draw_needle):
-            page, label, value = draw_one(Dice([seed]), scale.size, tier, face)
+            page, label, value = draw_one(RowGenerator([seed]), scale.size, tier, face)
             assert page.shape == (scale.size, scale.size)
             assert label.islower()
             assert 1 <= len(value) <= 5
@@ -113,7 +113,7 @@ def test_receipts_and_needles_of_both_tiers_fit_their_page(scale, face, seed):
 def test_a_receipts_total_is_the_sum_of_its_items(monkeypatch):
     printed = []
     monkeypatch.setattr("shirg_bench.tasks.receipt.write", lambda _page, texts, *_: printed.extend(texts))
-    draw_receipt(Dice([4]), 112, TIERS["easy"], "tiny")
+    draw_receipt(RowGenerator([4]), 112, TIERS["easy"], "tiny")
     labels, prices = [text.text for text in printed[1::2]], [float(text.text) for text in printed[2::2]]
     assert labels[-2:] == ["TOTAL", "CASH"]
     assert sum(prices[:-2]) == pytest.approx(prices[-2])
@@ -127,7 +127,7 @@ def test_needles_lie_at_every_height_and_start_where_blocks_start(monkeypatch):
         "shirg_bench.tasks.needle.write", lambda _page, texts, *_: places.append((texts[0].x, texts[0].y))
     )
     for seed in range(200):
-        draw_needle(Dice([seed]), 112, TIERS["hard"], "tiny")
+        draw_needle(RowGenerator([seed]), 112, TIERS["hard"], "tiny")
     x, y = np.array(places).T
     assert np.histogram(y, 4, (0, 112))[0].min() > 30
     assert set(x) - set(range(53, 66)) == {3}
@@ -136,10 +136,10 @@ def test_needles_lie_at_every_height_and_start_where_blocks_start(monkeypatch):
 
 def test_a_block_left_leaves_room():
     boxes = [(0, 0, 60, 112), (60, 0, 112, 112)]
-    assert {block_left(Dice([seed]), boxes, 112, 52) for seed in range(20)} == {0, 60}
-    assert {block_left(Dice([seed]), boxes, 112, 53) for seed in range(20)} == {0}
+    assert {block_left(RowGenerator([seed]), boxes, 112, 52) for seed in range(20)} == {0, 60}
+    assert {block_left(RowGenerator([seed]), boxes, 112, 53) for seed in range(20)} == {0}
     with pytest.raises(ValueError, match="113 px do not fit a page of 112 px"):
-        block_left(Dice([0]), boxes, 112, 113)
+        block_left(RowGenerator([0]), boxes, 112, 113)
 
 
 def test_writing_prints_text_where_it_says():

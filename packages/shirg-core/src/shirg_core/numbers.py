@@ -28,7 +28,7 @@ def real(
     Raises:
         ValueError: not a number (a boolean, text, NaN), or out of range.
     """
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         number = float(value)
         finite = math.isfinite(number) or (infinite and not math.isnan(number))
         if finite and _inside(number, low, high) and (above is None or number > above):
@@ -43,7 +43,7 @@ def integer(name: str, value: object, *, low: int | None = None, high: int | Non
     Raises:
         ValueError: not an integer (a boolean, `8.0`, text), or out of range.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool) and _inside(int(value), low, high):
+    if not isinstance(value, bool) and isinstance(value, Integral) and _inside(int(value), low, high):
         return int(value)
     raise ValueError(f"{name} must be an integer{_range(low, high, None)}, got {value!r}")
 

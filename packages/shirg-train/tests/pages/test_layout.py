@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.layout import cut_pages, smallest_main
 
 
 @pytest.mark.parametrize("size", [112, 224, 672])
 def test_blocks_tile_every_page_and_the_first_is_large(size):
-    boxes = cut_pages(Dice(np.arange(40)), size)
+    boxes = cut_pages(RowGenerator(np.arange(40)), size)
     w, h = smallest_main(size)
     for page in boxes:
         covered = np.zeros((size, size), int)

@@ -38,7 +38,7 @@ def test_questions_look_up_their_prompt(batch):
     ids = prompt_ids(batch, table)
     assert ids.shape == (*batch.question_labels.shape, table.shape[1])
     decoded = tokenizer.decode([i for i in ids[2, 1].tolist() if i >= 0])
-    assert batch.question(2, 1).lower() in decoded
+    assert batch.question(2, 1, TEMPLATES[0]).lower() in decoded
 
 
 def test_answers_are_characters_then_end_of_turn_then_end_of_text(batch):

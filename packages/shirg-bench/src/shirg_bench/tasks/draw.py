@@ -11,8 +11,8 @@ from shirg_bench.tasks.needle import draw_needle
 from shirg_bench.tasks.receipt import draw_receipt
 from shirg_bench.tasks.spec import Scale, TaskSpec
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS, TIERS, PageConfig
-from shirg_train.testbed.pages.dice import Dice
 from shirg_train.testbed.pages.fonts import FACE_NAMES, TINY
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tint import tint
 from shirg_train.testbed.pages.tokens import TEMPLATES
@@ -43,11 +43,11 @@ def draw(spec: TaskSpec, tier: str, print_size: str, kind: str, seed: int) -> Pa
     """Draw a page whose main part is of `kind`; where nothing on it fits, something else is asked."""
     scale = spec.scale
     if kind in _DRAW:
-        dice = Dice([seed])
+        generator = RowGenerator([seed])
         faces = scale.prints[print_size]
-        face = faces[int(dice.integers(1, 0, len(faces))[0, 0])]
-        grey, label, answer = _DRAW[kind](dice, scale.size, TIERS[tier], face)
-        return Page(_tinted(grey, dice, scale), kind, face, TEMPLATES[0].format(label), answer)
+        face = faces[int(generator.integers(1, 0, len(faces))[0, 0])]
+        grey, label, answer = _DRAW[kind](generator, scale.size, TIERS[tier], face)
+        return Page(_tinted(grey, generator, scale), kind, face, TEMPLATES[0].format(label), answer)
     batch = draw_pages(_config(scale, spec.kinds, tier, print_size, kind), [seed])
     stands = [(KINDS[k], FACE_NAMES[f]) for k, f in zip(batch.question_kinds[0], batch.question_faces[0], strict=True)]
     asked = next((q for q, (k, face) in enumerate(stands) if k == kind and face in scale.prints[print_size]), 0)
@@ -72,9 +72,9 @@ def _config(scale: Scale, kinds: tuple[str, ...], tier: str, print_size: str, ki
     )
 
 
-def _tinted(grey: NDArray[np.uint8], dice: Dice, scale: Scale) -> NDArray[np.uint8]:
+def _tinted(grey: NDArray[np.uint8], generator: RowGenerator, scale: Scale) -> NDArray[np.uint8]:
     if scale.channels == 1:
         return grey
     out = np.empty((1, *grey.shape, 3), np.uint8)
-    tint(grey[None], dice, out)
+    tint(grey[None], generator, out)
     return np.asarray(out[0])

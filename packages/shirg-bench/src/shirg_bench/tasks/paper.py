@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shirg_train.testbed.pages.clutter import WEIGHTS, darken, fill_clutter
 from shirg_train.testbed.pages.config import Tier
-from shirg_train.testbed.pages.dice import Dice
 from shirg_train.testbed.pages.fonts import FACE_NAMES, load_atlas
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import Rects, runs
 from shirg_train.testbed.pages.layout import cut_pages
 from shirg_train.testbed.pages.page import GROUND_STRENGTH
@@ -35,18 +35,18 @@ class Text:
     text: str
 
 
-def blank(dice: Dice, size: int, tier: Tier) -> Grey:
+def blank(generator: RowGenerator, size: int, tier: Tier) -> Grey:
     """A crop of blank paper: `[size, size]`."""
-    x, y = dice.integers(2, 0, SHEET_PX - size)[0].tolist()
+    x, y = generator.integers(2, 0, SHEET_PX - size)[0].tolist()
     return paper(tier.paper_noise)[y : y + size, x : x + size].copy()
 
 
-def blocks(dice: Dice, size: int) -> list[Box]:
+def blocks(generator: RowGenerator, size: int) -> list[Box]:
     """Boxes that tile a page as the page generator's blocks do, largest first."""
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in cut_pages(dice, size)[0].tolist() if x1 > x0]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in cut_pages(generator, size)[0].tolist() if x1 > x0]
 
 
-def block_left(dice: Dice, boxes: list[Box], size: int, wide: int) -> int:
+def block_left(generator: RowGenerator, boxes: list[Box], size: int, wide: int) -> int:
     """Left edge of a random block from which `wide` pixels fit the page.
 
     The page generator starts columns of print only at its blocks' edges, and the embedded model reads labels nowhere
@@ -58,19 +58,19 @@ def block_left(dice: Dice, boxes: list[Box], size: int, wide: int) -> int:
     if wide > size:
         raise ValueError(f"{wide} px do not fit a page of {size} px")
     lefts = sorted({box[0] for box in boxes if box[0] + wide <= size})
-    return lefts[int(dice.integers(1, 0, len(lefts))[0, 0])]
+    return lefts[int(generator.integers(1, 0, len(lefts))[0, 0])]
 
 
-def clutter(page: Grey, boxes: list[Box], dice: Dice) -> None:
+def clutter(page: Grey, boxes: list[Box], generator: RowGenerator) -> None:
     """Fill boxes with photographs, halftones, hatching, rules or unasked print."""
-    fill_clutter(page[None], _rects(boxes), dice.choose(WEIGHTS, len(boxes))[0], _offsets(dice, len(boxes)))
+    fill_clutter(page[None], _rects(boxes), generator.choose(WEIGHTS, len(boxes))[0], _offsets(generator, len(boxes)))
 
 
-def ground(page: Grey, box: Box, dice: Dice, tier: Tier) -> None:
+def ground(page: Grey, box: Box, generator: RowGenerator, tier: Tier) -> None:
     """Lay faint texture under print, on as many pages as the tier says."""
-    if dice.uniform(1)[0, 0] < tier.ground:
-        kinds = _GROUNDS[dice.integers(1, 0, len(_GROUNDS))[0]]
-        darken(page[None], _rects([box]), kinds, _offsets(dice, 1), GROUND_STRENGTH)
+    if generator.uniform(1)[0, 0] < tier.ground:
+        kinds = _GROUNDS[generator.integers(1, 0, len(_GROUNDS))[0]]
+        darken(page[None], _rects([box]), kinds, _offsets(generator, 1), GROUND_STRENGTH)
 
 
 def write(page: Grey, texts: list[Text], face: str, level: int) -> None:
@@ -100,5 +100,5 @@ def _rects(boxes: list[Box]) -> Rects:
     return Rects(np.zeros_like(x0), x0, y0, x1, y1, np.zeros_like(x0))
 
 
-def _offsets(dice: Dice, n: int) -> NDArray[np.float32]:
-    return dice.uniform(2 * n).reshape(n, 2)
+def _offsets(generator: RowGenerator, n: int) -> NDArray[np.float32]:
+    return generator.uniform(2 * n).reshape(n, 2)

@@ -27,8 +27,8 @@ def upright_capacity(w: Ints, h: Ints, face: Ints, pitch: Ints) -> Ints:
 
 def amounts(blocks: Blocks, block: Ints, line: Ints) -> tuple[Ints, Ints]:
     """Amount of every bar, and the end of its chart's axis (100 or 1000)."""
-    most = np.where(blocks.dice.uniform(1)[:, 0] < 0.5, 100, 1000)[block]
-    u = blocks.dice.uniform(MAX_LINES)[block, line]
+    most = np.where(blocks.generator.uniform(1)[:, 0] < 0.5, 100, 1000)[block]
+    u = blocks.generator.uniform(MAX_LINES)[block, line]
     return (most * (0.1 + 0.9 * u)).astype(np.int64), most
 
 
@@ -37,8 +37,8 @@ def draw_lying(blocks: Blocks, facts: Facts) -> Ink:
     atlas = load_atlas()
     labels_w, values_w = (column[blocks.face] for column in face_widths())
     loosest = np.clip((blocks.y1 - blocks.y0) // blocks.count, blocks.pitch, 2 * blocks.pitch)
-    pitch = blocks.pitch + (blocks.dice.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
-    grey = blocks.dice.integers(1, 70, 200)[:, 0]
+    pitch = blocks.pitch + (blocks.generator.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
+    grey = blocks.generator.integers(1, 70, 200)[:, 0]
     block, line = blocks.lines()
     fact, page, face, level = blocks.first[block] + line, blocks.page[block], blocks.face[block], blocks.level[block]
     axis = blocks.x0 + labels_w
@@ -80,7 +80,7 @@ def axes(blocks: Blocks, most: Ints) -> tuple[Ints, Ints, Ints, list[Runs]]:
 def draw_upright(blocks: Blocks, facts: Facts) -> Ink:
     """Draw charts of upright bars."""
     atlas = load_atlas()
-    grey = blocks.dice.integers(1, 70, 200)[:, 0]
+    grey = blocks.generator.integers(1, 70, 200)[:, 0]
     block, line = blocks.lines()
     fact, page, face, level = blocks.first[block] + line, blocks.page[block], blocks.face[block], blocks.level[block]
     amount, most = amounts(blocks, block, line)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shirg_train.testbed.pages.dice import Dice
 from shirg_train.testbed.pages.fonts import FACE_NAMES, load_atlas
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import Ints
 from shirg_train.testbed.pages.words import BLANK, MAX_VALUE, encode, label_codes
 
@@ -50,7 +50,7 @@ class Blocks:
         first: `[K]` the first one's index on its page.
         level: `[K]` grey of the print.
         case: `[K]` 0 upper, 1 title, 2 lower.
-        dice: K streams.
+        generator: K streams.
     """
 
     page: Ints
@@ -63,12 +63,12 @@ class Blocks:
     first: Ints
     level: Ints
     case: Ints
-    dice: Dice
+    generator: RowGenerator
 
     def take(self, rows: Ints, salt: int) -> Blocks:
         """Some of the blocks, with streams of their own."""
-        columns = {name: getattr(self, name)[rows] for name in self.__dataclass_fields__ if name != "dice"}
-        return Blocks(**columns, dice=self.dice.at(rows, salt))
+        columns = {name: getattr(self, name)[rows] for name in self.__dataclass_fields__ if name != "generator"}
+        return Blocks(**columns, generator=self.generator.at(rows, salt))
 
     @property
     def pitch(self) -> Ints:

@@ -29,9 +29,9 @@ def capacity(w: Ints, h: Ints, face: Ints, pitch: Ints) -> Ints:
 
 def values(blocks: Blocks, block: Ints, line: Ints) -> tuple[Ints, Ints]:
     """Amount and tail of every fact's number: two to four digits, a fifth of them with tenths."""
-    u = blocks.dice.uniform(MAX_LINES)[block, line]
-    digits = blocks.dice.integers(MAX_LINES, 2, 5)[block, line]
-    tenths = blocks.dice.uniform(MAX_LINES)[block, line] < 0.2
+    u = blocks.generator.uniform(MAX_LINES)[block, line]
+    digits = blocks.generator.integers(MAX_LINES, 2, 5)[block, line]
+    tenths = blocks.generator.uniform(MAX_LINES)[block, line] < 0.2
     low = np.array([0, 0, 10, 100, 1000])[digits]
     return low + (u * (9 * low)).astype(np.int64), tenths.astype(np.int64)
 
@@ -40,7 +40,7 @@ def columns(blocks: Blocks, height: Ints, pad: int) -> tuple[Ints, Ints, Ints, I
     """Columns, rows, column width and row pitch in pixels of blocks that set facts in columns, loosened at random."""
     labels, widest = face_widths()
     narrow = labels[blocks.face] + widest[blocks.face] + pad
-    w, u = blocks.x1 - blocks.x0, blocks.dice.uniform(3)
+    w, u = blocks.x1 - blocks.x0, blocks.generator.uniform(3)
     fewest = -(-blocks.count // np.maximum(height // blocks.pitch, 1))
     most = np.maximum(np.minimum(w // narrow, blocks.count), fewest)
     n_columns = fewest + (u[:, 0] * (most - fewest + 1)).astype(np.int64)
@@ -54,7 +54,7 @@ def draw(blocks: Blocks, facts: Facts) -> Ink:
     """Draw forms."""
     atlas = load_atlas()
     n_columns, n_rows, width, pitch = columns(blocks, blocks.y1 - blocks.y0, 4)
-    style = blocks.dice.choose([0.5, 0.25, 0.25], 1)[:, 0]
+    style = blocks.generator.choose([0.5, 0.25, 0.25], 1)[:, 0]
     block, line = blocks.lines()
     fact, page, face = blocks.first[block] + line, blocks.page[block], blocks.face[block]
     x = blocks.x0[block] + line % n_columns[block] * width[block] + 1

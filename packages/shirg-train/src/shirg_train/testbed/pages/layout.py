@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.generator import RowGenerator
 
 CELL_PX = 80
 N_TEMPLATES = 64
@@ -55,12 +55,12 @@ def _cut(box: _Cells, dealer: random.Random) -> list[_Cells]:
     return _cut((x0, y0, x1, at), dealer) + _cut((x0, at, x1, y1), dealer)
 
 
-def cut_pages(dice: Dice, size: int) -> NDArray[np.int64]:
+def cut_pages(generator: RowGenerator, size: int) -> NDArray[np.int64]:
     """`[B, blocks, 4]` rectangles in pixels that tile each page; those without area are none."""
     side = grid_side(size)
     table = templates(side)
-    picked = table[dice.integers(1, 0, len(table))[:, 0]]
-    bend = dice.uniform(2 * (side + 1), -BEND, BEND).reshape(len(dice), 2, side + 1)
+    picked = table[generator.integers(1, 0, len(table))[:, 0]]
+    bend = generator.uniform(2 * (side + 1), -BEND, BEND).reshape(len(generator), 2, side + 1)
     bend[:, :, [0, -1]] = 0
     lines = np.rint((np.arange(side + 1) + bend) * size / side).astype(np.int64)
     return np.take_along_axis(lines[:, [0, 1, 0, 1]].transpose(0, 2, 1), picked, axis=1)

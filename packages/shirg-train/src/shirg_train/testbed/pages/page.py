@@ -11,7 +11,7 @@ from shirg_train.testbed.pages import bars, forms, lines, pies, tables
 from shirg_train.testbed.pages.batch import PageBatch, allocate
 from shirg_train.testbed.pages.clutter import WEIGHTS, darken, fill_clutter
 from shirg_train.testbed.pages.config import PageConfig
-from shirg_train.testbed.pages.dice import Dice
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import Ink, Rects, join_rects, join_runs, overlay
 from shirg_train.testbed.pages.plan import Plan, check_questions, plan_pages
 from shirg_train.testbed.pages.raster import Grey, fill_dots, fill_rects, print_runs
@@ -49,47 +49,47 @@ def draw_pages(config: PageConfig, seeds: Sequence[int], out: PageBatch | None =
 
 
 def _draw(config: PageConfig, out: PageBatch) -> None:
-    dice = Dice(out.seeds)
-    plan = plan_pages(dice, config)
+    generator = RowGenerator(out.seeds)
+    plan = plan_pages(generator, config)
     ink = overlay([_DRAW[kind](blocks, plan.facts) for kind, blocks in plan.blocks.items()])
     pages = out.images if config.channels == 1 else np.empty(out.images.shape[:3], np.uint8)
-    unread = _lay_paper(pages, dice, config, plan, ink)
+    unread = _lay_paper(pages, generator, config, plan, ink)
     fill_rects(pages, join_rects(ink.rects))
     for dots in ink.dots:
         fill_dots(pages, dots)
     fill_rects(pages, join_rects(ink.halos))
     runs = join_runs(ink.runs)
     glyphs = print_runs(pages, runs)
-    asked = ask(out, plan.facts, dice.uniform(plan.facts.label.shape[1]))
+    asked = ask(out, plan.facts, generator.uniform(plan.facts.label.shape[1]))
     record(out, config, plan.facts, asked, runs, glyphs, unread)
     if config.channels == 3:
-        tint(pages, dice, out.images)
+        tint(pages, generator, out.images)
 
 
-def _lay_paper(pages: Grey, dice: Dice, config: PageConfig, plan: Plan, ink: Ink) -> Rects:
+def _lay_paper(pages: Grey, generator: RowGenerator, config: PageConfig, plan: Plan, ink: Ink) -> Rects:
     """Paper, watermarks, clutter and grounds; returns the areas of dense print."""
     size, tier = config.size, config.difficulty
     blank = paper(tier.paper_noise)
-    for page, (x, y) in zip(pages, dice.integers(2, 0, SHEET_PX - size).tolist(), strict=True):
+    for page, (x, y) in zip(pages, generator.integers(2, 0, SHEET_PX - size).tolist(), strict=True):
         page[:] = blank[y : y + size, x : x + size]
-    marked = np.flatnonzero(dice.uniform(1)[:, 0] < tier.watermark)
+    marked = np.flatnonzero(generator.uniform(1)[:, 0] < tier.watermark)
     whole = Rects(marked, *(np.full(len(marked), side) for side in (0, 0, size, size, 0)))
-    darken(pages, whole, np.full(len(marked), PRINT), dice.uniform(2)[marked], WATERMARK_STRENGTH)
+    darken(pages, whole, np.full(len(marked), PRINT), generator.uniform(2)[marked], WATERMARK_STRENGTH)
     rest = join_rects(ink.rest)
-    roomy = (rest.x1 - rest.x0 >= 8) & (rest.y1 - rest.y0 >= 8) & _happens(dice, rest, tier.filler)
+    roomy = (rest.x1 - rest.x0 >= 8) & (rest.y1 - rest.y0 >= 8) & _happens(generator, rest, tier.filler)
     areas = join_rects([plan.clutter, Rects(*(column[roomy] for column in rest))])
     grounds = join_rects([Rects(b.page, b.x0, b.y0, b.x1, b.y1, b.level) for b in plan.blocks.values()])
-    grounds = Rects(*(column[_happens(dice, grounds, tier.ground)] for column in grounds))
-    below = dice.at(grounds.page, 5_000_000 + grounds.y0 * size + grounds.x0)
+    grounds = Rects(*(column[_happens(generator, grounds, tier.ground)] for column in grounds))
+    below = generator.at(grounds.page, 5_000_000 + grounds.y0 * size + grounds.x0)
     grains = np.array(_GROUNDS)[below.choose([1.0] * len(_GROUNDS), 1)[:, 0]]
     darken(pages, grounds, grains, below.uniform(2), GROUND_STRENGTH)
-    streams = dice.at(areas.page, 1000 + areas.y0 * size + areas.x0)
+    streams = generator.at(areas.page, 1000 + areas.y0 * size + areas.x0)
     kinds = streams.choose(WEIGHTS, 1)[:, 0]
     fill_clutter(pages, areas, kinds, streams.uniform(2))
     dense = kinds == PRINT
     return Rects(*(column[dense] for column in areas))
 
 
-def _happens(dice: Dice, rects: Rects, share: float) -> NDArray[np.bool_]:
+def _happens(generator: RowGenerator, rects: Rects, share: float) -> NDArray[np.bool_]:
     """A coin for every rectangle, thrown by its place on its page."""
-    return dice.at(rects.page, 9_000_000 + rects.y0 * 2048 + rects.x0).uniform(1)[:, 0] < share
+    return generator.at(rects.page, 9_000_000 + rects.y0 * 2048 + rects.x0).uniform(1)[:, 0] < share

@@ -49,7 +49,7 @@ def draw(blocks: Blocks, facts: Facts) -> Ink:
     radius = np.minimum(room // 2 - 1, 60)
     legend = blocks.x0 + 2 * radius + 6
     loosest = np.clip((blocks.y1 - blocks.y0) // blocks.count, blocks.pitch, 2 * blocks.pitch)
-    pitch = blocks.pitch + (blocks.dice.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
+    pitch = blocks.pitch + (blocks.generator.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
     x, y = legend[block], blocks.y0[block] + line * pitch[block] + 1
     cap = atlas.cap_height[face]
     value_x = x + 6 + face_widths()[0][face]
@@ -66,7 +66,7 @@ def draw(blocks: Blocks, facts: Facts) -> Ink:
 
 def _shares(blocks: Blocks, block: Ints, line: Ints) -> Ints:
     """Percent of every wedge: at least 2, together 98 to 100 (shares are rounded down, as if rounded for print)."""
-    weight = blocks.dice.uniform(MAX_LINES, 0.2, 1.0)[block, line].astype(np.float64)
+    weight = blocks.generator.uniform(MAX_LINES, 0.2, 1.0)[block, line].astype(np.float64)
     total = np.bincount(block, weight, len(blocks.count))
     return np.maximum(np.floor(100 * weight / total[block]).astype(np.int64), 2)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from shirg_train.testbed.pages import bars, forms, pies, tables
 from shirg_train.testbed.pages.blocks import Blocks, Facts
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS, PageConfig
-from shirg_train.testbed.pages.dice import Dice
 from shirg_train.testbed.pages.fonts import FACE_NAMES, TINY, load_atlas
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import Ints, Rects
 from shirg_train.testbed.pages.layout import cut_pages, smallest_main
 from shirg_train.testbed.pages.words import BLANK, LABELS, MAX_VALUE
@@ -51,18 +51,18 @@ class _Boxes(NamedTuple):
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
 
-def plan_pages(dice: Dice, config: PageConfig) -> Plan:
-    """Plan one page for every stream of `dice`."""
-    grid = cut_pages(dice, config.size)
+def plan_pages(generator: RowGenerator, config: PageConfig) -> Plan:
+    """Plan one page for every stream of `generator`."""
+    grid = cut_pages(generator, config.size)
     n_pages, n_blocks = grid.shape[:2]
     most_facts = min(config.facts[1] + n_blocks, len(LABELS))
-    kind_grid = dice.choose(config.difficulty.kinds, n_blocks)
-    kind_grid[:, 0] = dice.choose(config.kinds, 1)[:, 0]
-    target = dice.integers(1, config.facts[0], config.facts[1] + 1)[:, 0]
+    kind_grid = generator.choose(config.difficulty.kinds, n_blocks)
+    kind_grid[:, 0] = generator.choose(config.kinds, 1)[:, 0]
+    target = generator.integers(1, config.facts[0], config.facts[1] + 1)[:, 0]
     page, order = np.nonzero(grid[..., 2] > grid[..., 0])
     x0, y0, x1, y1 = grid[page, order].T
     boxes = _Boxes(page, order, x0 + INSET_PX, y0 + INSET_PX, x1 - INSET_PX, y1 - INSET_PX)
-    streams = dice.at(page, order)
+    streams = generator.at(page, order)
     kind, face, most = _fit(boxes, kind_grid[page, order], streams, config)
     kind, face, count = _deal(boxes, kind, face, most, target, config)
     before = np.cumsum(count) - count
@@ -79,7 +79,7 @@ def plan_pages(dice: Dice, config: PageConfig) -> Plan:
             blocks[k] = every.take(rows, salt=k)
     pure = kind == _CLUTTER
     facts = Facts(
-        label=dice.permutation(len(LABELS))[:, :most_facts].astype(np.int16),
+        label=generator.permutation(len(LABELS))[:, :most_facts].astype(np.int16),
         value=np.full((n_pages, most_facts, MAX_VALUE), BLANK, np.int16),
         face=np.full((n_pages, most_facts), -1, np.int16),
         kind=np.full((n_pages, most_facts), -1, np.int16),
@@ -87,7 +87,7 @@ def plan_pages(dice: Dice, config: PageConfig) -> Plan:
     return Plan(facts, blocks, Rects(*(column[pure] for column in (page, *boxes[2:], kind))))
 
 
-def _fit(boxes: _Boxes, kind: Ints, streams: Dice, config: PageConfig) -> tuple[Ints, Ints, Ints]:
+def _fit(boxes: _Boxes, kind: Ints, streams: RowGenerator, config: PageConfig) -> tuple[Ints, Ints, Ints]:
     """Kind, face and capacity of every block: a random face among those of which it holds two facts or more.
 
     A block where no face fits becomes a form in tiny print, and clutter (on an easy page: blank) if that fails too.

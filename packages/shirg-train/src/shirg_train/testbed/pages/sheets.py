@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from shirg_train.testbed.pages.dice import Dice
 from shirg_train.testbed.pages.fonts import FACE_NAMES, load_atlas
+from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import runs
 from shirg_train.testbed.pages.raster import print_runs
 from shirg_train.testbed.pages.words import BLANK, MAX_CODES, encode, filler_codes
@@ -101,7 +101,7 @@ def _ruled() -> Grey:
 
 def _print() -> Grey:
     """Columns of pseudo-words and numbers in bands of different faces, as dense as print gets."""
-    atlas, words, dice = load_atlas(), filler_codes(), Dice([105])
+    atlas, words, generator = load_atlas(), filler_codes(), RowGenerator([105])
     page = paper(4.0).copy()[None]
     band = SHEET_PX // len(_PRINT_FACES)
     for b, name in enumerate(_PRINT_FACES):
@@ -111,23 +111,23 @@ def _print() -> Grey:
         y, x = (grid.ravel() for grid in np.mgrid[0 : band - pitch : pitch, 0 : SHEET_PX - column : column])
         n = len(x)
         print_runs(page, runs(
-            np.zeros(n, np.int64), x + dice.integers(n, 0, 4)[0], y + b * band + 1, np.full(n, face),
-            np.repeat(dice.integers(n, 0, 110)[0][: -(-n // 7)], 7)[:n], _tokens(dice, n, words),
+            np.zeros(n, np.int64), x + generator.integers(n, 0, 4)[0], y + b * band + 1, np.full(n, face),
+            np.repeat(generator.integers(n, 0, 110)[0][: -(-n // 7)], 7)[:n], _tokens(generator, n, words),
         ))  # fmt: skip
     printed: Grey = page[0]
     return printed
 
 
-def _tokens(dice: Dice, n: int, words: NDArray[np.int16]) -> NDArray[np.int16]:
+def _tokens(generator: RowGenerator, n: int, words: NDArray[np.int16]) -> NDArray[np.int16]:
     """Half pseudo-words, some with a colon, and half numbers of two to five figures, some with a point."""
-    out = words[dice.integers(n, 0, len(words))[0]].copy()
-    ends, u = (out >= 0).sum(1), dice.uniform(n)[0]
+    out = words[generator.integers(n, 0, len(words))[0]].copy()
+    ends, u = (out >= 0).sum(1), generator.uniform(n)[0]
     colon = u < 0.25
     out[np.flatnonzero(colon), ends[colon]] = encode(":")[0]
-    figures = dice.integers(n * MAX_CODES, 0, 10)[0].reshape(n, MAX_CODES)
-    length = dice.integers(n, 2, 6)[0]
+    figures = generator.integers(n * MAX_CODES, 0, 10)[0].reshape(n, MAX_CODES)
+    length = generator.integers(n, 2, 6)[0]
     number = np.where(np.arange(MAX_CODES) < length[:, None], figures, BLANK)
-    point = dice.uniform(n)[0] < 0.25
+    point = generator.uniform(n)[0] < 0.25
     number[point, length[point] - 1] = encode(".")[0]
     number[point, length[point]] = figures[point, -1]
     return np.where((u < 0.5)[:, None], out, number).astype(np.int16)

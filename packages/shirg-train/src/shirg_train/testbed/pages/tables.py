@@ -25,9 +25,9 @@ def draw(blocks: Blocks, facts: Facts) -> Ink:
     head = blocks.pitch + 1
     n_columns, n_rows, width, pitch = forms.columns(blocks, blocks.y1 - blocks.y0 - head - blocks.count, 8)
     pitch = np.maximum(pitch, blocks.pitch + 1)
-    u = blocks.dice.uniform(2)
+    u = blocks.generator.uniform(2)
     dark_head, striped = u[:, 0] < 0.5, u[:, 1] < 0.4
-    heading = words[blocks.dice.integers(2, 0, len(words))]
+    heading = words[blocks.generator.integers(2, 0, len(words))]
     block, line = blocks.lines()
     fact, page, face = blocks.first[block] + line, blocks.page[block], blocks.face[block]
     level = blocks.level[block]

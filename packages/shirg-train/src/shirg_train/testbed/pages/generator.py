@@ -20,7 +20,7 @@ def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-class Dice:
+class RowGenerator:
     """One stream of random numbers per row.
 
     Args:
@@ -55,9 +55,9 @@ class Dice:
         """`[R, n]`, every row an order of 0 … n − 1."""
         return np.argsort(self.uniform(n), axis=1, kind="stable")
 
-    def at(self, rows: NDArray[np.integer], salt: NDArray[np.integer] | int) -> Dice:
+    def at(self, rows: NDArray[np.integer], salt: NDArray[np.integer] | int) -> RowGenerator:
         """Independent streams, one for each pair of a row of this and a salt."""
         salted = mix(np.atleast_1d(salt).astype(np.uint64) * _GAMMA + np.uint64(1))
-        child = Dice(np.zeros(0, np.uint64))
+        child = RowGenerator(np.zeros(0, np.uint64))
         child.seeds = mix(self.seeds[rows] ^ salted)
         return child
