@@ -8,15 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_bench.accuracy.budgets import curve_rows, entries
+from shirg_bench.accuracy.budgets import curve_rows, entries, table_method
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.latency import selections
+from shirg_bench.latency.variant import Variant
+from shirg_bench.lmms.settings import ModelSettings
 from shirg_bench.plots.budget import budget_curves
 from shirg_bench.plots.speed import matched
 from shirg_bench.results.rows import read_rows
+from shirg_core.cli.errors import BadInput
+from shirg_core.cli.methods import build_selector
 from shirg_core.layout import ViewLayout
 from shirg_core.method import Method
-from shirg_core.methods import METHODS
+from shirg_core.methods import METHODS, get_method, lookup
 from shirg_core.reference import keep_best
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
 from shirg_train.recipe import build, read_yaml
@@ -116,3 +120,38 @@ def test_earlier_names_of_recorded_rows_find_their_pair():
 def test_a_policy_of_a_made_up_name_suggests_the_method():
     with pytest.raises(ValueError, match="unknown method 'frist', did you mean 'first'"):
         PolicyConfig("frist", 5)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "pooled"])
+def test_every_command_takes_a_name_or_says_why_not(name):
+    """`select` and `compare`, `ask`, recipes, `eval`, `bench`, `ablate`."""
+    method = lookup(name)
+    amount = "-0.5" if method.takes_budget else ""
+    given = {"budget": 0.5} if method.takes_budget else {}
+    commands = {
+        "select": lambda: build_selector(name, 0.5, method.accepted(text_weight=0)),
+        "ask": lambda: get_method(name).name,
+        "train": lambda: PolicyConfig(name, **given).method,
+        "eval": lambda: ModelSettings(method=name, **given).resolved().method,
+        "bench": lambda: Variant.parse(f"{name}{amount}").method,
+        "ablate": lambda: table_method(name),
+    }
+    refused = {}
+    for command, use in commands.items():
+        try:
+            used = use()
+        except (ValueError, BadInput) as error:
+            refused[command] = str(error)
+        else:
+            assert command == "select" or used == method.name
+    assert all(method.name in reason and "\n" not in reason for reason in refused.values())
+    known = {
+        "top-relevance": {"select"},
+        "cdpruner": {"select"},
+        "full": {"select"},
+        "baseline": {"select", "ablate"},
+        "downsampled": set(commands) - {"ablate"},
+        "fastv": set(commands),
+        "redvtp": set(commands),
+    }
+    assert set(refused) == known.get(name, set())

@@ -34,18 +34,13 @@ def _top(score: str, *needs: Input) -> Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method(
-            "v2",
-            "SHIRG-v2: variance, text relevance and edges; clusters; mean summary.",
-            ShirgV2,
-            needs=("text", "edges"),
-        ),
-        Method("v3", "SHIRG-v3: attention, magnitude and gradient; cells; weighted summary.", ShirgV3, views="single"),
+        Method("v2", "SHIRG-v2: variance, text relevance and edges; mean summary.", ShirgV2, needs=("text", "edges")),
+        Method("v3", "SHIRG-v3: attention, magnitude and gradient; weighted summary.", ShirgV3, views="single"),
         Method("uniform", "An even grid over each view.", UniformGrid),
         Method("random", "K tokens at random.", RandomTokens),
         Method(
             "pooling",
-            "Means of 2 × 2 squares; on LaViDa's anyres views its own pooling.",
+            "Means of 2 × 2 squares; in a model on anyres views, its own pooling.",
             Pooling,
             keeps="layout",
             merges=True,
@@ -62,48 +57,16 @@ METHODS: dict[str, Method] = {
         Method("tome", "ToMe: merges the most similar pairs, round after round.", TokenMerging, merges=True),
         Method("saint", "SAINT: drops what resembles many others, on the full similarity graph.", SimilarityGraph),
         Method("saint-vote", "SAINT's bipartite vote.", BipartiteVote),
-        Method(
-            "scissor", "LLaVA-Scissor: means of connected components.", ConnectedComponents, keeps="image", merges=True
-        ),
-        Method(
-            "cdpruner",
-            "CDPruner: a determinantal point process conditioned on the text.",
-            ConditionalDPP,
-            needs=("text",),
-        ),
-        Method(
-            "dpp", "The determinantal point process of CDPruner without text.", ConditionalDPP, {"relevance": "uniform"}
-        ),
-        Method(
-            "dedup-max",
-            "PixelPrune by the largest difference of pixels.",
-            Deduplication,
-            {"metric": "max"},
-            on_pixels=True,
-        ),
-        Method(
-            "dedup-mean",
-            "PixelPrune by the mean difference of pixels.",
-            Deduplication,
-            {"metric": "mean"},
-            on_pixels=True,
-        ),
+        Method("scissor", "LLaVA-Scissor: means of similar tokens.", ConnectedComponents, keeps="image", merges=True),
+        Method("cdpruner", "CDPruner: a determinantal point process given text.", ConditionalDPP, needs=("text",)),
+        Method("dpp", "CDPruner's determinantal point process without text.", ConditionalDPP, {"relevance": "uniform"}),
+        Method("dedup-max", "PixelPrune by largest difference.", Deduplication, {"metric": "max"}, on_pixels=True),
+        Method("dedup-mean", "PixelPrune by mean difference.", Deduplication, {"metric": "mean"}, on_pixels=True),
         Method("full", "Every token of every view.", keeps="all", views="anyres_full"),
         Method("baseline", "Every token of one view of 384 pixels.", keeps="all", views="single384", fixed_views=True),
-        Method(
-            "downsampled",
-            "Every token of a page that was blurred to half its size.",
-            keeps="all",
-            only="shirg ablate --what budget",
-        ),
-        Method(
-            "fastv", "FastV: drops tokens inside the language model, after a layer.", only="shirg ablate --what late"
-        ),
-        Method(
-            "redvtp",
-            "RedVTP: drops tokens from the prefix cache, after the first step.",
-            only="shirg ablate --what late",
-        ),
+        Method("downsampled", "Every token of a blurred page.", keeps="all", only="shirg ablate --what budget"),
+        Method("fastv", "FastV: drops tokens after a layer of the language model.", only="shirg ablate --what late"),
+        Method("redvtp", "RedVTP: drops tokens after the first denoising step.", only="shirg ablate --what late"),
     )
 }
 """Name → method."""
