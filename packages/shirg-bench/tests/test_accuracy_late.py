@@ -10,7 +10,7 @@ import torch
 
 from shirg_bench.accuracy.late import Late, patch_entries
 from shirg_bench.accuracy.measure import open_bench
-from shirg_bench.accuracy.pages import draw, look
+from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import VIEWS, ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.embedded import named
@@ -41,7 +41,7 @@ def batch(model):
 
 @pytest.mark.parametrize("late", [Late("fastv", 1 / 3, 1), Late("redvtp", 1 / 3)], ids=lambda late: late.method)
 def test_as_many_patches_survive_as_a_selector_keeps_and_newlines_stay(model, batch, late):
-    asked = ask(model, batch, look(model, batch.images, "page"), Variant(late=late), SEEDS)
+    asked = ask(model, batch, encode_pages(model, batch.images, "page"), Variant(late=late), SEEDS)
     rows, entries, _ = asked.prefix.shape
     out = model.generate(asked.prefix, answer_length=6, pruning=asked.pruning)
     layers, key_values, floats, d = 2, 2, 4, 24
@@ -54,7 +54,7 @@ def test_as_many_patches_survive_as_a_selector_keeps_and_newlines_stay(model, ba
 
 
 def test_all_entries_but_newlines_and_text_are_patches(model, batch):
-    prefix = ask(model, batch, look(model, batch.images, "page"), Variant(), SEEDS).prefix
+    prefix = ask(model, batch, encode_pages(model, batch.images, "page"), Variant(), SEEDS).prefix
     plan = plan_views(model.config, (112, 112), VIEWS, selecting=False)
     start = len(batch.head)
     patches = patch_entries(plan, "row", tuple(prefix.shape[:2]), start)

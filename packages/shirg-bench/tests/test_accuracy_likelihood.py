@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from shirg_bench.accuracy.likelihood import page_nll
-from shirg_bench.accuracy.pages import draw, look
+from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.rows import Run, score_row
 from shirg_bench.accuracy.variant import Variant
@@ -34,7 +34,7 @@ def test_a_page_has_the_same_nll_alone_and_in_a_batch(micro, positions):
 
     def nll(pages, seeds):
         batch = draw(model, build_tokenizer(), DATA, "hard", pages)
-        asked = ask(model, batch, look(model, batch.images, "page"), variant, seeds)
+        asked = ask(model, batch, encode_pages(model, batch.images, "page"), variant, seeds)
         return asked.prefix, page_nll(model, asked.prefix, batch.answers, 3, seeds)
 
     prefix, together = nll(range(3), SEEDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shirg_bench.accuracy.pages import check_model, draw, look
+from shirg_bench.accuracy.pages import check_model, draw, encode_pages
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.testing import tiny_lavida
 from shirg_lavida.vision.views import to_unit
@@ -31,14 +31,14 @@ def fine_detail(pixels):
 
 
 def test_the_page_is_seen_as_in_training(model, images):
-    seen = look(model, images, "page")
-    torch.testing.assert_close(seen.tokens, model.projector(tower_features(model, images, train_tower=False)))
-    assert torch.equal(seen.pixels, to_unit(images))
+    encoded = encode_pages(model, images, "page")
+    torch.testing.assert_close(encoded.tokens, model.projector(tower_features(model, images, train_tower=False)))
+    assert torch.equal(encoded.pixels, to_unit(images))
 
 
 @pytest.mark.parametrize("source", ["blurred", "half", "pooled"])
 def test_low_resolution_keeps_the_grid_and_loses_detail(model, images, source):
-    page, low = look(model, images, "page"), look(model, images, source)
+    page, low = encode_pages(model, images, "page"), encode_pages(model, images, source)
     assert low.tokens.shape == page.tokens.shape
     assert fine_detail(low.pixels) < 0.6 * fine_detail(page.pixels)
     assert abs(float(low.pixels.mean() - page.pixels.mean())) < 0.01
@@ -50,7 +50,7 @@ def test_interpolated_features_are_between_their_neighbours(model, images, monke
     ramp = torch.arange(side).float().repeat(side, 1).reshape(1, side * side, 1).expand(len(images), -1, -1)
     monkeypatch.setattr("shirg_bench.accuracy.pages.tower_features", lambda *_, **__: ramp)
     monkeypatch.setattr(model, "projector", torch.nn.Identity())
-    smooth = look(model, images, "pooled").tokens
+    smooth = encode_pages(model, images, "pooled").tokens
     assert smooth.shape == ramp.shape
     # A mean over 2 × 2, interpolated, gives a straight line back except at the border.
     inner = smooth.view(len(images), side, side)[:, :, 1:-1]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from shirg_bench.accuracy.pages import draw, look
+from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.load import load_lavida
@@ -36,7 +36,7 @@ def batch(model):
 )
 def test_counts_and_shown_values_are_each_question_s_own(model, batch, policy):
     """Read off the selections: a page's one selection is shared by its questions where nothing reads them."""
-    asked = ask(model, batch, look(model, batch.images, "page"), Variant(policy), SEEDS)
+    asked = ask(model, batch, encode_pages(model, batch.images, "page"), Variant(policy), SEEDS)
     questions = batch.answers.shape[1]
     for row, selection in enumerate(asked.prefix.selections):
         patches = [at for at in batch.pointers[divmod(row, questions)].tolist() if at >= 0]
@@ -56,9 +56,9 @@ def test_counts_and_shown_values_are_each_question_s_own(model, batch, policy):
 
 
 def test_random_tokens_are_drawn_for_each_page_from_its_seed(model, batch):
-    seen = look(model, batch.images, "page")
+    encoded = encode_pages(model, batch.images, "page")
     variant = Variant(PolicyConfig("random", 20))
-    first, again, other = (ask(model, batch, seen, variant, seeds).prefix for seeds in (SEEDS, SEEDS, (8, 6, 7)))
+    first, again, other = (ask(model, batch, encoded, variant, seeds).prefix for seeds in (SEEDS, SEEDS, (8, 6, 7)))
     chosen = [selection.indices.tolist() for selection in first.selections]
     assert chosen[0] == chosen[1]
     assert chosen[0] != chosen[2]
@@ -68,9 +68,9 @@ def test_random_tokens_are_drawn_for_each_page_from_its_seed(model, batch):
 
 
 def test_v2_can_weigh_its_summary_by_attention(model, batch):
-    seen = look(model, batch.images, "page")
+    encoded = encode_pages(model, batch.images, "page")
     mean, weighted = (
-        ask(model, batch, seen, Variant(PolicyConfig("v2", 20, options={"summary": s})), SEEDS).prefix.selections[0]
+        ask(model, batch, encoded, Variant(PolicyConfig("v2", 20, options={"summary": s})), SEEDS).prefix.selections[0]
         for s in ("mean", "attention")
     )
     assert mean.indices.tolist() == weighted.indices.tolist()
@@ -80,8 +80,8 @@ def test_v2_can_weigh_its_summary_by_attention(model, batch):
 def test_a_prefix_within_pooling_is_never_longer(model, batch):
     from shirg_bench.accuracy.budgets import entries
 
-    seen = look(model, batch.images, "page")
+    encoded = encode_pages(model, batch.images, "page")
     table = entries(model.config.vision.side)
-    pooled = ask(model, batch, seen, next(e.variant for e in table if e.method == "pooling"), SEEDS)
+    pooled = ask(model, batch, encoded, next(e.variant for e in table if e.method == "pooling"), SEEDS)
     for entry in (entry for entry in table if entry.group == "pooled-prefix"):
-        assert max(ask(model, batch, seen, entry.variant, SEEDS).visual) <= min(pooled.visual)
+        assert max(ask(model, batch, encoded, entry.variant, SEEDS).visual) <= min(pooled.visual)

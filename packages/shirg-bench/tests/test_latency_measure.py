@@ -24,8 +24,8 @@ from .latency_setup import tiny_subject
 PLAN = Plan(rounds=2, answer_tokens=4)
 
 
-def table(subject, names, plan, tell=lambda _: None):
-    *_, last = measure(subject, [Variant.parse(name) for name in names], plan, tell)
+def table(subject, names, plan, report=lambda _: None):
+    *_, last = measure(subject, [Variant.parse(name) for name in names], plan, report)
     return {(row["variant"], row["cache"]): row for row in last}
 
 

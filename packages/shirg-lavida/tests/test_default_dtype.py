@@ -78,9 +78,9 @@ def test_schedules_are_the_same(schedule, dtype):
 @DTYPES
 def test_masks_are_the_same(dtype):
     def draw():
-        dice = torch.Generator().manual_seed(0)
-        times = sample_times(64, generator=dice)
-        return times, forward_process(torch.ones(64, 500, dtype=torch.bool), times=times, generator=dice)
+        generator = torch.Generator().manual_seed(0)
+        times = sample_times(64, generator=generator)
+        return times, forward_process(torch.ones(64, 500, dtype=torch.bool), times=times, generator=generator)
 
     times, noise = draw()
     with default_dtype(dtype):

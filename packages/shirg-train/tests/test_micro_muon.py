@@ -10,9 +10,9 @@ from shirg_train.testbed.micro.muon import Muon, orthogonalize
 
 
 def test_steps_are_those_of_torch() -> None:
-    dice = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     shapes = [(24, 96), (24, 96), (96, 24), (24, 24)]
-    ours = [nn.Parameter(torch.randn(shape, generator=dice)) for shape in shapes]
+    ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
     theirs = [nn.Parameter(p.detach().clone()) for p in ours]
     start = [p.detach().clone() for p in ours]
     optimizers = (
@@ -21,7 +21,7 @@ def test_steps_are_those_of_torch() -> None:
     )
     for _ in range(3):
         for mine, other in zip(ours, theirs, strict=True):
-            mine.grad = torch.randn(mine.shape, generator=dice)
+            mine.grad = torch.randn(mine.shape, generator=generator)
             other.grad = mine.grad.clone()
         for optimizer in optimizers:
             optimizer.step()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+Report: TypeAlias = Callable[[str], None]
+"""Called with what comes next, once for each step of a bar."""
 
 
 def progress_bar(console: Console | None = None, *, transient: bool = True, redirect: bool = True) -> Progress:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.case import Adapters
 from shirg_bench.accuracy.likelihood import page_nll
-from shirg_bench.accuracy.pages import SPLIT, Seen, check_model, draw, look
+from shirg_bench.accuracy.pages import SPLIT, Encoded, check_model, draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Source, Variant
 from shirg_bench.results.journal import Journal
@@ -68,7 +68,7 @@ class Bench:
         parts: list[list[Answers]] = [[] for _ in variants]
         for chunk in chunks(pages):
             batch: MicroBatch | None = None
-            seen: dict[tuple[str | None, Source], Seen] = {}
+            encoded: dict[tuple[str | None, Source], Encoded] = {}
             for own, variant in zip(parts, variants, strict=True):
                 key = self._key(variant, tier, chunk)
                 answers = self.journal.find(key)
@@ -76,17 +76,17 @@ class Bench:
                     if batch is None:
                         batch = draw(self.models[None], self.tokenizer, self.data, tier, chunk)
                     sight = variant.adapter, variant.source
-                    if sight not in seen:
-                        seen[sight] = look(self.models[variant.adapter], batch.images, variant.source)
-                    answers = self._answer(batch, seen[sight], variant, chunk)
+                    if sight not in encoded:
+                        encoded[sight] = encode_pages(self.models[variant.adapter], batch.images, variant.source)
+                    answers = self._answer(batch, encoded[sight], variant, chunk)
                     self.journal.add(key, answers)
                 own.append(answers)
                 advance()
         return [Answers.joined(own) for own in parts]
 
-    def _answer(self, batch: MicroBatch, seen: Seen, variant: Variant, chunk: range) -> Answers:
+    def _answer(self, batch: MicroBatch, encoded: Encoded, variant: Variant, chunk: range) -> Answers:
         model = self.models[variant.adapter]
-        asked = ask(model, batch, seen, variant, [derive(self.seed, "accuracy", page) for page in chunk])
+        asked = ask(model, batch, encoded, variant, [derive(self.seed, "accuracy", page) for page in chunk])
         given = model.sample(
             asked.prefix,
             answer_length=ANSWER_LENGTH,

@@ -25,7 +25,7 @@ SPLIT: Split = "test"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Encoded:
     """B pages, N tokens each.
 
     Attributes:
@@ -65,7 +65,7 @@ def draw_pages_of(model: LavidaModel, data: DataConfig, tier: str, pages: range)
 
 
 @torch.no_grad()
-def look(model: LavidaModel, images: Tensor, source: Source) -> Seen:
+def encode_pages(model: LavidaModel, images: Tensor, source: Source) -> Encoded:
     """Tower and projector over `images [B, 3, S, S]` uint8."""
     dtype, side = model.image_newline.dtype, model.config.vision.side
     low = _resized(images, images.shape[-1] // 2)
@@ -79,7 +79,7 @@ def look(model: LavidaModel, images: Tensor, source: Source) -> Seen:
         features = _on_grid(coarse.flatten(2).transpose(1, 2), side)
     else:
         features = tower_features(model, blurred, train_tower=False)
-    return Seen(model.projector(features.to(dtype)), to_unit(blurred))
+    return Encoded(model.projector(features.to(dtype)), to_unit(blurred))
 
 
 def _resized(images: Tensor, side: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from shirg_bench.accuracy.late import patch_entries
-from shirg_bench.accuracy.pages import Seen
+from shirg_bench.accuracy.pages import Encoded
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.methods import get_method
 from shirg_core.scores import attention_received
@@ -53,14 +53,14 @@ class PromptBatch(NamedTuple):
 
 
 @torch.no_grad()
-def ask(model: LavidaModel, batch: MicroBatch, seen: Seen, variant: Variant, seeds: Sequence[int]) -> PromptBatch:
+def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Variant, seeds: Sequence[int]) -> PromptBatch:
     """All questions of B pages under one variant; `seeds` are the pages' own, for random selections."""
     b, q = batch.answers.shape[:2]
     tails = batch.tails.flatten(0, 1)
     ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
     texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
     words = list(model.backbone.embed(batch.questions.flatten(0, 1)))
-    tokens, pixels, method = seen.tokens, seen.pixels, get_method(variant.policy.method)
+    tokens, pixels, method = encoded.tokens, encoded.pixels, get_method(variant.policy.method)
     if method.one_by_one:
         images = [
             image

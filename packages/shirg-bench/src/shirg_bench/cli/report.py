@@ -32,11 +32,11 @@ def report(
     with progress_bar() as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
 
-        def tell(what: str) -> None:
+        def advance(what: str) -> None:
             progress.update(task, advance=1, description=what)
 
         with bad_input(ValueError, OSError):
-            pages = build_report(folder, out, named, examples=examples, tell=tell)
+            pages = build_report(folder, out, named, examples=examples, report=advance)
     for page in pages:
         typer.echo(f"written  {page}")
 

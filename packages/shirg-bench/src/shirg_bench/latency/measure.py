@@ -7,7 +7,7 @@ run starts afresh, because rounds of another hour are not comparable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,17 +20,17 @@ from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core.clock import Clock
+from shirg_core.progress import Report
 from shirg_lavida.prompt.prefix import Prefix
 
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
 """One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""
 MIB = 2**20
-Tell = Callable[[str], None]
 """Called once after every visit with what comes next."""
 
 
 def measure(
-    subject: Subject, variants: Sequence[Variant], plan: Plan, tell: Tell = lambda _: None
+    subject: Subject, variants: Sequence[Variant], plan: Plan, report: Report = lambda _: None
 ) -> Iterator[list[dict[str, Any]]]:
     """Measure all variants; the table as it stands, after every round.
 
@@ -43,7 +43,7 @@ def measure(
         subject: the model.
         variants: lines of the table.
         plan: what to measure.
-        tell: progress.
+        report: progress.
 
     Raises:
         CheckError: a variant's cached and uncached ways disagree.
@@ -53,12 +53,12 @@ def measure(
     # 1. Every variant once: counts, parity, and whatever is set up lazily.
     lines: list[Line] = []
     for variant in variants:
-        tell(f"{variant.name}: parity")
+        report(f"{variant.name}: parity")
         lines += _checked(subject, variant, plan)
     # 2. Memory, before timing: the profiler is not there any more then.
     if plan.memory:
         for variant in variants:
-            tell(f"{variant.name}: memory")
+            report(f"{variant.name}: memory")
             _add_peak_bytes(subject, [line for line in lines if line.variant == variant], plan)
     if not plan.latency:
         yield [line.facts for line in lines]
@@ -66,7 +66,7 @@ def measure(
     # 3. Rounds.
     for number in range(plan.rounds):
         for variant in variants:
-            tell(f"{variant.name}: round {number + 1} of {plan.rounds}")
+            report(f"{variant.name}: round {number + 1} of {plan.rounds}")
             mine = [line for line in lines if line.variant == variant]
             embedded = embed(subject, mine[0].pipe, now)
             for line in mine:

@@ -44,5 +44,5 @@ class Plan:
         return {"answer_length": length, "block_length": length, "steps": steps, "cache": cache}
 
     def visits(self, variants: int) -> int:
-        """Calls of `tell`."""
+        """Calls of `report`."""
         return variants * (1 + self.memory + self.latency * self.rounds)

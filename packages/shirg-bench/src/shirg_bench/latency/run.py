@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from shirg_bench.latency.checks import CheckError
-from shirg_bench.latency.measure import Tell, measure
+from shirg_bench.latency.measure import measure
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.quiet import one_thread
 from shirg_bench.latency.request import AUTOREGRESSIVE, CACHES, LATENCY, MEMORY, SELECTION, Request
@@ -23,7 +23,7 @@ from shirg_bench.results.costs import EVERY_VARIANT, autoregressive_tables, late
 from shirg_bench.results.rows import Row
 from shirg_bench.results.table import Table, print_table
 from shirg_core.cli.errors import RunFailed, bad_input
-from shirg_core.progress import progress_bar
+from shirg_core.progress import Report, progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import parse_device
 
@@ -44,7 +44,7 @@ class Section:
     model: Mapping[str, str]
     show: Callable[[Sequence[Row]], list[Table]]
     visits: int
-    tables: Callable[[Tell], Iterator[list[dict[str, Any]]]]
+    tables: Callable[[Report], Iterator[list[dict[str, Any]]]]
 
 
 def run(request: Request) -> None:
@@ -117,12 +117,12 @@ def _measured(request: Request, section: Section, facts: dict[str, Any], console
     with progress_bar(console) as bar, bad_input(ValueError):
         task = bar.add_task(section.kind, total=section.visits)
 
-        def tell(coming: str) -> None:
+        def report(coming: str) -> None:
             bar.update(task, description=coming)
             bar.advance(task)
 
         try:
-            for measured in section.tables(tell):
+            for measured in section.tables(report):
                 rows = [rounded({"kind": section.kind, **section.model, **row, **facts}) for row in measured]
                 if request.json is not None:
                     replace_results(request.json, rows, finished=False)

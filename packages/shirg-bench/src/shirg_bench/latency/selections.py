@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from shirg_bench.latency.checks import CheckError
-from shirg_bench.latency.measure import Tell
 from shirg_bench.latency.quiet import quiet_profiler
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core.clock import Clock
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import METHODS
+from shirg_core.progress import Report
 from shirg_core.selection import Selection, Selector
 
 WIDTH, TEXT_TOKENS = 1152, 32
@@ -27,7 +27,7 @@ CELLS = len(LAYOUTS) * len(BUDGETS)
 
 
 def selections(
-    device: torch.device, rounds: int, seed: int, tell: Tell = lambda _: None
+    device: torch.device, rounds: int, seed: int, report: Report = lambda _: None
 ) -> Iterator[list[dict[str, Any]]]:
     """Time all methods in turn on the same random features; the table as it stands, after every shape.
 
@@ -38,7 +38,7 @@ def selections(
         device: where.
         rounds: timed, after one that is not.
         seed: of the features, and of randomised methods.
-        tell: progress.
+        report: progress.
 
     Raises:
         CheckError: a method did not keep what it was asked to.
@@ -47,7 +47,7 @@ def selections(
     for layout in LAYOUTS:
         inputs = _inputs(layout.n_tokens, device, seed)
         for budget in BUDGETS:
-            tell(f"selection: {layout.n_tokens} to {budget}")
+            report(f"selection: {layout.n_tokens} to {budget}")
             rows += _cell(layout, budget, inputs, rounds, seed, first=budget == BUDGETS[0])
             yield rows
 

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shirg_bench.latency.autoregressive import Greedy, greedy, twin
-from shirg_bench.latency.measure import Tell
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.stages import Answered, Embedded, answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_core.clock import Clock
+from shirg_core.progress import Report
 
 FEWER = (1, 2, 4, 8)
 """L over these steps; those that leave no whole step are left out."""
 
 
 def versus(
-    subject: Subject, variants: Sequence[Variant], plan: Plan, tell: Tell = lambda _: None
+    subject: Subject, variants: Sequence[Variant], plan: Plan, report: Report = lambda _: None
 ) -> Iterator[list[dict[str, Any]]]:
     """Measure in turn the autoregressive answer and the diffusion ones; the table as it stands, after every round.
 
@@ -31,7 +31,7 @@ def versus(
         subject: the model.
         variants: prefixes to answer after; each tells the same number of times.
         plan: rounds, answer length, seed.
-        tell: progress.
+        report: progress.
 
     Raises:
         ValueError: a projector that LLaVA does not have, or a variant that the model refuses.
@@ -44,7 +44,9 @@ def versus(
     options = {"answer_length": plan.answer_tokens, "block_length": plan.answer_tokens}
     for number in range(plan.rounds + 1):
         for name, pipe in pipes.items():
-            tell(f"{name}: autoregressive and diffusion, {f'round {number} of {plan.rounds}' if number else 'warm-up'}")
+            report(
+                f"{name}: autoregressive and diffusion, {f'round {number} of {plan.rounds}' if number else 'warm-up'}"
+            )
             embedded = embed(subject, pipe, now)
             one = greedy(llava, embedded.prefix.embeddings, plan.answer_tokens, now)
             many = [answer(model, embedded.prefix, now, **options, steps=count) for count in steps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shirg_bench.plots import answer_sheet, save_plot, token_clouds
@@ -19,17 +19,17 @@ from shirg_bench.report.sections import (
     origin_section,
 )
 from shirg_core.files import write_text
+from shirg_core.progress import Report
 
 TITLE = "SHIRG: what was measured"
 FORMATS = {"html": "index.html", "md": "report.md"}
 FIGURES = "figures"
 
-Tell = Callable[[str], None]
 """Called with what comes next."""
 
 
 def build_report(
-    results: Path, out: Path, formats: Sequence[str], *, examples: bool = True, tell: Tell = lambda _: None
+    results: Path, out: Path, formats: Sequence[str], *, examples: bool = True, report: Report = lambda _: None
 ) -> list[Path]:
     """Write the report and its pictures.
 
@@ -38,7 +38,7 @@ def build_report(
         out: folder, made if it is not there.
         formats: some of `FORMATS`.
         examples: run the embedded model for examples; half a minute.
-        tell: progress.
+        report: progress.
 
     Returns:
         The pages.
@@ -51,8 +51,8 @@ def build_report(
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(f"formats must be some of {', '.join(FORMATS)}, got {', '.join(formats) or 'none'}")
-    sections = list(_sections(Results.read(results), examples, tell))
-    tell("writing")
+    sections = list(_sections(Results.read(results), examples, report))
+    report("writing")
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
     pictures = {}
     for picture in (each for section in sections for each in section.pictures):
@@ -70,33 +70,33 @@ def build_report(
     return written
 
 
-def _sections(results: Results, examples: bool, tell: Tell) -> Iterator[Section]:
+def _sections(results: Results, examples: bool, report: Report) -> Iterator[Section]:
     for name, section in (
         ("accuracy", accuracy_section),
         ("ablations", ablation_section),
         ("latency", latency_section),
     ):
-        tell(name)
+        report(name)
         yield section(results)
     if examples:
-        yield _example_section(tell)
+        yield _example_section(report)
     else:
         yield Section(
             "Examples", missing=["Left out, as asked; without `--no-examples` the embedded model draws them."]
         )
-    tell("ledger")
+    report("ledger")
     yield ledger_section(results.folder)
     yield origin_section(results)
 
 
-def _example_section(tell: Tell) -> Section:
+def _example_section(report: Report) -> Section:
     # Imported here: the model and transformers take seconds that a report without examples need not wait for.
     from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline
 
-    tell("examples: answers")
+    report("examples: answers")
     pipe = embedded_pipeline()
     sheet = answer_sheet(ask_samples(pipe))
-    tell("examples: tokens")
+    report("examples: tokens")
     cloud = cloud_of_tokens(pipe)
     plane = token_clouds(embed_tokens(cloud.features), cloud.shows_answer, cloud.clouds)
     text = [

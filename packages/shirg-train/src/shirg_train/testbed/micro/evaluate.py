@@ -108,7 +108,7 @@ def evaluate(
     ]
 
 
-def answers_nll(model: LavidaModel, prefix: PrefixLike, answers: Tensor, times: int, dice: torch.Generator) -> Nll:
+def answers_nll(model: LavidaModel, prefix: PrefixLike, answers: Tensor, times: int, draws: torch.Generator) -> Nll:
     """Validation NLL of `answers [B, L]` given `prefix [B, P, d]`, see `shirg_train.validation`.
 
     The end of turn and one end of text are scored; further padding would only dilute the measure.
@@ -116,7 +116,7 @@ def answers_nll(model: LavidaModel, prefix: PrefixLike, answers: Tensor, times: 
     ended = answers == model.config.eos_token_id
     scored = ended.cumsum(1) <= 1
     mask_id = model.config.mask_token_id
-    return validation_nll(model.backbone, prefix, answers, scored, mask_id=mask_id, generator=dice, times=times)
+    return validation_nll(model.backbone, prefix, answers, scored, mask_id=mask_id, generator=draws, times=times)
 
 
 @torch.no_grad()
