@@ -23,6 +23,7 @@ import sys
 sys.modules.update(dict.fromkeys({BLOCKED!r}))
 import torch
 from shirg_core import ViewLayout, anyres_layout, shirg_v2, shirg_v3
+from shirg_core.hf import prune, pruning
 
 layout = ViewLayout.anyres(1, 2, 4)
 x = torch.randn(2, layout.n_tokens, 8)
@@ -30,6 +31,7 @@ v3 = shirg_v3(budget=12)(x, layout)
 v2 = shirg_v2(budget=12)(x, layout, text=torch.randn(2, 3, 8), edges=torch.rand(2, layout.n_tokens))
 assert v3.tokens.shape == v2.tokens.shape == (2, 13, 8)
 assert anyres_layout((900, 600)).n_tokens == 3645
+assert callable(prune) and callable(pruning)
 loaded = [m for m in {BLOCKED!r} if sys.modules[m] is not None]
 assert not loaded, loaded
 """

@@ -1,0 +1,113 @@
+"""Pruning inside calls of code that is not yours: a pipeline, an evaluation harness."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from shirg_core.hf.prune import Positions, Pruned, prune
+from shirg_core.selection import Selector
+
+IMAGES = ("pixel_values", "pixel_values_videos", "pixel_values_images", "image_patches")
+
+
+@contextmanager
+def pruning(
+    model: Any,
+    selector: Selector,
+    *,
+    positions: Positions = "original",
+    question: Literal["auto"] | None = "auto",
+    on_pruned: Callable[[Pruned], None] | None = None,
+) -> Iterator[None]:
+    """Prune the images of every `model(…)` and `model.generate(…)` inside the `with`; nothing of it is left behind.
+
+    `generate` gives back sequences that begin with the whole prompt, as callers cut it off by its length, and lengths
+    (`max_length`, `min_length`) count it whole. Calls without images are left alone. Not for several threads at once.
+
+    Args:
+        model: as for `prune`.
+        selector: as for `prune`.
+        positions: as for `prune`.
+        question: as for `prune`.
+        on_pruned: called with the pruned inputs of every call, to log K or to draw.
+
+    Raises:
+        ValueError: as `prune`, in the call.
+    """
+
+    def pruned(given: dict[str, Any]) -> Pruned:
+        inputs = prune(model, given, selector, positions=positions, question=question)
+        if on_pruned is not None:
+            on_pruned(inputs)
+        return inputs
+
+    with _replaced(model, "forward", _forward(model.forward, pruned)):
+        if not hasattr(model, "generate"):
+            yield
+            return
+        with _replaced(model, "generate", _generate(model, model.generate, pruned)):
+            yield
+
+
+def _forward(own: Callable[..., Any], pruned: Callable[[dict[str, Any]], Pruned]) -> Callable[..., Any]:
+    names = [name for name, p in inspect.signature(own).parameters.items() if p.kind is not p.VAR_KEYWORD]
+
+    @wraps(own)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        return own(**pruned(given)) if _has_images(given) else own(*args, **kwargs)
+
+    return forward
+
+
+def _generate(model: Any, own: Callable[..., Any], pruned: Callable[[dict[str, Any]], Pruned]) -> Callable[..., Any]:
+    names = list(inspect.signature(own).parameters)
+
+    @wraps(own)
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        if not _has_images(given):
+            return own(*args, **kwargs)
+        prompt = given["input_ids"] = given.pop("inputs", given.get("input_ids"))
+        inputs = dict(pruned(given))
+        length = inputs["input_ids"].shape[1]
+        for limit in ("max_length", "min_length"):
+            if inputs.get(limit) is not None:
+                inputs[limit] -= prompt.shape[1] - length
+        answer = own(**inputs)
+        if model.config.is_encoder_decoder:
+            return answer
+        sequences = answer if isinstance(answer, Tensor) else answer.sequences
+        whole = prompt.repeat_interleave(len(sequences) // len(prompt), dim=0).to(sequences.device)
+        sequences = torch.cat([whole, sequences[:, length:]], dim=1)
+        if isinstance(answer, Tensor):
+            return sequences
+        answer.sequences = sequences
+        return answer
+
+    return generate
+
+
+def _has_images(given: dict[str, Any]) -> bool:
+    return any(given.get(name) is not None for name in IMAGES)
+
+
+@contextmanager
+def _replaced(model: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
+    """The instance's attribute for a while: classes and other instances see nothing of it."""
+    had, before = name in vars(model), vars(model).get(name)
+    setattr(model, name, value)
+    try:
+        yield
+    finally:
+        if had:
+            setattr(model, name, before)
+        else:
+            delattr(model, name)
