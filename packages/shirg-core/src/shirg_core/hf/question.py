@@ -42,7 +42,7 @@ def question_words(model: Any, input_ids: Tensor, real: Tensor, question: Questi
     for ids in asked:
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < table.weight.shape[0]:
             raise ValueError(f"question ids must be in [0, {table.weight.shape[0]}), got {ids.tolist()}")
-    return [table(ids.to(table.weight.device)[None]) if len(ids) else None for ids in asked]
+    return [table(ids.to(input_ids.device)[None]) if len(ids) else None for ids in asked]
 
 
 def _is_id(value: object) -> bool:
