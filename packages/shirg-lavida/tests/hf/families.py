@@ -38,6 +38,8 @@ class Family:
         deepstack: whether features of deeper layers belong to a token.
         newline: whether rows of newlines stand among the tokens.
         by_canvas: whether `generate` takes no `position_ids`.
+        chunked: whether a prompt may be prefilled in chunks; Gemma's images see themselves in both directions, so that
+            no chunk may end inside one, and PaliGemma's whole prompts do so.
         types: what the processor writes of token types: the name, and the types of images, of other ids, and of what is
             generated.
     """
@@ -49,6 +51,7 @@ class Family:
     deepstack: bool = False
     newline: bool = False
     by_canvas: bool = False
+    chunked: str = "yes"
     types: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @cache  # noqa: B019 — families live as long as the tests
@@ -263,12 +266,30 @@ FAMILIES = [
         hf.Idefics3ForConditionalGeneration,
         lambda n: {"pixel_values": noise(n, 1, 1, 3, 112, 112)},
     ),
-    Family("gemma3", _gemma3, hf.Gemma3ForConditionalGeneration, square(112), types={"token_type_ids": (1, 0, 0)}),
     Family(
-        "paligemma", _paligemma, hf.PaliGemmaForConditionalGeneration, square(56), types={"token_type_ids": (0, 0, 1)}
+        "gemma3",
+        _gemma3,
+        hf.Gemma3ForConditionalGeneration,
+        square(112),
+        chunked="behind images",
+        types={"token_type_ids": (1, 0, 0)},
     ),
-    Family("gemma4", _gemma4, hf.Gemma4ForConditionalGeneration, patches, types=TYPES),
     Family(
-        "diffusion_gemma", _diffusion_gemma, hf.DiffusionGemmaForBlockDiffusion, patches, by_canvas=True, types=TYPES
+        "paligemma",
+        _paligemma,
+        hf.PaliGemmaForConditionalGeneration,
+        square(56),
+        chunked="no",
+        types={"token_type_ids": (0, 0, 1)},
+    ),
+    Family("gemma4", _gemma4, hf.Gemma4ForConditionalGeneration, patches, chunked="behind images", types=TYPES),
+    Family(
+        "diffusion_gemma",
+        _diffusion_gemma,
+        hf.DiffusionGemmaForBlockDiffusion,
+        patches,
+        by_canvas=True,
+        chunked="no",
+        types=TYPES,
     ),
 ]

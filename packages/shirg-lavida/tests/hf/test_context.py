@@ -87,6 +87,17 @@ def test_lengths_count_the_whole_prompt_and_beams_repeat_it():
     assert beams.sequences[:, :length].tolist() == ids.tolist() * 2
 
 
+def test_gaps_in_positions_need_the_cache_which_separates_no_sequences_at_them():
+    """transformers 5.23: an all-ones mask is dropped, and without a cache gaps are taken for packed sequences."""
+    for name, options in (("llava", {"positions": "packed"}), ("qwen2_5_vl", {"positions": "original"})):
+        family = FAMILY[name]
+        with pruning(family.model(), SELECTOR, **options):
+            answers = [family.model().generate(**family.prompts([0]), **GREEDY, use_cache=c) for c in (True, False)]
+        assert answers[0].tolist() == answers[1].tolist()
+    with pruning(LLAVA.model(), SELECTOR), pytest.raises(ValueError, match=r"use_cache=False.*positions='packed'"):
+        LLAVA.model().generate(**LLAVA.prompts([0]), **GREEDY, use_cache=False)
+
+
 def test_a_call_that_cannot_be_pruned_is_no_unpruned_answer():
     model, inputs = LLAVA.model(), LLAVA.prompts([0])
     with pruning(model, SELECTOR), pytest.raises(ValueError, match="videos are not pruned"):

@@ -77,6 +77,7 @@ def _generate(model: Any, own: Callable[..., Any], pruned: Callable[[dict[str, A
             return own(*args, **kwargs)
         prompt = given["input_ids"] = given.pop("inputs", given.get("input_ids"))
         inputs = dict(pruned(given))
+        _check_cache(model, inputs)
         length = inputs["input_ids"].shape[1]
         for limit in ("max_length", "min_length"):
             if inputs.get(limit) is not None:
@@ -93,6 +94,15 @@ def _generate(model: Any, own: Callable[..., Any], pruned: Callable[[dict[str, A
         return answer
 
     return generate
+
+
+def _check_cache(model: Any, inputs: dict[str, Any]) -> None:
+    """`generate` drops a mask without padding; without a cache, gaps in positions are then taken for borders."""
+    at = inputs.get("position_ids")
+    if at is None or at.dim() != 2 or inputs.get("use_cache", model.generation_config.use_cache) is not False:
+        return
+    if bool(inputs["attention_mask"].all()) and bool((at.diff(dim=1) > 1).any()):
+        raise ValueError("generate(use_cache=False) would read gaps in positions as borders: give positions='packed'")
 
 
 def _has_images(given: dict[str, Any]) -> bool:
