@@ -25,7 +25,7 @@ from shirg_lavida.vision.config import VisionConfig
 VOCAB, WIDTH, BUDGET, PAIRS = 32_768, 512, 768, 5
 QUESTION, ASK = (
     "What is the total?",
-    {"max_new_tokens": 32, "stop_at_eos": False, "step_ratio": 0.5, "schedule": "shift"},
+    {"max_new_tokens": 32, "stop_at_eos": False, "step_ratio": 0.5, "schedule": "shift", "timings": True},
 )
 
 

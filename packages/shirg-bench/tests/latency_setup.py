@@ -4,9 +4,11 @@ import itertools
 import tempfile
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from shirg_bench.latency.subject import Subject
+from shirg_core.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import ChatStyle
 from shirg_lavida.prompt.tokenizer import load_tokenizer
@@ -27,3 +29,15 @@ def ticking():
     """1, 2, 3, …: how often time was asked for between two points."""
     ticks = itertools.count(1)
     return lambda: float(next(ticks))
+
+
+class TickingClock(Clock):
+    """A clock that tells how often it was read."""
+
+    def __init__(self, device: torch.device, *, work: bool) -> None:
+        assert work
+        self._ticks = ticking()
+        super().__init__(device, work=work)
+
+    def now(self) -> float:
+        return self._ticks()

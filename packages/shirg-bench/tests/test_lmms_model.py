@@ -12,9 +12,9 @@ from PIL import Image
 from shirg_bench.lmms import costs, digest
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms import request as request_module
+from shirg_bench.lmms.costs import AnswerCosts
 from shirg_bench.lmms.manifest import manifests
 from shirg_bench.lmms.model import ShirgLavida
-from shirg_bench.lmms.reply import Reply
 from shirg_bench.lmms.request import as_image, read_requests
 from shirg_core import shirg_v3
 from shirg_core.budget import BudgetError
@@ -112,7 +112,7 @@ def test_throughput_is_logged(load):
 
 
 def test_throughput_is_that_of_all_processes(monkeypatch):
-    one = Reply("a", 9, 4, 5, 1000, 8, 1, latency_ms=500.0, embed_ms=1.0, prefill_ms=2.0, step_ms=3.0)
+    one = AnswerCosts(9, 4, None, 5, 1000, 8, latency_ms=500.0, embed_ms=1.0, prefill_ms=2.0, step_ms=3.0)
     shares = [([one, replace(one, step_ms=6.0)], {"peak_rss_mib": 7.0}), ([], {"peak_rss_mib": 9.0})]
     monkeypatch.setattr(costs, "_all_processes", lambda own: [*shares, own])
     reset_logged_metrics()
@@ -388,7 +388,7 @@ def test_an_answer_depends_on_the_words_that_the_selector_saw(load, monkeypatch)
     monkeypatch.setattr(request_module, "marked", lambda _visuals: ("Answer with one word.",))
     seen, real = [], LavidaPipeline.embed
     monkeypatch.setattr(
-        LavidaPipeline, "embed", lambda self, *args, words: seen.append(words) or real(self, *args, words=words)
+        LavidaPipeline, "embed", lambda self, *a, words, **k: seen.append(words) or real(self, *a, words=words, **k)
     )
     load().generate_until([request("a", 0, SHORT, "<image> How many? Answer with one word.")])
     assert seen == [["How many?"]]
@@ -420,3 +420,13 @@ def test_clean_lets_go_of_the_model(load):
     assert isinstance(lm.__dict__["pipe"], LavidaPipeline)
     lm.clean()
     assert "pipe" not in lm.__dict__
+
+
+@pytest.mark.parametrize(("room", "decoded"), [(2**30, 6), (0, 12)])
+def test_images_are_decoded_once_unless_too_many_wait(load, monkeypatch, room, decoded):
+    calls, real = [], request_module.as_image
+    monkeypatch.setattr(request_module, "as_image", lambda *a: calls.append(1) or real(*a))
+    monkeypatch.setattr(request_module, "KEPT_BYTES", room)
+    results = load(batch_size=2).generate_until(mixed())
+    assert len(calls) == decoded
+    assert texts(results) == texts(load(batch_size=2).generate_until(mixed()))

@@ -67,7 +67,7 @@ def test_strings_become_values():
         ({"batch_size": "auto"}, "batch_size: expected a number, got 'auto'"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"seed": -1}, "seed must be an integer in"),
-        ({"block_length": -5}, "block_length=-5"),
+        ({"block_length": -5}, "block_length must be an integer ≥ 1, got -5"),
     ],
 )
 def test_bad_arguments_are_named(given, message):

@@ -1,8 +1,11 @@
 """Small random backbones for the tests of the language side."""
 
+from types import SimpleNamespace
+
 import torch
 
 from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.sampling import sampler
 
 MASK, EOS, VOCAB, WIDTH = 60, 61, 64, 32
 
@@ -28,3 +31,11 @@ def prefix(batch: int = 1, length: int = 20, seed: int = 0) -> torch.Tensor:
 def answer(batch: int = 1, length: int = 8, seed: int = 0) -> torch.Tensor:
     """`[B, L]`."""
     return torch.randint(0, VOCAB, (batch, length), generator=torch.Generator().manual_seed(seed))
+
+
+def sample(*args, **options) -> SimpleNamespace:
+    """The sampler's answers as a batch: ids and probabilities stacked, bytes added up, the rest of the first."""
+    answers = sampler.sample(*args, **options)
+    first = {name: getattr(answers[0], name) for name in ("nfe", "cache_rewritten", "step_ms", "timings_ms")}
+    stacked = {name: torch.stack([getattr(each, name) for each in answers]) for name in ("ids", "probabilities")}
+    return SimpleNamespace(**first, **stacked, kv_bytes=sum(each.kv_bytes for each in answers))

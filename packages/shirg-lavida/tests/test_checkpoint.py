@@ -225,7 +225,7 @@ def test_truncated_weights(folder):
         load_lavida(folder)
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, "float32", torch.complex64])
+@pytest.mark.parametrize("dtype", [torch.int8, "float8", "int8", "", torch.complex64])
 def test_wrong_dtype(folder, dtype):
     with pytest.raises(ValueError, match="dtype must be"):
         load_lavida(folder, dtype=dtype)

@@ -20,7 +20,6 @@ from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.sampling.answer import Confidence
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
@@ -347,12 +346,12 @@ def test_a_tower_may_be_named(page, model, tmp_path, capsys):
 def test_notes_name_what_an_embedded_model_cannot_read(model, size, colour, question, words):
     pipe = LavidaPipeline.from_pretrained(model)
     image = Image.effect_noise(size, 50).convert("RGB") if colour is None else Image.new("RGB", size, colour)
-    answer = replace(pipe(Image.new("RGB", (39, 39)), "a", max_new_tokens=4), confidence=Confidence(0.9, 0.8))
+    answer = replace(pipe(Image.new("RGB", (39, 39)), "a", max_new_tokens=4), probabilities=torch.full((4,), 0.8))
     pipe.tokenizer.add_tokens(["ab"])
     notes = embedded_notes(pipe, image, question, answer)
     assert len(notes) == len(words)
     assert all(word in note for word, note in zip(words, notes, strict=True))
-    unsure = embedded_notes(pipe, image, question, replace(answer, confidence=Confidence(0.4, 0.1)))
+    unsure = embedded_notes(pipe, image, question, replace(answer, probabilities=torch.full((4,), 0.1)))
     assert unsure[:-1] == notes
     assert "unsure" in unsure[-1]
 

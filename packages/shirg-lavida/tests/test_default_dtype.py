@@ -9,9 +9,9 @@ from shirg_core.precision import default_dtype
 from shirg_lavida import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pruning.fastv import FastV
-from shirg_lavida.sampling.noise import forward_process, sample_times
 from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
+from shirg_train.noise import forward_process, sample_times
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
 

@@ -5,9 +5,8 @@ from shirg_lavida.language.attention import attention_received
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.pruning.fastv import FastV
 from shirg_lavida.pruning.protocol import keep_top
-from shirg_lavida.sampling.sampler import sample
 
-from .language_models import EOS, MASK, backbone, prefix
+from .language_models import EOS, MASK, backbone, prefix, sample
 
 VISUAL = (torch.arange(20) >= 2) & (torch.arange(20) < 18)
 

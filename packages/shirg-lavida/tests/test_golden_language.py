@@ -48,5 +48,5 @@ def test_sampled_ids(released, schedule, attention):
         if case["draft"]:
             options["draft_ids"] = draft.where(draft != 60, case["mask_id"])
         torch.manual_seed(SAMPLER["seed"])
-        result = sample(backbone, tensors["prefix"][:1], eos_id=0, cache=attention == "prefix", **options)
-        assert result.ids[0].tolist() == case["ids"], case
+        (result,) = sample(backbone, tensors["prefix"][:1], eos_id=0, cache=attention == "prefix", **options)
+        assert result.ids.tolist() == case["ids"], case

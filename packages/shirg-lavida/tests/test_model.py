@@ -1,15 +1,11 @@
-import inspect
-from typing import Required, get_type_hints
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
+from shirg_core.clock import Clock
 from shirg_lavida import IMAGE_TOKEN_ID
-from shirg_lavida.sampling.options import AnswerOptions, SamplingOptions
-from shirg_lavida.sampling.sampler import sample
 from shirg_lavida.testing import tiny_lavida
 
 
@@ -86,9 +82,9 @@ def test_sample_returns_ids_and_generate_what_they_cost(model):
         "allow_mask_prediction": False,
         "verify_cache": True,
     }
-    result = model.generate(prefix, **options)
-    assert torch.equal(model.sample(prefix, **options), result.ids)
-    assert result.ids.shape == (1, 8)
+    (result,) = model.generate(prefix, **options)
+    assert torch.equal(model.sample(prefix, **options), result.ids[None])
+    assert result.ids.shape == (8,)
     assert not (result.ids == model.config.mask_token_id).any()
     assert result.nfe == 4
     assert result.kv_bytes == 2 * model.config.llada.n_layers * prefix.shape[1] * 64 * 4
@@ -123,14 +119,38 @@ def test_prompts_may_be_plain_numbers_and_images_must_be_a_list(model):
             model.embed_prompt(PROMPT, images)
 
 
-def test_sampling_options_are_the_samplers_own_and_its_ids_are_not_among_them(model):
-    names = inspect.signature(sample).parameters.keys() - {"backbone", "prefix", "mask_id", "eos_id"}
-    assert get_type_hints(AnswerOptions).keys() == names
-    assert get_type_hints(AnswerOptions, include_extras=True)["answer_length"] == Required[int]
-    assert get_type_hints(SamplingOptions).keys() == names - {"answer_length", "timings"}
+def test_the_checkpoint_s_ids_and_unknown_names_are_no_options(model):
     prefix = model.embed_prompt(PROMPT, [picture()])
-    with pytest.raises(TypeError, match="mask_id"):
-        model.sample(prefix, answer_length=4, mask_id=3)
+    for name in ("mask_id", "eos_id", "temprature"):
+        with pytest.raises(TypeError, match=name):
+            model.sample(prefix, answer_length=4, **{name: 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", "0.5"),
+        ("steps", "4"),
+        ("steps", 8.0),
+        ("steps", True),
+        ("shift", "x"),
+        ("confidence_threshold", "a"),
+    ],
+)
+def test_options_that_are_no_numbers_are_named(model, name, value):
+    prefix = model.embed_prompt(PROMPT, [picture()])
+    with pytest.raises(ValueError, match=f"^{name} must be .*, got {value!r}$"):
+        model.sample(prefix, answer_length=8, **{name: value})
+
+
+def test_nothing_is_timed_unless_asked(model):
+    (answer,) = model.generate(model.embed_prompt(PROMPT, [picture()]), answer_length=4)
+    assert (answer.timings_ms, answer.step_ms, answer.nfe) == ({}, (), 4)
+    clock = Clock()
+    (answer,) = model.generate(model.embed_prompt(PROMPT, [picture()], clock=clock), answer_length=4, clock=clock)
+    assert answer.timings_ms.keys() == {"prefill", "steps"}
+    assert clock.timings_ms.keys() == {"tower", "prefill"}
+    assert len(answer.step_ms) == 4
 
 
 class Spy:

@@ -13,7 +13,7 @@ from shirg_lavida import LavidaPipeline
 from shirg_lavida.methods import with_method
 from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.pairing import pair_up
-from shirg_lavida.sampling.answer import Confidence, confidence
+from shirg_lavida.sampling.answer import Answer, Confidence
 from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
@@ -46,13 +46,13 @@ def test_is_the_model_below_the_tokenizer(pipe, selector):
     ids = prompt_ids(pipe.tokenizer, "What?", ChatStyle())[None]
     words = [question_ids(pipe.tokenizer, "What?")]
     prefix = pipe.model.embed_prompt(ids, [picture()], question=words, selector=selector)
-    result = pipe.model.generate(prefix, answer_length=16, **SAMPLING)
-    assert torch.equal(answer.ids, result.ids[0])
-    assert answer.nfe == result.nfe == 8 == len(answer.step_ms)
+    (result,) = pipe.model.generate(prefix, answer_length=16, **SAMPLING)
+    assert torch.equal(answer.ids, result.ids)
+    assert answer.nfe == result.nfe == 8
     assert answer.prefix_tokens == prefix.shape[1]
     assert answer.visual_tokens == prefix.visual_tokens[0] == answer.prefix_tokens - ids.shape[1] + 1
     assert answer.kv_bytes == result.kv_bytes == 2 * 2 * answer.prefix_tokens * 64 * 4
-    assert answer.text == pipe.text(result.ids[0])
+    assert answer.text == pipe.text(result.ids)
     assert answer.layout == prefix.layouts[0]
     if selector is None:
         assert answer.selection is None
@@ -107,23 +107,46 @@ def test_blocks_are_as_long_as_the_answers_that_the_checkpoint_recommends(pipe, 
 
 def test_confidence_is_that_of_the_answers_tokens_up_to_its_end(pipe):
     answers = pipe(picture(), ["What?", "Who?"], max_new_tokens=8)
-    result = pipe.model.generate(
+    results = pipe.model.generate(
         pipe.embed(["What?", "Who?"], [[picture()]] * 2), answer_length=8, block_length=32, stop_at_eos=True
     )
-    for answer, probabilities in zip(answers, result.probabilities, strict=True):
+    for answer, probabilities in zip(answers, (result.probabilities for result in results), strict=True):
         end = next((i + 1 for i, token in enumerate(answer.ids.tolist()) if token == EOS_ID), 8)
         assert answer.confidence.min == pytest.approx(float(probabilities[:end].min()))
         assert answer.confidence.mean == pytest.approx(float(probabilities[:end].mean()))
         assert 0 <= answer.confidence.min <= answer.confidence.mean <= 1
-    assert confidence([7, 8, EOS_ID, 9], [0.5, 1.0, 0.75, 0.1], {EOS_ID}) == Confidence(0.75, 0.5)
+    ids, probabilities = torch.tensor([7, 8, EOS_ID, 9]), torch.tensor([0.5, 1.0, 0.75, 0.1])
+    costs = {"nfe": 1, "prefix_tokens": 1, "visual_tokens": 0, "kv_bytes": 0}
+    answer = Answer(ids=ids, probabilities=probabilities, stops=frozenset({EOS_ID}), **costs)
+    assert (answer.confidence, answer.output_tokens) == (Confidence(0.75, 0.5), 2)
+    assert replace(answer, stops=frozenset()).output_tokens == 4
 
 
 def test_timings_cover_the_whole_call(pipe):
-    ms = ask(pipe, picture(), "What?").timings_ms
-    assert list(ms) == ["load", "embed", "prefill", "steps", "decode", "total"]
+    answer = ask(replace(pipe, selector=shirg_v3(budget=30)), picture(), "What?", timings=True)
+    ms = dict(answer.timings_ms)
+    assert list(ms) == ["load", "tower", "select", "embed", "prefill", "steps", "decode", "total"]
     assert min(ms.values()) >= 0
-    assert ms["embed"] > 0
+    assert ms.pop("tower") + ms.pop("select") <= ms["embed"] + 0.01
     assert sum(ms.values()) - ms["total"] <= ms["total"] + 0.01
+    assert len(answer.step_ms) == answer.nfe
+
+
+def test_nothing_is_timed_unless_asked(pipe):
+    answer = ask(pipe, picture(), "What?")
+    assert (answer.timings_ms, answer.step_ms) == ({}, ())
+
+
+def test_a_question_may_show_several_images(pipe):
+    pipe = replace(pipe, selector=shirg_v2(budget=20))
+    images, question = [picture(), picture(60, 90, "7")], "<image> What? <image> And here?"
+    both, one = ask(pipe, [images, picture()], [question, "What?"])
+    prefix = pipe.embed([question], [images])
+    assert (both.visual_tokens, both.prefix_tokens) == (prefix.visual_tokens[0], prefix.shape[1])
+    assert both.layouts == prefix.layouts
+    assert [s.indices.tolist() for s in both.selections] == [s.indices.tolist() for s in prefix.selections]
+    assert torch.equal(one.ids, ask(pipe, picture(), "What?").ids)
+    assert len(one.selections) == 1
 
 
 def test_a_batch_is_each_of_its_members(pipe):
@@ -150,7 +173,7 @@ def test_one_image_or_one_question_is_repeated(pipe):
     assert [answer.text for answer in answers] == [ask(pipe, picture(), q).text for q in ("What?", "Why?")]
     assert len(ask(pipe, [picture(), picture(60, 90)], "What?")) == 2
     assert len(ask(pipe, [picture()], "What?")) == 1
-    assert pair_up("a", ("x", "y")) == (["a", "a"], ("x", "y"))
+    assert pair_up("a", ("x", "y")) == ([["a"], ["a"]], ["x", "y"])
 
 
 @pytest.mark.parametrize(
@@ -173,9 +196,8 @@ def test_what_does_not_pair_up(images, questions, words):
 def test_a_question_without_an_image_is_answered_from_its_text(pipe):
     answer = ask(replace(pipe, selector=shirg_v3(budget=20)), None, "What does <image> mean?")
     ids = prompt_ids(pipe.tokenizer, "What does <image> mean?", ChatStyle(), 0)
-    assert torch.equal(
-        answer.ids, pipe.model.generate(pipe.model.embed_prompt(ids, []), answer_length=16, **SAMPLING).ids[0]
-    )
+    (own,) = pipe.model.generate(pipe.model.embed_prompt(ids, []), answer_length=16, **SAMPLING)
+    assert torch.equal(answer.ids, own.ids)
     assert (answer.prefix_tokens, answer.visual_tokens) == (len(ids), 0)
     assert answer.selection is None
     assert answer.layout is None

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from shirg_lavida.sampling.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
-from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
-from shirg_lavida.sampling.step import StepRule
+from shirg_lavida.sampling.denoiser import check_ids, start_ids
+from shirg_lavida.sampling.options import SCHEDULES, SamplingOptions
+from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block, transfer_plan
 
 HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
 
@@ -114,6 +114,12 @@ def test_window_reaches_back_to_masks_left_behind():
     [
         ({"remasking": "entrophy"}, "entrophy"),
         ({"temperature": -0.1}, "temperature"),
+        ({"steps": "4"}, "steps must be an integer ≥ 1, got '4'"),
+        ({"steps": 8.0}, r"steps must be an integer ≥ 1, got 8\.0"),
+        ({"steps": True}, "steps must be an integer ≥ 1, got True"),
+        ({"step_ratio": "0.5"}, "step_ratio must be a finite number > 0, got '0.5'"),
+        ({"shift": "x"}, "shift must be a finite number > 0, got 'x'"),
+        ({"schedule": "sometimes"}, "schedule must be one of"),
         ({"temperature": float("nan")}, "temperature must be a finite number ≥ 0, got nan"),
         ({"temperature": float("inf")}, "got inf"),
         ({"temperature": "0.5"}, "temperature must be a finite number ≥ 0, got '0.5'"),
@@ -125,9 +131,9 @@ def test_window_reaches_back_to_masks_left_behind():
         ({"confidence_threshold": 0.9, "remasking": "margin"}, "low_confidence"),
     ],
 )
-def test_rules_that_cannot_be_followed(changes, message):
+def test_options_that_cannot_be_followed(changes, message):
     with pytest.raises(ValueError, match=message):
-        check_rule(StepRule(60, **changes))
+        SamplingOptions(**changes)
 
 
 @pytest.mark.parametrize(("steps", "ratio"), [(None, 1e9), (None, 1e308), (3 * 10**9, None), (3 * 10**9, 2.0)])

@@ -4,9 +4,8 @@ import torch
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.pruning.redvtp import RedVTP
 from shirg_lavida.sampling.denoiser import Denoiser
-from shirg_lavida.sampling.sampler import sample
 
-from .language_models import EOS, MASK, backbone, prefix
+from .language_models import EOS, MASK, backbone, prefix, sample
 
 VISUAL = (torch.arange(20) >= 2) & (torch.arange(20) < 18)
 OPTIONS = {"mask_id": MASK, "eos_id": EOS, "answer_length": 8}

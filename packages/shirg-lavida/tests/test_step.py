@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_lavida.sampling.step import StepRule, ended, fill_after_end, settle, surest
+from shirg_lavida.sampling.options import SamplingOptions
+from shirg_lavida.sampling.step import ended, fill_after_end, settle, surest
 
 from .language_models import EOS, MASK, backbone
 
@@ -38,7 +39,7 @@ RULES = [
     {"temperature": 0.8},
     {"allow_mask_prediction": False},
     {"confidence_threshold": 0.3},
-    {"eos_id": 9, "eos_penalty": 0.7},
+    {"eos_penalty": 0.7},
 ]
 
 
@@ -51,10 +52,21 @@ def test_logits_of_masked_tokens_only_change_nothing(rule):
     for window in ((0, 12), (4, 8)):
         results, probabilities = [], [torch.full((2, 12), float("nan")) for _ in range(2)]
         for compact in (True, False):
-            settled_by = StepRule(MASK, generator=torch.Generator().manual_seed(1), **rule)
+            settled_by = SamplingOptions(generator=torch.Generator().manual_seed(1), **rule)
             quota, written = torch.tensor([2, 1]), probabilities[compact]
             results.append(
-                settle(model, hidden, ids, quota, window, settled_by, compact=compact, probabilities=written)
+                settle(
+                    model,
+                    hidden,
+                    ids,
+                    quota,
+                    window,
+                    settled_by,
+                    mask_id=MASK,
+                    eos_id=9,
+                    compact=compact,
+                    probabilities=written,
+                )
             )
         assert torch.equal(*results)
         assert torch.allclose(*probabilities, equal_nan=True)
@@ -74,8 +86,8 @@ def test_every_token_sure_enough_is_settled_at_once():
     logits[..., MASK] = float("-inf")
     sure = logits.softmax(dim=-1).amax(dim=-1)
     for threshold, expected in ((1.0, 1), (0.3, int((sure >= 0.3).sum())), (1e-6, 12)):
-        rule = StepRule(MASK, confidence_threshold=threshold, allow_mask_prediction=False)
-        settled = settle(model, hidden, ids, quota, (0, 12), rule, compact=True)
+        rule = SamplingOptions(confidence_threshold=threshold, allow_mask_prediction=False)
+        settled = settle(model, hidden, ids, quota, (0, 12), rule, mask_id=MASK, compact=True)
         assert int((settled != MASK).sum()) == expected
     assert 1 < int((sure >= 0.3).sum()) < 12
 

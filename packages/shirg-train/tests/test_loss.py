@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.sampling.noise import Noise, forward_process
 from shirg_lavida.testing import EOS_ID, MASK_ID, tiny_lavida
 from shirg_train.loss import diffusion_nll, normaliser
+from shirg_train.noise import Noise, forward_process
 from shirg_train.validation import fixed_times, validation_nll
 
 ATTENTION = ("prefix", "full")

@@ -148,3 +148,16 @@ def test_the_question_that_users_are_shown_is_answered_like_the_trained_one(pipe
     }
     assert abs(right[QUESTION] - right[TEMPLATES[0]]) <= 1
     assert right[QUESTION] >= 10
+
+
+def test_the_library_takes_embedded_names_and_dtypes_by_name_too() -> None:
+    pipe = LavidaPipeline.from_pretrained("micro-full", dtype="float32", adapter="micro-lora")
+    own = LavidaPipeline.from_pretrained(
+        embedded("micro-full"), dtype=torch.float32, adapter=embedded("micro-lora", ADAPTERS)
+    )
+    assert pipe.positions == own.positions
+    for name, weight in own.model.state_dict().items():
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight, pipe.model.state_dict()[name]), name
+    with pytest.raises(ValueError, match=r"dtype must be a floating torch dtype, float64, .*, got 'float8'"):
+        LavidaPipeline.from_pretrained("micro-joint", dtype="float8")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from shirg_lavida.pipeline import LavidaPipeline
     from shirg_lavida.prompt.prefix import Prefix
     from shirg_lavida.sampling.answer import Answer
-    from shirg_lavida.sampling.sampler import SampleResult
 
 __all__ = [
     "IMAGE_TOKEN_ID",
@@ -24,7 +23,6 @@ __all__ = [
     "LavidaModel",
     "LavidaPipeline",
     "Prefix",
-    "SampleResult",
     "load_lavida",
     "save_lavida",
 ]
@@ -36,7 +34,6 @@ _HOMES = {
     "LavidaModel": "model",
     "LavidaPipeline": "pipeline",
     "Prefix": "prompt.prefix",
-    "SampleResult": "sampling.sampler",
     "load_lavida": "checkpoint.load",
     "save_lavida": "checkpoint.load",
 }

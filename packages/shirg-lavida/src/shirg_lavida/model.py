@@ -6,20 +6,21 @@ arXiv 2505.16839. The classes are the released model's shape for shape; `checkpo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from shirg_core.clock import Clock
 from shirg_core.selection import Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.language.backbone import LladaBackbone
 from shirg_lavida.prompt.context import TooLongError
 from shirg_lavida.prompt.join import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
-from shirg_lavida.sampling.options import AnswerOptions
-from shirg_lavida.sampling.sampler import SampleResult, denoise_logits, sample
+from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.sampler import denoise_logits, sample
 from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
 from shirg_lavida.vision.projector import build_projector
 from shirg_lavida.vision.reading_order import Newline
@@ -63,6 +64,7 @@ class LavidaModel(nn.Module):
         question: Ids | None = None,
         select_on: SelectOn = "projected",
         tower_attention: bool = False,
+        clock: Clock | None = None,
     ) -> Prefix:
         """Embed prompts and their images as the prefix; selection happens here and nowhere else.
 
@@ -81,6 +83,7 @@ class LavidaModel(nn.Module):
                 tokens: without a tokenizer, a chat template's words cannot be told from the user's.
             select_on: see `VisionOptions`.
             tower_attention: see `VisionOptions`.
+            clock: times the stages `tower` and `select`; None = nothing is timed, and the device not waited for.
 
         Returns:
             `[B, P, d]`, shorter prompts padded on the left.
@@ -98,7 +101,7 @@ class LavidaModel(nn.Module):
         device = self.image_newline.device
         texts = [self.backbone.embed(row[row != IMAGE_TOKEN_ID].to(device)[None])[0] for row in rows]
         words = [self.backbone.embed(row.to(device)[None])[0] for row in asked]
-        entries = visual_prefix(self, images, options, [words[b] for b in owners])
+        entries = visual_prefix(self, images, options, [words[b] for b in owners], clock)
         prefix = join(rows, texts, entries, positions)
         limit = self.config.llada.max_sequence_length
         if prefix.shape[1] > limit:
@@ -111,11 +114,31 @@ class LavidaModel(nn.Module):
         """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampling.sampler.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
-    def sample(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> Tensor:
+    def sample(self, prefix: PrefixLike, *, answer_length: int, **options: Any) -> Tensor:
         """Sampled ids `[B, L]`; `generate` with everything else left out."""
-        return self.generate(prefix, **options).ids
+        return torch.stack([answer.ids for answer in self.generate(prefix, answer_length=answer_length, **options)])
 
-    def generate(self, prefix: PrefixLike, **options: Unpack[AnswerOptions]) -> SampleResult:
-        """Sample an answer with the checkpoint's mask and end-of-text ids; options: `shirg_lavida.sampling.sampler`."""
-        mask_id, eos_id = self.config.mask_token_id, self.config.eos_token_id
-        return sample(self.backbone, prefix, mask_id=mask_id, eos_id=eos_id, **options)
+    def generate(
+        self, prefix: PrefixLike, *, answer_length: int, clock: Clock | None = None, **options: Any
+    ) -> list[Answer]:
+        """Sample an answer to each row with the checkpoint's mask and end-of-text ids.
+
+        Args:
+            prefix: `[B, P, d]`, a `Prefix` or a plain tensor.
+            answer_length: L.
+            clock: see `shirg_lavida.sampling.sampler.sample`.
+            options: of `shirg_lavida.sampling.options.SamplingOptions`.
+
+        Raises:
+            ValueError: an option that cannot be followed, or an answer that does not fit the context.
+            TypeError: a name that is no option.
+        """
+        return sample(
+            self.backbone,
+            prefix,
+            mask_id=self.config.mask_token_id,
+            eos_id=self.config.eos_token_id,
+            answer_length=answer_length,
+            clock=clock,
+            **options,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from shirg_core.clock import Clock
+from shirg_core.clock import Clock, stage
 from shirg_core.images import load_image
 from shirg_core.numbers import integer
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
+from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.checkpoint.locate import PathOrId, locate
 from shirg_lavida.checkpoint.placement import DeviceMap
@@ -24,13 +25,16 @@ from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.join import Positions
-from shirg_lavida.prompt.pairing import Picture, is_list, pair_up
+from shirg_lavida.prompt.pairing import Picture, Shown, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
-from shirg_lavida.sampling.answer import Answer, split_answers
+from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.views import Views
+
+STAGES = ("load", "tower", "select", "embed", "prefill", "steps", "decode", "total")
+"""Keys of `Answer.timings_ms`; the tower's and the selector's times are parts of `embed`'s."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +73,7 @@ class LavidaPipeline:
         *,
         selector: Selector | None = None,
         views: Views | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
         device_map: DeviceMap | None = None,
         vision_tower: PathOrId | None = None,
@@ -79,29 +83,30 @@ class LavidaPipeline:
         """Load a checkpoint with its tokenizer.
 
         Args:
-            location: a folder or a hub id.
+            location: a folder, the name of an embedded model such as `micro-joint`, or a hub id.
             selector: see the class.
             views: see the class; None = what the checkpoint recommends, `anyres` unless it says otherwise.
             dtype: see `load_lavida`.
             device: see `load_lavida`.
             device_map: see `load_lavida`.
             vision_tower: see `load_lavida`.
-            adapter: folder of a LoRA to merge into the weights, see `shirg_lavida.checkpoint.adapter`; without
-                `positions` those that it was trained on are taken.
+            adapter: folder or embedded name of a LoRA to merge into the weights, see
+                `shirg_lavida.checkpoint.adapter`; without `positions` those that it was trained on are taken.
             options: further fields of this class.
 
         Raises:
             OSError: a folder, file or download that is not there.
             ValueError: not a LaViDa-LLaDA checkpoint, or a tokenizer or adapter that does not fit it.
         """
-        folder = locate(location, Path(), weights=True)
+        folder = locate(named(location), Path(), weights=True)
         model = load_lavida(folder, dtype=dtype, device=device, device_map=device_map, vision_tower=vision_tower)
         recommended = Recommended.from_checkpoint(model.config.raw)
         tokenizer = load_tokenizer(folder, model.config.llada.vocab_size)
         if adapter is not None:
-            merge_adapter(model, Path(adapter))
+            lora = Path(named(adapter, ADAPTERS))
+            merge_adapter(model, lora)
             if options.get("positions") is None:
-                options["positions"] = trained_positions(Path(adapter))
+                options["positions"] = trained_positions(lora)
         if views is None:
             views = "anyres" if recommended.views is None else recommended.views
         options = {"views": views, "chat": recommended.chat, **options}
@@ -110,35 +115,35 @@ class LavidaPipeline:
     @overload
     def __call__(self, image: Picture | None, question: str, **options: Any) -> Answer: ...
     @overload
-    def __call__(
-        self, image: Sequence[Picture | None], question: str | Sequence[str], **options: Any
-    ) -> list[Answer]: ...
+    def __call__(self, image: Sequence[Shown], question: str | Sequence[str], **options: Any) -> list[Answer]: ...
     @overload
     def __call__(self, image: Picture | None, question: Sequence[str], **options: Any) -> list[Answer]: ...
     @torch.no_grad()
     def __call__(
         self,
-        image: Picture | Sequence[Picture | None] | None,
+        image: Shown | Sequence[Shown],
         question: str | Sequence[str],
         *,
+        words: Sequence[str] | None = None,
         max_new_tokens: int = 32,
-        stop_at_eos: bool = True,
-        timings: bool = True,
+        timings: bool | Clock = False,
         **sampling: Any,
     ) -> Answer | list[Answer]:
         """Answer one question about one image, or as many of either as lists hold, as one batch.
 
         Args:
             image: a Pillow image, or the path of anything `shirg_core.images.load_image` reads; None asks without an
-                image; a list asks about each.
-            question: may say where the image stands by one `<image>`; a list asks each. One image with many questions,
-                and one question about many images, are repeated to fit.
+                image; a list asks about each, and a list in it asks about several at once.
+            question: may say where its images stand by as many `<image>`; a list asks each. One image with many
+                questions, and one question about many images, are repeated to fit.
+            words: see `embed`.
             max_new_tokens: length of the answer.
-            stop_at_eos: see `shirg_lavida.sampling.sampler.sample`.
-            timings: wait for the device between stages, so that times mean something on a GPU.
-            sampling: `shirg_lavida.sampling.options.SamplingOptions`: step_ratio, schedule, remasking, … Without
-                `block_length`, blocks are as long as the answers that the checkpoint recommends: in longer blocks the
-                end of text, the surest token, is settled first and cuts the answer. `lookahead` is recommended, too.
+            timings: time the stages and every step, waiting for the device between them; a clock of one's own, used
+                once, decides what is read. Otherwise `timings_ms` and `step_ms` are empty, and nothing waits.
+            sampling: `shirg_lavida.sampling.options.SamplingOptions`: step_ratio, schedule, remasking, … Unless given,
+                `stop_at_eos` is on, and blocks are as long as the answers that the checkpoint recommends: in longer
+                blocks the end of text, the surest token, is settled first and cuts the answer. `lookahead` is
+                recommended, too.
 
         Returns:
             An `Answer`, or one per pair where a list came.
@@ -148,27 +153,25 @@ class LavidaPipeline:
                 cannot be followed, or a prompt and answer longer than the model's context.
             ImageError: an image file that cannot be used.
         """
-        whole = Clock(self.device, synchronise=timings)
-        clock = Clock(self.device, synchronise=timings)
+        clock = timings if isinstance(timings, Clock) else Clock(self.device) if timings else None
         context = self.model.config.llada.max_sequence_length
         if integer("max_new_tokens", max_new_tokens, low=1) >= context:
             raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
         images, questions = pair_up(image, question)
-        pictures = [[] if picture is None else [_opened(picture)] for picture in images]
-        stages = {"load": clock.lap()}
-        prefix = self.embed(questions, pictures)
-        stages["embed"] = clock.lap()
-        recommended = Recommended.from_checkpoint(self.model.config.raw)
-        blocks = {"block_length": recommended.max_new_tokens, "lookahead": recommended.lookahead}
-        sampling = {**blocks, "stop_at_eos": stop_at_eos, "timings": timings, **sampling}
-        result = self.model.generate(prefix, answer_length=max_new_tokens, **sampling)
-        clock.lap()
-        texts = [self.text(ids) for ids in result.ids]
-        stages |= {"prefill": result.prefill_ms, "steps": sum(result.step_ms), "decode": clock.lap()}
-        stages["total"] = whole.lap()
-        stages = {stage: round(ms, 3) for stage, ms in stages.items()}
+        with stage(clock, "total"):
+            with stage(clock, "load"):
+                pictures = [[_opened(picture) for picture in shown] for shown in images]
+            with stage(clock, "embed"):
+                prefix = self.embed(questions, pictures, words=words, clock=clock)
+            options = {**Recommended.from_checkpoint(self.model.config.raw).sampling, **sampling}
+            answers = self.model.generate(prefix, answer_length=max_new_tokens, clock=clock, **options)
+            with stage(clock, "decode"):
+                texts = [self.text(answer.ids) for answer in answers]
+        timings_ms = {} if clock is None else {**clock.timings_ms, "steps": round(sum(answers[0].step_ms), 3)}
         stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
-        answers = split_answers(texts, prefix, result, stages, stops)
+        told = {name: timings_ms.get(name, 0.0) for name in STAGES} if timings_ms else {}
+        pairs = zip(answers, texts, strict=True)
+        answers = [replace(answer, text=text, stops=stops, timings_ms=told) for answer, text in pairs]
         return answers if is_list(image) or is_list(question) else answers[0]
 
     def embed(
@@ -177,6 +180,7 @@ class LavidaPipeline:
         images: Sequence[Sequence[Image.Image]],
         *,
         words: Sequence[str] | None = None,
+        clock: Clock | None = None,
     ) -> Prefix:
         """The prefix `[B, P, d]` of B questions about any number of images each, none included.
 
@@ -185,6 +189,7 @@ class LavidaPipeline:
             images: per question.
             words: per question, the part of its words that the selector sees, such as without a benchmark's
                 instructions; None = all of them.
+            clock: see `LavidaModel.embed_prompt`.
 
         Raises:
             ValueError: a question without words, or as many lists of images as questions are not there.
@@ -204,6 +209,7 @@ class LavidaPipeline:
             newline=self.newline,
             select_on=self.select_on,
             tower_attention=self.tower_attention,
+            clock=clock,
         )
 
     @property

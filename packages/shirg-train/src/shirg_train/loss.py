@@ -30,9 +30,9 @@ from shirg_lavida.language.backbone import LladaBackbone
 from shirg_lavida.language.masks import full_mask, group_mask
 from shirg_lavida.prompt.context import Context, answer_context
 from shirg_lavida.prompt.prefix import PrefixLike
-from shirg_lavida.sampling.denoiser import check_attention
-from shirg_lavida.sampling.noise import Noise
+from shirg_lavida.sampling.options import check_attention
 from shirg_train.backbone_pass import run_backbone
+from shirg_train.noise import Noise
 
 Weighting: TypeAlias = Literal["none", "inverse_t"]
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from shirg_lavida.language.backbone import LladaBackbone
 from shirg_lavida.prompt.prefix import PrefixLike
-from shirg_lavida.sampling.noise import Noise, mask_probability
 from shirg_train.loss import Nll, diffusion_nll
+from shirg_train.noise import Noise, mask_probability
 
 
 def fixed_times(count: int) -> list[float]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shirg_bench.latency.stages import Answered, Embedded
 from shirg_bench.latency.variant import POOLING, Variant
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.sampling.answer import Answer
 
 TIMED = (
     "select_ms",
@@ -34,15 +34,15 @@ class Line:
         variant: which.
         pipe: the model choosing that way.
         facts: the line so far, what does not depend on rounds.
-        embedded: one a round.
-        answered: one a round.
+        embed_ms: by stage, one mapping a round.
+        answers: one a round.
     """
 
     variant: Variant
     pipe: LavidaPipeline
     facts: dict[str, Any]
-    embedded: list[Embedded] = field(default_factory=list)
-    answered: list[Answered] = field(default_factory=list)
+    embed_ms: list[Mapping[str, float]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
     @property
     def cache(self) -> bool:
@@ -54,8 +54,8 @@ class Line:
         """End to end, by round; without cache, as many times the median step as a whole answer takes."""
         nfe = self.facts["nfe"]
         return [
-            one.embed_ms + (two.answer_ms if self.cache else nfe * statistics.median(two.step_ms))
-            for one, two in zip(self.embedded, self.answered, strict=True)
+            one["embed"] + (two.timings_ms["answer"] if self.cache else nfe * statistics.median(two.step_ms))
+            for one, two in zip(self.embed_ms, self.answers, strict=True)
         ]
 
 
@@ -65,12 +65,12 @@ def rows(lines: Sequence[Line], rounds: int) -> list[dict[str, Any]]:
     table = []
     for line in lines:
         row = dict(line.facts)
-        for name in ("select_ms", "tower_ms", "embed_ms"):
-            row[name] = statistics.median(getattr(each, name) for each in line.embedded)
-        row["prefill_ms"] = statistics.median(each.prefill_ms for each in line.answered)
-        row["step_ms"] = statistics.median(ms for each in line.answered for ms in each.step_ms)
+        for stage in ("select", "tower", "embed"):
+            row[f"{stage}_ms"] = statistics.median(ms[stage] for ms in line.embed_ms)
+        row["prefill_ms"] = statistics.median(each.timings_ms["prefill"] for each in line.answers)
+        row["step_ms"] = statistics.median(ms for each in line.answers for ms in each.step_ms)
         row["end_to_end_ms"] = statistics.median(line.total_ms)
-        row["steps_timed"] = len(line.answered[0].step_ms)
+        row["steps_timed"] = len(line.answers[0].step_ms)
         if pooled is not None:
             row["ratio_to_pooled"] = statistics.median(a / b for a, b in zip(line.total_ms, pooled, strict=True))
         table.append({**row, "rounds": rounds})

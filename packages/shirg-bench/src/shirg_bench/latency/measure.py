@@ -19,7 +19,6 @@ from shirg_bench.latency.stages import answer, embed
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
-from shirg_core.clock import Clock
 from shirg_core.progress import Report
 from shirg_lavida.prompt.prefix import Prefix
 
@@ -49,7 +48,6 @@ def measure(
         CheckError: a variant's cached and uncached ways disagree.
         ValueError: a variant that the model or the page refuses, such as more tokens than there are.
     """
-    now = Clock(subject.device, work=True).now
     # 1. Every variant once: counts, parity, and whatever is set up lazily.
     lines: list[Line] = []
     for variant in variants:
@@ -68,16 +66,16 @@ def measure(
         for variant in variants:
             report(f"{variant.name}: round {number + 1} of {plan.rounds}")
             mine = [line for line in lines if line.variant == variant]
-            embedded = embed(subject, mine[0].pipe, now)
+            prefix, embed_ms = embed(subject, mine[0].pipe)
             for line in mine:
-                line.embedded.append(embedded)
-                line.answered.append(answer(line.pipe.model, embedded.prefix, now, **plan.options(line.cache)))
+                line.embed_ms.append(embed_ms)
+                line.answers.append(answer(line.pipe.model, prefix, **plan.options(line.cache)))
         yield rows(lines, number + 1)
 
 
 def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
     pipe = variant.pipeline(subject.pipe, plan.seed)
-    prefix = embed(subject, pipe, Clock(subject.device, work=True).now).prefix
+    prefix, _ = embed(subject, pipe)
     parity = check_parity(pipe.model, prefix, plan.answer_tokens)
     facts: dict[str, Any] = {
         "variant": variant.name,
@@ -100,15 +98,15 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
 
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
     """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
-    now, pipe = Clock(subject.device, work=True).now, lines[0].pipe
+    pipe = lines[0].pipe
     prefixes: list[Prefix] = []
     with quiet_profiler():
-        embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe, now).prefix), subject.device)
+        embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe)[0]), subject.device)
     (prefix,) = prefixes
     prefix_bytes = prefix.embeddings.nbytes
     for line in lines:
         options = {**plan.options(line.cache), "steps": 1}
-        run = partial(answer, pipe.model, prefix, now, **options)
+        run = partial(answer, pipe.model, prefix, **options)
         with quiet_profiler():
             answering = peak_workspace_bytes(run, subject.device)
         line.facts["peak_bytes"] = max(embedding, prefix_bytes + answering)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from shirg_bench.lmms.reply import Question
-from shirg_bench.lmms.request import EvalRequest
+from shirg_bench.lmms.request import EvalRequest, Questions
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2, ShirgV3
@@ -22,16 +22,21 @@ from shirg_lavida.vision.views import ViewPlan, plan_views
 
 
 def check_all(
-    pipe: LavidaPipeline, asked: Sequence[EvalRequest], data: Mapping[str, Any], budget: Budget | None
+    pipe: LavidaPipeline,
+    asked: Sequence[EvalRequest],
+    questions: Questions,
+    data: Mapping[str, Any],
+    budget: Budget | None,
 ) -> None:
     """Refuse requests one of which has no text, no room for the budget, or no room in the model's context.
 
-    Images are opened one request at a time and let go. The model is not asked, unless a request's length is so close to
+    The model is not asked, unless a request's length is so close to
     the context's that the newlines between the kept tokens decide.
 
     Args:
         pipe: what will answer.
         asked: requests.
+        questions: where those of the requests wait for their answers.
         data: task → split → documents.
         budget: of the pipeline's selector; None = it takes none.
 
@@ -40,7 +45,7 @@ def check_all(
     """
     serving: set[ViewLayout] = set()
     for one in asked:
-        question = one.question(data)
+        question = questions.keep(one, data)
         try:
             ids = prompt_ids(pipe.tokenizer, question.text, pipe.chat, len(question.images))
             question_ids(pipe.tokenizer, question.words, 0)

@@ -9,38 +9,61 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 import torch
-from lmms_eval.api.instance import GenerationResult, TokenCounts  # type: ignore[import-untyped]
+from lmms_eval.api.instance import TokenCounts  # type: ignore[import-untyped]
 
-from shirg_bench.lmms.reply import Reply
+from shirg_lavida.sampling.answer import Answer
 
 T = TypeVar("T")
 MIB = 2**20
-PER_SAMPLE = ("visual_tokens", "kv_bytes", "nfe", "latency_ms", "embed_ms", "prefill_ms", "step_ms", "batch_size")
 
 
 @dataclass
 class AnswerCosts(TokenCounts):  # type: ignore[misc]
-    """Upstream's token counts, and the fields of `Reply` named in `PER_SAMPLE`."""
+    """Upstream's token counts and what else an answer cost. Times are those of the batch it was part of.
 
-    extra: dict[str, float] | None = None
+    Attributes:
+        visual_tokens: entries of the prefix that stand for images, newlines and summaries included.
+        kv_bytes: bytes of the prefix cache that this row takes, padding included; 0 without cache.
+        nfe: denoising steps.
+        latency_ms: from images and question to text.
+        embed_ms: views, tower, projector and selection.
+        prefill_ms: the prefix through the language model; 0 without cache.
+        step_ms: mean over the steps.
+        batch_size: rows of the batch.
+    """
+
+    visual_tokens: int = 0
+    kv_bytes: int = 0
+    nfe: int = 0
+    latency_ms: float = 0.0
+    embed_ms: float = 0.0
+    prefill_ms: float = 0.0
+    step_ms: float = 0.0
+    batch_size: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """For the log of samples."""
-        return {**super().to_dict(), **(self.extra or {})}
+        """For the log of samples; what is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def generation(reply: Reply) -> GenerationResult:
-    """A reply as lmms-eval takes it."""
-    fields = asdict(reply)
-    costs = AnswerCosts(
-        input_tokens=reply.input_tokens,
-        output_tokens=reply.output_tokens,
-        extra={name: fields[name] for name in PER_SAMPLE},
+def costs_of(answer: Answer, batch_size: int) -> AnswerCosts:
+    """What an answer cost that a pipeline timed; the prefix is the input, padding left out."""
+    ms = answer.timings_ms
+    return AnswerCosts(
+        input_tokens=answer.prefix_tokens,
+        output_tokens=answer.output_tokens,
+        visual_tokens=answer.visual_tokens,
+        kv_bytes=answer.kv_bytes,
+        nfe=answer.nfe,
+        latency_ms=ms["total"],
+        embed_ms=ms["embed"],
+        prefill_ms=ms["prefill"],
+        step_ms=round(fmean(answer.step_ms), 3) if answer.step_ms else 0.0,
+        batch_size=batch_size,
     )
-    return GenerationResult(reply.text, costs)
 
 
-def log_costs(replies: Sequence[Reply], device: torch.device) -> None:
+def log_costs(costs: Sequence[AnswerCosts], device: torch.device) -> None:
     """Feed the throughput table: means over the answers of all processes, which work at the same time.
 
     The time is the slowest process's, the peak memory the largest one's. Every process has to call this, as often as
@@ -48,18 +71,18 @@ def log_costs(replies: Sequence[Reply], device: torch.device) -> None:
     """
     from lmms_eval.models.model_utils.gen_metrics import log_metrics  # type: ignore[import-untyped]
 
-    shares = _all_processes((list(replies), peak_memory(device)))
-    answered = [reply for share, _ in shares for reply in share]
+    shares = _all_processes((list(costs), peak_memory(device)))
+    answered = [one for share, _ in shares for one in share]
     if not answered:
         return
-    seconds = max(sum(reply.latency_ms / reply.batch_size for reply in share) for share, _ in shares) / 1e3
-    tokens = sum(reply.output_tokens for reply in answered)
+    seconds = max(sum(one.latency_ms / one.batch_size for one in share) for share, _ in shares) / 1e3
+    tokens = sum(one.output_tokens for one in answered)
     names = ("prefill_ms", "step_ms", "embed_ms", "nfe", "visual_tokens", "kv_bytes")
     log_metrics(
         total_elapsed_time=seconds,
         total_gen_tokens=tokens,
         avg_speed=tokens / seconds if seconds else 0.0,
-        additional_metrics={name: fmean(getattr(reply, name) for reply in answered) for name in names}
+        additional_metrics={name: fmean(getattr(one, name) for one in answered) for name in names}
         | {name: max(peak[name] for _, peak in shares) for name in shares[0][1]}
         | {"num_requests": len(answered), "processes": len(shares)},
     )

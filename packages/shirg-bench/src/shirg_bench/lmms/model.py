@@ -14,10 +14,10 @@ from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
 from loguru import logger
 
 from shirg_bench.lmms.answerable import check_all
-from shirg_bench.lmms.costs import generation, log_costs
+from shirg_bench.lmms.costs import AnswerCosts, log_costs
 from shirg_bench.lmms.digest import images_digest, run_digest
-from shirg_bench.lmms.reply import Reply, answer
-from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
+from shirg_bench.lmms.reply import answer
+from shirg_bench.lmms.request import EvalRequest, Questions, batches, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
@@ -54,6 +54,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         self.accelerator = Accelerator()
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         self._on_progress = on_progress
+        self._questions = Questions()
         self._on_note = on_note or logger.warning
 
     @property
@@ -74,7 +75,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         return self.settings.open(self.device)
 
     @cached_property
-    def journal(self) -> Journal[list[Reply]]:
+    def journal(self) -> Journal[list[GenerationResult]]:
         """Answers given so far; damaged lines are said once."""
         journal = Journal(self.settings.journal, _replies, self.rank)
         if journal.damaged and self.rank == 0:
@@ -96,20 +97,20 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         """
         asked = read_requests(requests, self.sampling)
         self.check(asked)
-        replies: dict[int, Reply] = {}
+        replies: dict[int, GenerationResult] = {}
         with self._progress() as on_progress:
             for batch in batches(asked, self.batch_size):
                 replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
                 on_progress(len(replies), len(asked))
-        log_costs(list(replies.values()), self.device)
-        return [generation(replies[i]) if i in replies else GenerationResult("") for i in range(len(requests))]
+        log_costs([reply.token_counts for reply in replies.values()], self.device)
+        return [replies.get(i, GenerationResult("")) for i in range(len(requests))]
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[list[str]]:
         """Play each request's rounds; one list of answers per request, see `shirg_bench.lmms.rounds`."""
         asking = [request for request in requests if not is_padding(request)]
         self.check([first_round(self, request) for request in asking])
         played = [play_rounds(self, request) for request in asking]
-        log_costs([reply for _, spent in played for reply in spent], self.device)
+        log_costs([reply.token_counts for _, spent in played for reply in spent], self.device)
         results = iter(answers for answers, _ in played)
         return [[""] if is_padding(request) else next(results) for request in requests]
 
@@ -151,18 +152,18 @@ class ShirgLavida(lmms):  # type: ignore[misc]
 
     def check(self, asked: Sequence[EvalRequest]) -> None:
         """See `check_all`; says once what of a task's arguments is ignored."""
-        check_all(self.pipe, asked, self.task_dict, self.settings.resolved().budget)
+        check_all(self.pipe, asked, self._questions, self.task_dict, self.settings.resolved().budget)
         for task, why in dict.fromkeys((one.task, why) for one in asked for _, why in one.sampling.ignored):
             self._on_note(f"task {task}: ignored {why}")
 
-    def answer(self, batch: Sequence[EvalRequest]) -> list[Reply]:
+    def answer(self, batch: Sequence[EvalRequest]) -> list[GenerationResult]:
         """Answer requests that are sampled alike, from the journal if they were answered before.
 
         Raises:
             ValueError: naming the documents.
         """
         sampling = batch[0].sampling
-        questions = [one.question(self.task_dict) for one in batch]
+        questions = [self._questions.take(one, self.task_dict) for one in batch]
         items = [
             [one.task, one.split, one.doc_id, one.repeat, asked.text, asked.words, images_digest(asked.images)]
             for one, asked in zip(batch, questions, strict=True)
@@ -179,5 +180,5 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         return replies
 
 
-def _replies(value: Any) -> list[Reply]:
-    return [Reply(**reply) for reply in value]
+def _replies(value: Any) -> list[GenerationResult]:
+    return [GenerationResult(reply["text"], AnswerCosts(**reply["token_counts"])) for reply in value]

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
+from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
 
-from shirg_bench.lmms.reply import Reply
 from shirg_bench.lmms.request import EvalRequest, marked
 from shirg_bench.lmms.sampling import Sampling
 
@@ -25,11 +24,11 @@ class Answers(Protocol):
     def sampling(self, gen_kwargs: Mapping[str, object]) -> Sampling:
         """A request's way of sampling."""
 
-    def answer(self, batch: Sequence[EvalRequest]) -> list[Reply]:
+    def answer(self, batch: Sequence[EvalRequest]) -> list[GenerationResult]:
         """Replies to requests that are sampled alike."""
 
 
-def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Reply]]:
+def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[GenerationResult]]:
     """The answers of all rounds as the task keeps them, and what each round cost.
 
     Raises:
@@ -39,7 +38,7 @@ def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Repl
     asked = first_round(model, request)
     doc = model.task_dict[asked.task][asked.split][asked.doc_id]
     outputs: list[str] = []
-    spent: list[Reply] = []
+    spent: list[GenerationResult] = []
     info: object = None
     while True:
         (reply,) = model.answer([asked])

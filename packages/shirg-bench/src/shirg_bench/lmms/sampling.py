@@ -1,6 +1,6 @@
 """From lmms-eval's `gen_kwargs` to the sampler's arguments.
 
-The names are the sampler's own (`shirg_lavida.sampling.sampler`), those that users of LaViDa's evaluation know
+The names are the sampler's own (`shirg_lavida.sampling.options`), those that users of LaViDa's evaluation know
 (`prefix_lm`, `schedule__shift`), and those that task files written for autoregressive models hold. `prefix_lm=False`
 is attention in both directions everywhere, which no cache survives. `stop_sequences` are stops as `until` are, and
 `do_sample=False`, `top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in Hugging Face's
@@ -17,29 +17,17 @@ from typing import Any
 
 from shirg_bench.lmms.values import Kind, amount, count, is_none, switch, text, typed
 from shirg_core.names import check_known
-from shirg_lavida.sampling.denoiser import check_attention
-from shirg_lavida.sampling.plan import block_size, check_rule, steps_per_block
-from shirg_lavida.sampling.schedule import transfer_plan
-from shirg_lavida.sampling.step import StepRule
+from shirg_lavida.sampling.options import VALUES, SamplingOptions, type_of
+from shirg_lavida.sampling.schedule import block_size, steps_per_block, transfer_plan
 
+_KINDS: Mapping[type, Kind] = {int: count, float: amount, bool: switch, str: text}
 SAMPLER: Mapping[str, Kind] = {
     "max_new_tokens": count,
-    "block_length": count,
-    "lookahead": switch,
-    "steps": count,
-    "step_ratio": amount,
-    "schedule": text,
-    "shift": amount,
+    **{option.name: _KINDS[type_of(option)] for option in VALUES if option.name != "cache"},
     "schedule__shift": amount,
-    "remasking": text,
-    "temperature": amount,
-    "confidence_threshold": amount,
     "prefix_lm": switch,
-    "attention": text,
-    "stop_at_eos": switch,
-    "eos_penalty": amount,
-    "allow_mask_prediction": switch,
 }
+"""The sampler's own options, but for `cache`, which the model's arguments say, and LaViDa's names for some."""
 AUTOREGRESSIVE: Mapping[str, Kind] = {
     "do_sample": switch,
     "num_beams": count,
@@ -192,9 +180,7 @@ def _check(length: int, options: Mapping[str, Any]) -> None:
     """Ask the sampler's own checks now, not after an hour of other tasks."""
     if length < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {length}")
-    size = block_size(length, options.get("block_length"))
-    steps_per_block(length, size, options.get("steps"), options.get("step_ratio"))
-    transfer_plan([size], 1, schedule=options.get("schedule"), shift=options.get("shift", 1 / 3))
-    names = ("remasking", "temperature", "confidence_threshold", "eos_penalty")
-    check_rule(StepRule(0, **{name: options[name] for name in names if name in options}))
-    check_attention(options.get("attention", "prefix"), cache=options["cache"])
+    how = SamplingOptions(**options)
+    size = block_size(length, how.block_length)
+    steps_per_block(length, size, how.steps, how.step_ratio)
+    transfer_plan([size], 1, schedule=how.schedule, shift=how.shift)

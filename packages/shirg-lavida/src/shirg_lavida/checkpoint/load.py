@@ -43,7 +43,7 @@ TOWER_HINT = "name the SigLIP tower by --vision-tower (vision_tower= in Python),
 def load_lavida(
     folder: PathOrId,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     device_map: DeviceMap | None = None,
     vision_tower: PathOrId | None = None,
@@ -52,7 +52,7 @@ def load_lavida(
 
     Args:
         folder: a folder or a hub id.
-        dtype: of all weights; None keeps the checkpoint's.
+        dtype: of all weights, also by its name; None keeps the checkpoint's.
         device: of all weights; None = CPU.
         device_map: instead of `device`, see `shirg_lavida.checkpoint.placement`.
         vision_tower: the tower's folder, relative to the working directory or else to the checkpoint, or its hub id,
@@ -63,8 +63,10 @@ def load_lavida(
         ValueError: not a LaViDa-LLaDA checkpoint, a damaged file, or weights that do not fit; the message names what
         is wrong.
     """
-    if dtype is not None and dtype not in FLOAT_DTYPES.values():
-        raise ValueError(f"dtype must be a floating torch dtype or None, got {dtype!r}")
+    by_name = {str(known).removeprefix("torch."): known for known in FLOAT_DTYPES.values()}
+    chosen = by_name.get(dtype) if isinstance(dtype, str) else dtype
+    if dtype is not None and chosen not in by_name.values():
+        raise ValueError(f"dtype must be a floating torch dtype, {', '.join(by_name)} or None, got {dtype!r}")
     if device is not None and device_map is not None:
         raise ValueError(f"give device or device_map, not both (got {device!r} and {device_map!r})")
     root = locate(folder, Path(), weights=True)
@@ -76,8 +78,8 @@ def load_lavida(
     vision = SO400M_384
     if tower_root is not None:
         vision = VisionConfig.from_checkpoint(read_json(tower_root / "config.json", "the vision tower"))
-    if dtype is None:
-        dtype = _common_dtype(stored)
+    if chosen is None:
+        chosen = _common_dtype(stored)
     if not own_tower and tower_root is not None:
         stored |= _tower_weights(tower_root, vision)
 
@@ -87,10 +89,10 @@ def load_lavida(
     if model.config.llada.weight_tying:
         stored = drop_tied(stored, *TIED_KEYS)
     check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
-    devices = part_devices(model, _device_map(device, device_map), dtype)
+    devices = part_devices(model, _device_map(device, device_map), chosen)
     for key, weight in read_weights(stored):
         name = names[key]
-        set_parameter(model, name, weight.to(devices[part_of(name)], dtype))
+        set_parameter(model, name, weight.to(devices[part_of(name)], chosen))
     return model.eval()
 
 

@@ -28,7 +28,7 @@ class Recommended:
         method: of `shirg ask`.
         budget: of `shirg ask`: K, or a fraction of the selectable tokens. A quarter of LaViDa's is 512 to 1024.
         max_new_tokens: of `shirg ask`; longer answers are decoded in blocks of this length.
-        lookahead: see `shirg_lavida.sampling.sampler.sample`. Unless told otherwise off where the checkpoint
+        lookahead: see `shirg_lavida.sampling.options.SamplingOptions`. Unless told otherwise off where the checkpoint
             recommends a length, which is that of the answers it was trained on.
 
     Raises:
@@ -71,3 +71,8 @@ class Recommended:
     def chat(self) -> ChatStyle:
         """How to talk to it."""
         return ChatStyle(self.system, self.released_ids)
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """Of `shirg_lavida.sampling.options.SamplingOptions`, where a pipeline is not told otherwise."""
+        return {"block_length": self.max_new_tokens, "lookahead": self.lookahead, "stop_at_eos": True}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from shirg_lavida.cli.sampling import PANEL, given, with_sampling_options
 
 _OWN = "the model's own"
 _PATH = typer.Argument(
@@ -17,9 +19,9 @@ _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vi
 _ADAPTER = "LoRA: a folder in peft's format, micro-lora or micro-lora-language."
 _VIEWS = "anyres, anyres_full, pooled_base, single or single384."
 _POSITIONS = "packed, or original: kept tokens stay as far apart as they were."
-_SAMPLING = "Sampling"
 
 
+@with_sampling_options
 def ask(
     image: Annotated[Path, _PATH],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
@@ -41,56 +43,12 @@ def ask(
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="Length of the answer.", show_default=_OWN, rich_help_panel=_SAMPLING)
-    ] = None,
-    block_length: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens decoded together, block after block.",
-            show_default="the length of answers that the model recommends",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = None,
-    lookahead: Annotated[
-        bool | None,
-        typer.Option(help="Let a block see that later blocks follow.", show_default=_OWN, rich_help_panel=_SAMPLING),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps over all blocks.", show_default="one a token", rich_help_panel=_SAMPLING)
-    ] = None,
-    step_ratio: Annotated[
-        float | None, typer.Option(help="Fraction of --steps to run.", rich_help_panel=_SAMPLING)
-    ] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="linear, cosine, shift or logit_normal.", rich_help_panel=_SAMPLING)
-    ] = None,
-    shift: Annotated[
-        float | None,
-        typer.Option(help="Of --schedule shift: below 1 settles more early, above 1 late.", rich_help_panel=_SAMPLING),
-    ] = None,
-    remasking: Annotated[
-        str | None, typer.Option(help="low_confidence, entropy, margin or random.", rich_help_panel=_SAMPLING)
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 = the likeliest.", rich_help_panel=_SAMPLING)] = None,
-    confidence_threshold: Annotated[
-        float | None, typer.Option(help="Also settle tokens at least this probable.", rich_help_panel=_SAMPLING)
+        int | None, typer.Option(help="Length of the answer.", show_default=_OWN, rich_help_panel=PANEL)
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed.", show_default="drawn, and in the JSON", rich_help_panel=_SAMPLING)
+        int | None, typer.Option(help="Random seed.", show_default="drawn, and in the JSON", rich_help_panel=PANEL)
     ] = None,
-    attention: Annotated[str | None, typer.Option(help="prefix or full.", rich_help_panel=_SAMPLING)] = None,
-    stop_at_eos: Annotated[
-        bool, typer.Option(help="Stop once the answer has an end of text.", rich_help_panel=_SAMPLING)
-    ] = True,
-    eos_penalty: Annotated[
-        float | None,
-        typer.Option(
-            help="Settle the end of text later: subtracted from its log-confidence; inf = last.",
-            show_default="0",
-            rich_help_panel=_SAMPLING,
-        ),
-    ] = None,
-    cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.", rich_help_panel=_SAMPLING)] = True,
+    **sampling: Any,
 ) -> None:
     """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
     # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
@@ -109,21 +67,6 @@ def ask(
         from shirg_lavida.cli.request import Request
         from shirg_lavida.cli.run import run
 
-    sampling = {
-        "block_length": block_length,
-        "lookahead": lookahead,
-        "steps": steps,
-        "step_ratio": step_ratio,
-        "schedule": schedule,
-        "shift": shift,
-        "remasking": remasking,
-        "temperature": temperature,
-        "confidence_threshold": confidence_threshold,
-        "attention": attention,
-        "stop_at_eos": None if stop_at_eos else False,
-        "eos_penalty": eos_penalty,
-        "cache": None if cache else False,
-    }
     run(
         Request(
             image=image,
@@ -143,7 +86,7 @@ def ask(
             dtype=dtype,
             max_new_tokens=max_new_tokens,
             seed=seed,
-            sampling={name: value for name, value in sampling.items() if value is not None},
+            sampling=given(sampling),
         ),
         source,
         clock,

@@ -56,9 +56,7 @@ def load_pipeline(
     if vision_tower is not None:
         options["vision_tower"] = vision_tower
     with bad_input(OSError, ValueError):
-        return LavidaPipeline.from_pretrained(
-            location, dtype=None if dtype is None else DTYPES[dtype], device=where, adapter=adapter, **options
-        )
+        return LavidaPipeline.from_pretrained(location, dtype=dtype, device=where, adapter=adapter, **options)
 
 
 def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:

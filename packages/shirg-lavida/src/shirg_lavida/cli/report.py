@@ -17,6 +17,8 @@ from shirg_core.methods import get_method
 from shirg_lavida.sampling.answer import Answer
 
 MIB = 2**20
+UNTOLD = ("load", "tower", "select")
+"""Stages of an answer that the command loads before, or that are part of another."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Outcome:
             "summary": selection is not None and selection.summary is not None,
             "answer_ids": answer.ids.tolist(),
             "step_ms": [round(ms, 3) for ms in answer.step_ms],
-            "timings_ms": {stage: ms for stage, ms in answer.timings_ms.items() if stage != "load"},
+            "timings_ms": {stage: ms for stage, ms in answer.timings_ms.items() if stage not in UNTOLD},
         }
 
 

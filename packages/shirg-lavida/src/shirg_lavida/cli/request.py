@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import platform
 import secrets
@@ -16,7 +15,7 @@ from shirg_core.cli.errors import BadInput
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.sampling.sampler import sample
+from shirg_lavida.sampling.options import VALUES
 
 SCHEMA = "shirg.ask/2"
 """Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
@@ -25,11 +24,6 @@ SEEDS = 2**63
 DRAWN_SEEDS = 2**32
 """Those that are drawn where none is given: JSON readers keep them exactly."""
 PACKAGES = ("torch", "transformers", "shirg-core", "shirg-lavida", "shirg-train", "shirg-bench")
-RECORDED = (
-    "block_length", "lookahead", "steps", "step_ratio", "schedule", "shift", "remasking", "temperature", "attention",
-    "cache", "stop_at_eos", "eos_penalty", "allow_mask_prediction", "confidence_threshold",
-)  # fmt: skip
-"""Sampling options that decide an answer."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Everything that decided the answer, in JSON's types: another run with it gives the same."""
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-    defaults = {name: inspect.signature(sample).parameters[name].default for name in RECORDED}
-    own = {"block_length": recommended.max_new_tokens, "lookahead": recommended.lookahead, "stop_at_eos": True}
-    sampling = {**defaults, **own, **request.sampling}
+    sampling = {option.name: option.default for option in VALUES} | recommended.sampling | dict(request.sampling)
     return {
         "schema": SCHEMA,
         "image": str(request.image),

@@ -26,7 +26,8 @@ from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
-from shirg_lavida.sampling.plan import block_size
+from shirg_lavida.sampling.options import SamplingOptions
+from shirg_lavida.sampling.schedule import block_size
 
 
 def run(request: Request, source: Source, clock: Clock) -> None:
@@ -44,6 +45,8 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     with bad_input(ValueError):
         asked = None if request.method is None else get_method(request.method).name
     budget = None if request.budget is None else parse_budget(request.budget)
+    with bad_input(ValueError):
+        SamplingOptions(**request.sampling)
     if "shift" in request.sampling and request.sampling.get("schedule") != "shift":
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
@@ -120,4 +123,4 @@ def _answer(
     if seed is not None:
         sampling["generator"] = torch.Generator(pipe.device).manual_seed(seed)
     with bad_input(ValueError), live_steps(console, pipe) as on_step:
-        return pipe(image, request.question, max_new_tokens=length, on_step=on_step, **sampling)
+        return pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)

@@ -73,6 +73,12 @@ class Prefix:
         return self.embeddings.shape
 
     @property
+    def lengths(self) -> list[int]:
+        """Entries of each row, padding left out; synchronises the device where something is padded."""
+        batch, length = self.shape[:2]
+        return [length] * batch if self.mask is None else [int(n) for n in self.mask.sum(dim=1).tolist()]
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the embeddings."""
         return self.embeddings.dtype

@@ -1,8 +1,8 @@
-"""What a pipeline gives back."""
+"""What answering gives back, from the sampler on: one `Answer` per row of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -10,8 +10,6 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
-from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.sampling.sampler import SampleResult
 
 
 @dataclass(frozen=True)
@@ -27,72 +25,60 @@ class Confidence:
     min: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Answer:
     """An answer and what it cost. Times are those of the batch it was part of.
 
     Attributes:
-        text: up to the end of the answer, without special tokens.
+        text: up to the end of the answer, without special tokens; empty from a model, which has no tokenizer.
         ids: `[L]` int64, everything that was sampled.
-        confidence: how sure the model was of it.
+        probabilities: `[L]` float32, the probability of each token at the step that settled it, before noise; 1 for
+            tokens of a draft and behind the end of text, 0 for a mask that was left.
+        stops: ids that end an answer.
         nfe: denoising steps, one forward pass of the language model each; the prefill is not among them.
-        prefix_tokens: entries of the prefix, prompt and image.
-        visual_tokens: those of them that stand for the image, newlines and summary included; 0 without an image.
-        kv_bytes: bytes of the prefix cache that this answer's row takes, padding included; 0 without cache.
-        timings_ms: wall time by stage: load, embed (views, tower, projector, selection), prefill, steps, decode, total.
-        step_ms: wall time per step.
-        selection: what was kept (batch of one); None without a selector or an image.
-        layout: geometry of the tokens that were chosen from, or of those the image became without a selector; None
-            without an image.
+        prefix_tokens: entries of the prefix, prompt and images.
+        visual_tokens: those of them that stand for images, newlines and summaries included; 0 without an image.
+        kv_bytes: bytes of the prefix cache that this row takes in the last step, padding included; 0 without cache.
+        cache_rewritten: the cache was replaced after the first step. Never without `pruning`.
+        timings_ms: wall time by stage, where it was asked for: prefill and steps; from a pipeline also load, tower,
+            select, embed (views, tower, projector, selection), decode, total.
+        step_ms: wall time per step, where it was asked for.
+        selections: per image, what was kept (batch of one); None without a selector.
+        layouts: per image, the geometry of the tokens that were chosen from, or without a selector of those that the
+            image became.
     """
 
-    text: str
+    text: str = ""
     ids: Tensor
-    confidence: Confidence
+    probabilities: Tensor = field(repr=False)
+    stops: frozenset[int] = field(repr=False)
     nfe: int
     prefix_tokens: int
     visual_tokens: int
     kv_bytes: int
-    timings_ms: Mapping[str, float]
-    step_ms: tuple[float, ...]
-    selection: Selection | None = field(repr=False)
-    layout: ViewLayout | None = field(repr=False)
+    cache_rewritten: bool = False
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    step_ms: tuple[float, ...] = ()
+    selections: tuple[Selection | None, ...] = field(default=(), repr=False)
+    layouts: tuple[ViewLayout, ...] = field(default=(), repr=False)
 
+    @property
+    def output_tokens(self) -> int:
+        """Tokens before the first of `stops`."""
+        return next((i for i, token in enumerate(self.ids.tolist()) if token in self.stops), len(self.ids))
 
-def split_answers(
-    texts: Sequence[str],
-    prefix: Prefix,
-    result: SampleResult,
-    timings_ms: Mapping[str, float],
-    stops: Collection[int],
-) -> list[Answer]:
-    """One `Answer` per row of a batch, whose rows have one image or none; `stops` are the ids that end an answer."""
-    shown = dict(zip(prefix.owners, zip(prefix.selections, prefix.layouts, strict=True), strict=True))
-    batch, length = prefix.shape[:2]
-    prefix_tokens = [length] * batch if prefix.mask is None else prefix.mask.sum(dim=1).tolist()
-    confidences = [
-        confidence(ids, probabilities, stops)
-        for ids, probabilities in zip(result.ids.tolist(), result.probabilities.tolist(), strict=True)
-    ]
-    return [
-        Answer(
-            text=text,
-            ids=result.ids[b],
-            confidence=confidences[b],
-            nfe=result.nfe,
-            prefix_tokens=prefix_tokens[b],
-            visual_tokens=prefix.visual_tokens[b],
-            kv_bytes=result.kv_bytes // batch,
-            timings_ms=timings_ms,
-            step_ms=result.step_ms,
-            selection=shown[b][0] if b in shown else None,
-            layout=shown[b][1] if b in shown else None,
-        )
-        for b, text in enumerate(texts)
-    ]
+    @property
+    def confidence(self) -> Confidence:
+        """How sure the model was of the tokens up to and including the first of `stops`."""
+        probabilities = self.probabilities[: self.output_tokens + 1].tolist()
+        return Confidence(fmean(probabilities), min(probabilities))
 
+    @property
+    def selection(self) -> Selection | None:
+        """What was kept of the first image; None without a selector or an image."""
+        return self.selections[0] if self.selections else None
 
-def confidence(ids: Sequence[int], probabilities: Sequence[float], stops: Collection[int]) -> Confidence:
-    """Of one row's L ≥ 1 tokens: those up to and including the first of `stops`."""
-    end = next((i + 1 for i, token in enumerate(ids) if token in stops), len(ids))
-    return Confidence(fmean(probabilities[:end]), min(probabilities[:end]))
+    @property
+    def layout(self) -> ViewLayout | None:
+        """Of the first image; None without an image."""
+        return self.layouts[0] if self.layouts else None

@@ -15,9 +15,6 @@ from shirg_lavida.prompt.context import Context
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.sampling.step import Step
 
-ATTENTION = ("prefix", "full")
-"""Valid values of `attention`: "prefix" = the prefix sees only itself (LaViDa), "full" = all see all (LLaDA)."""
-
 
 @dataclass(frozen=True)
 class Denoiser:
@@ -104,19 +101,45 @@ class Denoiser:
         return None if self.cache is None else self.cache.digest()
 
 
-def check_attention(attention: str, *, cache: bool) -> None:
-    """Reject what cannot be done.
+def check_ids(name: str, ids: Tensor, vocab_size: int) -> Tensor:
+    """`ids` as int64, all of which can be embedded. Synchronises the device: once per call, never per step.
 
     Raises:
-        ValueError: an unknown kind of attention, or a cache under full attention.
+        ValueError: not integers, or an id outside the vocabulary.
     """
-    if attention not in ATTENTION:
-        raise ValueError(f"attention must be one of {ATTENTION}, got {attention!r}")
-    if attention == "full" and cache:
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise ValueError(f"{name} must be integers, got {ids.dtype}")
+    ids = ids.to(torch.int64)
+    wrong = ids[(ids < 0) | (ids >= vocab_size)]
+    if len(wrong):
+        raise ValueError(f"{name} must be in [0, {vocab_size}), got {int(wrong[0])}")
+    return ids
+
+
+def start_ids(
+    shape: tuple[int, int], draft_ids: Tensor | None, *, mask_id: int, vocab_size: int, device: torch.device
+) -> Tensor:
+    """`shape = [B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
+
+    Raises:
+        ValueError: a draft that is no tensor, of another batch size or dtype, longer than the answer, or with ids
+            outside the vocabulary.
+    """
+    batch, answer_length = shape
+    ids = torch.full((batch, answer_length), mask_id, dtype=torch.int64, device=device)
+    if draft_ids is None:
+        return ids
+    if not isinstance(draft_ids, Tensor):
+        raise ValueError(f"draft_ids must be a tensor, got a {type(draft_ids).__name__}")
+    if draft_ids.dim() != 2 or draft_ids.dtype != torch.int64 or draft_ids.shape[0] not in {1, batch}:
         raise ValueError(
-            'attention="full" lets the prefix see the answer, so its keys and values change at every step '
-            "and cannot be cached: pass cache=False"
+            f"draft_ids must be int64 [{batch} or 1, ≤ {answer_length}], got {draft_ids.dtype} {list(draft_ids.shape)}"
         )
+    if draft_ids.shape[1] > answer_length:
+        raise ValueError(f"a draft of {draft_ids.shape[1]} tokens is longer than answer_length={answer_length}")
+    check_ids("draft_ids", draft_ids, vocab_size)
+    ids[:, : draft_ids.shape[1]] = draft_ids.to(device)
+    return ids
 
 
 def _check_fit(backbone: DiffusionBackbone, context: Context) -> None:

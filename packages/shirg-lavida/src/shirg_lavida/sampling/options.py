@@ -1,47 +1,137 @@
-"""The sampler's arguments by name, for signatures that hand them on; `shirg_lavida.sampling.sampler` explains them.
+"""The sampler's options: the only list of them. Commands, evaluations, pipeline and model take theirs from here.
 
-What decides is whose they are: the model knows its mask and end of text, so neither is among them.
+Cheap to import, because commands list the options before they wait for torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Required, TypedDict
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from shirg_core.numbers import integer, real
 
-from shirg_lavida.pruning.protocol import Pruning
-from shirg_lavida.sampling.step import Step
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
+    from shirg_lavida.pruning.protocol import Pruning
+    from shirg_lavida.sampling.step import Step
 
-class SamplingOptions(TypedDict, total=False):
-    """How to sample."""
-
-    block_length: int | None
-    lookahead: bool
-    steps: int | None
-    step_ratio: float | None
-    schedule: str | None
-    shift: float
-    remasking: str
-    temperature: float
-    attention: str
-    cache: bool
-    stop_at_eos: bool
-    eos_penalty: float
-    allow_mask_prediction: bool
-    draft_ids: Tensor | None
-    confidence_threshold: float | None
-    generator: torch.Generator | None
-    pruning: Pruning | None
-    on_step: Callable[[int, Tensor], None] | None
-    verify_cache: bool
-    wrap_step: Callable[[Step], Step] | None
+REMASKING = ("low_confidence", "entropy", "margin", "random")
+"""Valid values of `remasking`, see `remasking.py`. Upstream spells the second "entrophy"."""
+SCHEDULES = (None, "linear", "cosine", "shift", "logit_normal")
+"""Valid values of `schedule`, see `schedule.py`."""
+ATTENTION = ("prefix", "full")
+"""Valid values of `attention`: "prefix" = the prefix sees only itself (LaViDa), "full" = all see all (LLaDA)."""
+_OWN = "the model's own"
+_TYPES: Mapping[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 
 
-class AnswerOptions(SamplingOptions, total=False):
-    """How to sample, how much, and how closely to watch the clock."""
+def _value(default: Any, help: str, shown: str | None = None) -> Any:
+    """An option that a command line or a YAML file can give; `shown` is the default that a command's help names."""
+    return field(default=default, metadata={"help": help, "shown": shown})
 
-    answer_length: Required[int]
-    timings: bool
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SamplingOptions:
+    """How to sample; the defaults reproduce the released sampler, see `sampler.py`.
+
+    Args:
+        block_length: tokens of a block; None = 128. The last block may be shorter.
+        lookahead: a block sees the masks of later blocks, as released. False hides them: what a block says then does
+            not depend on L, which a model that was trained on one length needs.
+        steps: steps over all blocks, a multiple of their number; None = L.
+        step_ratio: factor on a block's steps, floored; steps beyond a block's tokens are left out.
+        schedule: one of `SCHEDULES`.
+        shift: parameter of the schedule "shift".
+        remasking: one of `REMASKING`.
+        temperature: 0 = the likeliest token.
+        attention: one of `ATTENTION`.
+        cache: keep the prefix's keys and values; attention "prefix" only.
+        stop_at_eos: stop once every row has an end of text with nothing masked before it; what follows it becomes it.
+        eos_penalty: ≥ 0, subtracted from the confidence (see `remasking.py`) of a predicted end of text, which is the
+            surest token of a long block and would end the answer first. `math.inf` settles it last, as LLaDA's
+            `confidence_eos_eot_inf` does.
+        allow_mask_prediction: False bans the mask from predictions; confidences are then those without it.
+        confidence_threshold: each step also settles every token at least this probable (arXiv 2505.22618), never fewer
+            than planned. Needs remasking "low_confidence".
+        draft_ids: `[B or 1, ≤ L]` int64, how the answer begins; masks in it are filled, other tokens stay (infilling).
+        generator: source of randomness; None = torch's global one.
+        pruning: thins out the prefix inside the model.
+        on_step: called with the number of the step, from 0, and the `[B, L]` ids after it.
+        verify_cache: hash the cache before and after every step. Slow, for checking.
+        wrap_step: compiles or captures a block's step `(ids [B, L], quota [B]) → ids`. It then has static shapes and
+            never synchronises the device; on a CPU logits are otherwise computed for masked tokens only.
+
+    Raises:
+        ValueError: a value that cannot be followed.
+    """
+
+    block_length: int | None = _value(
+        None, "Tokens decoded together, block after block.", "the length of answers that the model recommends"
+    )
+    lookahead: bool = _value(True, "Let a block see that later blocks follow.", _OWN)
+    steps: int | None = _value(None, "Steps over all blocks.", "one a token")
+    step_ratio: float | None = _value(None, "Fraction of --steps to run.")
+    schedule: str | None = _value(None, "linear, cosine, shift or logit_normal.")
+    shift: float = _value(1 / 3, "Of --schedule shift: below 1 settles more early, above 1 late.", "1/3")
+    remasking: str = _value("low_confidence", "low_confidence, entropy, margin or random.")
+    temperature: float = _value(0.0, "0 = the likeliest.")
+    attention: str = _value("prefix", "prefix or full.")
+    cache: bool = _value(True, "Keep the prefix's keys and values.")
+    stop_at_eos: bool = _value(False, "Stop once the answer has an end of text.", "True")
+    eos_penalty: float = _value(0.0, "Settle the end of text later: subtracted from its log-confidence; inf = last.")
+    allow_mask_prediction: bool = _value(True, "Let the mask be predicted, as released; such a token stays masked.")
+    confidence_threshold: float | None = _value(None, "Also settle tokens at least this probable.")
+    draft_ids: Tensor | None = None
+    generator: torch.Generator | None = None
+    pruning: Pruning | None = None
+    on_step: Callable[[int, Tensor], None] | None = None
+    verify_cache: bool = False
+    wrap_step: Callable[[Step], Step] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("block_length", "steps"):
+            if (number := getattr(self, name)) is not None:
+                integer(name, number, low=1)
+        if self.step_ratio is not None:
+            real("step_ratio", self.step_ratio, above=0)
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {SCHEDULES}, got {self.schedule!r}")
+        real("shift", self.shift, above=0)
+        if self.remasking not in REMASKING:
+            raise ValueError(f"remasking must be one of {REMASKING}, got {self.remasking!r}")
+        real("temperature", self.temperature, low=0)
+        check_attention(self.attention, cache=self.cache)
+        real("eos_penalty", self.eos_penalty, low=0, infinite=True)
+        if self.confidence_threshold is not None:
+            real("confidence_threshold", self.confidence_threshold, above=0, high=1)
+            if self.remasking != "low_confidence":
+                raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {self.remasking!r}')
+        if self.pruning is not None and (not self.cache or self.wrap_step is not None):
+            raise ValueError("pruning thins out the prefix cache: it needs cache=True and no wrap_step")
+
+
+VALUES: tuple[Field[Any], ...] = tuple(option for option in fields(SamplingOptions) if option.metadata)
+"""The options whose values a command line, a YAML file or a JSON summary can hold."""
+
+
+def type_of(option: Field[Any]) -> type:
+    """Of an option's values, besides None: `bool`, `int`, `float` or `str`."""
+    return _TYPES[str(option.type).removesuffix(" | None")]
+
+
+def check_attention(attention: str, *, cache: bool) -> None:
+    """Reject what cannot be done.
+
+    Raises:
+        ValueError: an unknown kind of attention, or a cache under full attention.
+    """
+    if attention not in ATTENTION:
+        raise ValueError(f"attention must be one of {ATTENTION}, got {attention!r}")
+    if attention == "full" and cache:
+        raise ValueError(
+            'attention="full" lets the prefix see the answer, so its keys and values change at every step '
+            "and cannot be cached: pass cache=False"
+        )

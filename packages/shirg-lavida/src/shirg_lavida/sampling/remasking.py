@@ -20,8 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REMASKING = ("low_confidence", "entropy", "margin", "random")
-"""Valid values of `remasking`. Upstream spells the second "entrophy"."""
+from shirg_lavida.sampling.options import REMASKING
 
 ENTROPY_EPSILON = 1e-10
 

@@ -22,47 +22,22 @@ curve's plan, which crashes there, it is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from shirg_core.clock import Clock
+from shirg_core.clock import Clock, stage
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import answer_context
-from shirg_lavida.prompt.prefix import PrefixLike
-from shirg_lavida.pruning.protocol import Pruning
-from shirg_lavida.sampling.denoiser import Denoiser, check_attention
-from shirg_lavida.sampling.plan import block_size, check_ids, check_rule, plan_block, start_ids, steps_per_block
-from shirg_lavida.sampling.step import Step, StepRule, ended, fill_after_end, settle
-
-
-@dataclass(frozen=True)
-class SampleResult:
-    """An answer and what it cost.
-
-    Attributes:
-        ids: `[B, L]` int64.
-        probabilities: `[B, L]` float32, the probability of each token at the step that settled it, before noise; 1 for
-            tokens of a draft and behind the end of text, 0 for a mask that was left.
-        nfe: denoising steps taken, one forward pass each; the prefill is not among them.
-        prefill_ms: wall time of the prefill; 0 without cache.
-        step_ms: wall time per step; on a GPU without `timings=True`, the time to launch it.
-        kv_bytes: bytes of the prefix's keys and values that the last step read; 0 without cache.
-        cached: a prefix cache was used.
-        cache_rewritten: it was replaced after the first step. Never without `pruning`.
-    """
-
-    ids: Tensor
-    probabilities: Tensor
-    nfe: int
-    prefill_ms: float
-    step_ms: tuple[float, ...]
-    kv_bytes: int
-    cached: bool
-    cache_rewritten: bool
+from shirg_lavida.prompt.prefix import Prefix, PrefixLike
+from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.denoiser import Denoiser, check_ids, start_ids
+from shirg_lavida.sampling.options import SamplingOptions, check_attention
+from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block
+from shirg_lavida.sampling.step import ended, fill_after_end, settle
 
 
 def denoise_logits(
@@ -96,113 +71,72 @@ def sample(
     mask_id: int,
     eos_id: int,
     answer_length: int,
-    block_length: int | None = None,
-    lookahead: bool = True,
-    steps: int | None = None,
-    step_ratio: float | None = None,
-    schedule: str | None = None,
-    shift: float = 1 / 3,
-    remasking: str = "low_confidence",
-    temperature: float = 0.0,
-    attention: str = "prefix",
-    cache: bool = True,
-    stop_at_eos: bool = False,
-    eos_penalty: float = 0.0,
-    allow_mask_prediction: bool = True,
-    draft_ids: Tensor | None = None,
-    confidence_threshold: float | None = None,
-    generator: torch.Generator | None = None,
-    pruning: Pruning | None = None,
-    on_step: Callable[[int, Tensor], None] | None = None,
-    timings: bool = False,
-    verify_cache: bool = False,
-    wrap_step: Callable[[Step], Step] | None = None,
-) -> SampleResult:
-    """Sample an answer; the module says what the defaults reproduce.
+    clock: Clock | None = None,
+    **options: Any,
+) -> list[Answer]:
+    """Sample an answer to each row; the module says what the defaults reproduce.
 
     Args:
         backbone: the language model.
         prefix: `[B, P, d]`, a `Prefix` or a plain tensor.
         mask_id: the mask.
-        eos_id: end of text, read only with `stop_at_eos` and `eos_penalty`.
+        eos_id: end of text; the sampler reads it only with `stop_at_eos` and `eos_penalty`.
         answer_length: L.
-        block_length: tokens of a block; None = 128. The last block may be shorter.
-        lookahead: a block sees the masks of later blocks, as released. False hides them: what a block says then does
-            not depend on L, which a model that was trained on one length needs.
-        steps: steps over all blocks, a multiple of their number; None = L.
-        step_ratio: factor on a block's steps, floored; steps beyond a block's tokens are left out.
-        schedule: None, "linear", "cosine", "shift" or "logit_normal".
-        shift: parameter of "shift".
-        remasking: "low_confidence", "entropy", "margin" or "random".
-        temperature: 0 = the likeliest token.
-        attention: "prefix" or "full".
-        cache: keep the prefix's keys and values; "prefix" only.
-        stop_at_eos: stop once every row has an end of text with nothing masked before it; what follows it becomes it.
-        eos_penalty: ≥ 0, subtracted from the confidence (see `remasking.py`) of a predicted end of text, which is the
-            surest token of a long block and would end the answer first. `math.inf` settles it last, as LLaDA's
-            `confidence_eos_eot_inf` does.
-        allow_mask_prediction: False bans the mask from predictions; confidences are then those without it.
-        draft_ids: `[B or 1, ≤ L]` int64, how the answer begins; masks in it are filled, other tokens stay (infilling).
-        confidence_threshold: each step also settles every token at least this probable (arXiv 2505.22618), never fewer
-            than planned. Needs "low_confidence".
-        generator: source of randomness; None = torch's global one.
-        pruning: thins out the prefix inside the model.
-        on_step: called with the number of the step, from 0, and the `[B, L]` ids after it.
-        timings: synchronise the device around every step, so that times mean something on a GPU.
-        verify_cache: hash the cache before and after every step. Slow, for checking.
-        wrap_step: compiles or captures a block's step `(ids [B, L], quota [B]) → ids`. It then has static shapes and
-            never synchronises the device; on a CPU logits are otherwise computed for masked tokens only.
+        clock: times the prefill and every step, waiting for the device as it was made to; None = nothing is timed, and
+            the device is waited for only where a step's plan or an early end is read.
+        options: of `SamplingOptions`.
 
     Raises:
         ValueError: an argument that cannot be followed, a prefix of another width or dtype than the model's, or an
             answer that does not fit the context.
+        TypeError: a name that is no option.
         RuntimeError: `verify_cache` found the cache changed.
     """
     # 1. Arguments.
-    check_attention(attention, cache=cache)
-    if pruning is not None and (not cache or wrap_step is not None):
-        raise ValueError("pruning thins out the prefix cache: it needs cache=True and no wrap_step")
-    rule = StepRule(
-        mask_id, remasking, temperature, allow_mask_prediction, confidence_threshold, generator, eos_id, eos_penalty
-    )
-    check_rule(rule)
-    size = block_size(answer_length, block_length)
-    block_steps = steps_per_block(answer_length, size, steps, step_ratio)
+    how = SamplingOptions(**options)
+    prefix = Prefix(prefix) if isinstance(prefix, Tensor) else prefix
+    size = block_size(answer_length, how.block_length)
+    block_steps = steps_per_block(answer_length, size, how.steps, how.step_ratio)
     context = answer_context(prefix, answer_length, backbone.max_sequence_length)
     shape = (prefix.shape[0], answer_length)
-    ids = start_ids(shape, draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
+    ids = start_ids(shape, how.draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
     probabilities = (ids != mask_id).float()
-    rewrite = None if pruning is None else pruning.rewrite
-    clock = Clock(ids.device, synchronise=timings)
+    rewrite = None if how.pruning is None else how.pruning.rewrite
     # 2. The prefix, once.
-    uncached = None if cache else Denoiser.uncached(backbone, context, attention)
-    denoiser = uncached or Denoiser.cached(backbone, context, pruning)
-    prefill_ms = clock.lap() if cache else 0.0
+    if how.cache:
+        with stage(clock, "prefill"):
+            denoiser = Denoiser.cached(backbone, context, how.pruning)
+    else:
+        denoiser = Denoiser.uncached(backbone, context, how.attention)
     # 3. Blocks, left to right.
+    nfe, begin = 0, 0.0
     step_ms: list[float] = []
     for start in range(0, answer_length, size):
-        if stop_at_eos and ended(ids, mask_id, eos_id):
+        if how.stop_at_eos and ended(ids, mask_id, eos_id):
             break
         stop = min(start + size, answer_length)
         n_steps = max(1, block_steps * (stop - start) // size)
-        window, quotas = plan_block(ids, start, stop, mask_id, n_steps, schedule, shift)
+        window, quotas = plan_block(ids, start, stop, mask_id, n_steps, how.schedule, how.shift)
         finish = partial(
             settle,
             backbone,
             window=window,
-            rule=rule,
-            compact=wrap_step is None and ids.device.type == "cpu",
-            unseen=prefix.shape[1] if attention == "full" else 0,
+            options=how,
+            mask_id=mask_id,
+            eos_id=eos_id,
+            compact=how.wrap_step is None and ids.device.type == "cpu",
+            unseen=prefix.shape[1] if how.attention == "full" else 0,
             probabilities=probabilities,
         )
-        seen = answer_length if lookahead else stop
+        seen = answer_length if how.lookahead else stop
         step = denoiser.stepper(finish, seen)
-        step = step if wrap_step is None else wrap_step(step)
+        step = step if how.wrap_step is None else how.wrap_step(step)
         for quota in quotas:
-            digest = denoiser.digest() if verify_cache else None
-            clock.lap()
+            digest = denoiser.digest() if how.verify_cache else None
+            if clock is not None:
+                begin = clock.now()
             # 4. One step: predict, settle; a pruning method may replace the cache after the first.
-            if rewrite is not None and not step_ms:
+            if rewrite is not None and nfe == 0:
                 hidden, paid = denoiser.observed(ids[:, :seen])
                 ids = finish(hidden, ids, quota)
                 left = ids[:, :seen] == mask_id
@@ -210,28 +144,39 @@ def sample(
                 step = denoiser.stepper(finish, seen)
             else:
                 ids = step(ids, quota)
-                if digest != (denoiser.digest() if verify_cache else None):
-                    raise RuntimeError(f"step {len(step_ms)} changed the prefix cache")
-            step_ms.append(clock.lap())
-            if on_step is not None:
-                on_step(len(step_ms) - 1, ids)
+                if digest != (denoiser.digest() if how.verify_cache else None):
+                    raise RuntimeError(f"step {nfe} changed the prefix cache")
+            if clock is not None:
+                step_ms.append(clock.now() - begin)
+            nfe += 1
+            if how.on_step is not None:
+                how.on_step(nfe - 1, ids)
             # 5. Early ends.
-            if stop_at_eos and ended(ids, mask_id, eos_id):
+            if how.stop_at_eos and ended(ids, mask_id, eos_id):
                 break
-            if confidence_threshold is not None and not bool((ids[:, start:stop] == mask_id).any()):
+            if how.confidence_threshold is not None and not bool((ids[:, start:stop] == mask_id).any()):
                 break
     # A mask that was predicted is still a mask; what the end of text fills was not sampled.
     probabilities = probabilities.masked_fill(ids == mask_id, 0.0)
-    if stop_at_eos:
+    if how.stop_at_eos:
         ids, sampled = fill_after_end(ids, mask_id, eos_id), ids
         probabilities = probabilities.masked_fill(ids != sampled, 1.0)
-    return SampleResult(
-        ids=ids,
-        probabilities=probabilities,
-        nfe=len(step_ms),
-        prefill_ms=prefill_ms,
-        step_ms=tuple(step_ms),
-        kv_bytes=denoiser.cache.bytes if denoiser.cache is not None else 0,
-        cached=cache,
-        cache_rewritten=rewrite is not None and bool(step_ms),
-    )
+    # 6. One answer a row.
+    timings_ms = {} if clock is None else {"prefill": clock.timings_ms.get("prefill", 0.0), "steps": sum(step_ms)}
+    return [
+        Answer(
+            ids=ids[b],
+            probabilities=probabilities[b],
+            stops=frozenset({eos_id}),
+            nfe=nfe,
+            prefix_tokens=entries,
+            visual_tokens=prefix.visual_tokens[b] if prefix.visual_tokens else 0,
+            kv_bytes=0 if denoiser.cache is None else denoiser.cache.bytes // len(ids),
+            cache_rewritten=rewrite is not None and nfe > 0,
+            timings_ms=timings_ms,
+            step_ms=tuple(step_ms),
+            selections=tuple(prefix.selections[i] for i, row in enumerate(prefix.owners) if row == b),
+            layouts=tuple(prefix.layouts[i] for i, row in enumerate(prefix.owners) if row == b),
+        )
+        for b, entries in enumerate(prefix.lengths)
+    ]

@@ -12,17 +12,21 @@ one, and the plan is **reversed**: a curve that rises late therefore settles man
 
 With `schedule=None` there is no curve: every step settles ⌊m / n⌋ tokens and the first m mod n steps one more. That
 differs from "linear", whose floors put the larger steps elsewhere.
+
+An answer is cut into blocks first; `plan_block` is one block's plan.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from shirg_core.numbers import real
+from shirg_core.numbers import integer, real
+from shirg_lavida.sampling.options import SCHEDULES
 
 _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "linear": lambda t, _: t,
@@ -30,9 +34,52 @@ _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "shift": lambda t, s: s * t / (1 + (s - 1) * t),
     "logit_normal": lambda t, _: 0.5 * (1 + torch.erf(torch.log(t / (1 - t)) / math.sqrt(2))),
 }
+RELEASED_BLOCK_LENGTH = 128
+"""Upstream's default block; shorter answers are one block."""
 
-SCHEDULES: tuple[str | None, ...] = (None, *_CURVES)
-"""Valid values of `schedule`."""
+
+class BlockPlan(NamedTuple):
+    """What one block does.
+
+    Attributes:
+        window: `(start, stop)` of the answer in which masked tokens are eligible.
+        quotas: `[n, B]` int64, tokens to settle per step and row.
+    """
+
+    window: tuple[int, int]
+    quotas: Tensor
+
+
+def block_size(answer_length: int, block_length: int | None) -> int:
+    """The block length, at most the answer's; None means upstream's default. The last block may be shorter.
+
+    Raises:
+        ValueError: a length that is not an integer ≥ 1.
+    """
+    size = RELEASED_BLOCK_LENGTH if block_length is None else integer("block_length", block_length, low=1)
+    return min(size, integer("answer_length", answer_length, low=1))
+
+
+def steps_per_block(answer_length: int, size: int, steps: int | None, step_ratio: float | None) -> int:
+    """min(size, ⌊(steps // blocks) · step_ratio⌋), at least 1; `steps=None` means one step per token.
+
+    Under every schedule a block of `size` tokens leaves steps beyond `size` empty, so none are planned. A shorter last
+    block takes its share of them.
+
+    Raises:
+        ValueError: steps that do not split into blocks, a ratio that is no positive number, or too few to do anything.
+    """
+    blocks = math.ceil(answer_length / size)
+    total = blocks * size if steps is None else integer("steps", steps, low=1)
+    if total % blocks:
+        raise ValueError(f"steps={total} must be a positive multiple of the {blocks} blocks")
+    # Bounded before it is floored: a large ratio may overflow to infinity.
+    per_block = int(
+        min(size, total // blocks * (1.0 if step_ratio is None else real("step_ratio", step_ratio, above=0)))
+    )
+    if per_block < 1:
+        raise ValueError(f"step_ratio={step_ratio} leaves no step for a block of {total // blocks} steps")
+    return per_block
 
 
 def transfer_plan(
@@ -80,3 +127,16 @@ def _curve_plan(masked: int, steps: int, schedule: str, shift: float) -> list[in
             surplus -= 1
         i += 1
     return counts[::-1]
+
+
+def plan_block(
+    ids: Tensor, start: int, stop: int, mask_id: int, steps: int, schedule: str | None, shift: float
+) -> BlockPlan:
+    """The plan of the block `[start, stop)` of `ids [B, L]`. Reads the ids, which synchronises the device."""
+    masked = (ids == mask_id).cpu()
+    rows = transfer_plan(masked[:, start:stop].sum(dim=1).tolist(), steps, schedule=schedule, shift=shift)
+    quotas = torch.tensor(rows, dtype=torch.int64).T
+    quotas = quotas[quotas.any(dim=1)]
+    # A mask predicted in an earlier block is still a mask, and eligible.
+    first = 0 if bool(masked[:, :start].any()) else start
+    return BlockPlan((first, stop), quotas.to(ids.device))

@@ -9,42 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from shirg_lavida.language.protocol import DiffusionBackbone
+from shirg_lavida.sampling.options import SamplingOptions
 from shirg_lavida.sampling.remasking import confidence, log_probability, predict
 
 Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
-
-
-@dataclass(frozen=True)
-class StepRule:
-    """What decides which tokens a step settles; the sampler's arguments of the same names.
-
-    Attributes:
-        mask_id: the mask.
-        remasking: one of `REMASKING`.
-        temperature: ≥ 0.
-        allow_mask_prediction: the mask may be predicted, and such a position stays eligible.
-        confidence_threshold: also settle every token at least this probable.
-        generator: source of randomness.
-        eos_id: end of text, read only with `eos_penalty`.
-        eos_penalty: ≥ 0, subtracted from the confidence of a predicted end of text before positions are ranked.
-    """
-
-    mask_id: int
-    remasking: str = "low_confidence"
-    temperature: float = 0.0
-    allow_mask_prediction: bool = True
-    confidence_threshold: float | None = None
-    generator: torch.Generator | None = None
-    eos_id: int = -1
-    eos_penalty: float = 0.0
 
 
 def settle(
@@ -53,8 +28,10 @@ def settle(
     ids: Tensor,
     quota: Tensor,
     window: tuple[int, int],
-    rule: StepRule,
+    options: SamplingOptions,
     *,
+    mask_id: int,
+    eos_id: int = -1,
     compact: bool,
     unseen: int = 0,
     probabilities: Tensor | None = None,
@@ -67,7 +44,9 @@ def settle(
         ids: `[B, L]` int64.
         quota: `[B]` int64.
         window: `(start, stop)`; only masked tokens inside are eligible.
-        rule: how to choose.
+        options: how to choose.
+        mask_id: the mask.
+        eos_id: end of text, read only with `eos_penalty`.
         compact: compute logits of eligible tokens only (synchronises the device) instead of the whole window's.
         unseen: prefix tokens for which upstream draws random confidences too: drawn and dropped, to match it.
         probabilities: `[B, L]` float32, written in place: the probability of each token that this step settles.
@@ -77,40 +56,40 @@ def settle(
     """
     start, stop = window
     inside = ids[:, start:stop]
-    eligible = inside == rule.mask_id
+    eligible = inside == mask_id
     rows = eligible if compact else torch.ones_like(eligible)
     # 1. Logits where they are needed.
     logits = backbone.logits(hidden[:, start:stop][rows] if compact else hidden[:, start:stop])
-    if not rule.allow_mask_prediction:
-        banned = torch.arange(logits.shape[-1], device=logits.device) == rule.mask_id
+    if not options.allow_mask_prediction:
+        banned = torch.arange(logits.shape[-1], device=logits.device) == mask_id
         logits = logits.masked_fill(banned, float("-inf"))
     # 2. A token for every position. Upstream draws noise for the whole answer; so do we, or the draws would not match.
     uniform = None
-    if rule.temperature > 0:
+    if options.temperature > 0:
         shape = (*ids.shape, logits.shape[-1])
-        uniform = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
+        uniform = torch.rand(shape, generator=options.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
         uniform = uniform[rows] if compact else uniform
-    chosen = predict(logits, rule.temperature, uniform)
+    chosen = predict(logits, options.temperature, uniform)
     # 3. How sure the model is of it.
-    if rule.remasking == "random":
+    if options.remasking == "random":
         shape = (ids.shape[0], unseen + ids.shape[1])
-        sure = torch.rand(shape, generator=rule.generator, device=ids.device, dtype=torch.float32)
+        sure = torch.rand(shape, generator=options.generator, device=ids.device, dtype=torch.float32)
         sure = sure[:, unseen + start : unseen + stop]
     else:
-        sure = confidence(logits, chosen, rule.remasking)
+        sure = confidence(logits, chosen, options.remasking)
         sure = _spread(sure, rows) if compact else sure
     log_p = None
     if probabilities is not None:
-        same = rule.remasking == "low_confidence"
+        same = options.remasking == "low_confidence"
         log_p = sure if same else log_probability(logits, chosen)
         log_p = _spread(log_p, rows) if compact and not same else log_p
     chosen = inside.masked_scatter(rows, chosen) if compact else chosen
-    if rule.eos_penalty > 0:
-        sure = torch.where(chosen == rule.eos_id, sure - rule.eos_penalty, sure)
+    if options.eos_penalty > 0:
+        sure = torch.where(chosen == eos_id, sure - options.eos_penalty, sure)
     # 4. The surest become final.
     take = surest(sure, eligible, quota)
-    if rule.confidence_threshold is not None:
-        take = take | (eligible & (sure >= math.log(rule.confidence_threshold)))
+    if options.confidence_threshold is not None:
+        take = take | (eligible & (sure >= math.log(options.confidence_threshold)))
     if probabilities is not None and log_p is not None:
         before = probabilities[:, start:stop]
         before.copy_(torch.where(take, log_p.exp(), before))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from shirg_core.clock import Clock, stage
 from shirg_core.scores.edges import edge_density, patch_pixels
 from shirg_core.selection import Selection, Selector
 from shirg_lavida.checkpoint.placement import device_of
@@ -56,8 +57,10 @@ def project(model: VisionPath, features: Tensor) -> Tensor:
     return projected
 
 
-def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, batch: ImageBatch) -> Chosen:
-    """Ask the selector, or keep every unpadded token when there is none.
+def select_tokens(
+    model: VisionPath, plan: ViewPlan, options: VisionOptions, batch: ImageBatch, clock: Clock | None = None
+) -> Chosen:
+    """Ask the selector, or keep every unpadded token when there is none; `clock` times the selector as `select`.
 
     Raises:
         ValueError: what the selector refuses.
@@ -69,20 +72,20 @@ def select_tokens(model: VisionPath, plan: ViewPlan, options: VisionOptions, bat
         everything = torch.arange(kept.shape[1], device=kept.device) if indices is None else indices
         return Chosen(kept, everything.expand(len(kept), -1), None, None)
     if options.select_on == "pixels":
-        return _select_on_pixels(model.config, plan, options.selector, batch.pixels, features)
+        return _select_on_pixels(model.config, plan, options.selector, batch.pixels, features, clock)
     text, text_mask = pad_text(batch.text) if options.select_on == "projected" else (None, None)
     attention = batch.attention
     if attention is not None:
         attention = _tokens_of_plan(model.config, plan, attention[..., None]).squeeze(-1).to(features.device)
+    given: dict[str, Any] = {
+        "text": None if text is None else text.to(features.device),
+        "text_mask": None if text_mask is None else text_mask.to(features.device),
+        "edges": _edges(model.config, plan, batch.pixels).to(features.device),
+        "attention": attention,
+    }
     try:
-        selection = options.selector(
-            features,
-            plan.layout,
-            text=None if text is None else text.to(features.device),
-            text_mask=None if text_mask is None else text_mask.to(features.device),
-            edges=_edges(model.config, plan, batch.pixels).to(features.device),
-            attention=attention,
-        )
+        with stage(clock, "select"):
+            selection = options.selector(features, plan.layout, **given)
     except ValueError as error:
         if text is not None:
             raise
@@ -115,7 +118,7 @@ def _tokens_of_plan(config: LavidaConfig, plan: ViewPlan, views: Tensor) -> Tens
 
 
 def _select_on_pixels(
-    config: LavidaConfig, plan: ViewPlan, selector: Selector, pixels: Tensor, features: Tensor
+    config: LavidaConfig, plan: ViewPlan, selector: Selector, pixels: Tensor, features: Tensor, clock: Clock | None
 ) -> Chosen:
     """The choice that a selector makes among patches, applied to their tokens `features [B, N, d]`.
 
@@ -125,7 +128,8 @@ def _select_on_pixels(
     seen, _, cell = _covered(config, pixels)
     patches = patch_pixels(seen, cell).unflatten(0, pixels.shape[:2])
     patches = _tokens_of_plan(config, plan, patches).to(features.device)
-    selection = selector(patches, plan.layout)
+    with stage(clock, "select"):
+        selection = selector(patches, plan.layout)
     if selection.summary is not None or not torch.equal(selection.kept, selection.gather(patches)):
         raise ValueError("select_on='pixels' needs a selector that neither merges nor summarises tokens")
     kept = selection.gather(features)

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from shirg_core.clock import Clock, stage
 from shirg_core.images.load import upright_rgb
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
@@ -64,13 +65,16 @@ class EncodedImages:
         return len(self.plans)
 
 
-def encode(model: VisionPath, images: Sequence[Image.Image], options: VisionOptions) -> EncodedImages:
+def encode(
+    model: VisionPath, images: Sequence[Image.Image], options: VisionOptions, clock: Clock | None = None
+) -> EncodedImages:
     """Cut images into views and run tower and projector over all of them as one batch.
 
     Args:
         model: tower and projector.
         images: Pillow images of any mode, at least one; each is turned upright and converted to RGB here, once.
         options: views, and what the selector works on.
+        clock: times the stage `tower`.
     """
     plans: list[ViewPlan] = []
     cuts: list[Tensor] = []
@@ -79,7 +83,8 @@ def encode(model: VisionPath, images: Sequence[Image.Image], options: VisionOpti
         plans.append(plan_views(model.config, upright.size, options.views, selecting=options.selector is not None))
         cuts.append(cut_views(upright, plans[-1]))
     pixels = to_unit(torch.cat(cuts).to(device_of(model.tower)))
-    seen = model.tower(normalize(pixels).to(model.image_newline.dtype), attention=options.tower_attention)
+    with stage(clock, "tower"):
+        seen = model.tower(normalize(pixels).to(model.image_newline.dtype), attention=options.tower_attention)
     tokens = seen.features if options.select_on == "tower" else project(model, seen.features)
     return EncodedImages(plans, tokens, pixels, seen.attention)
 
@@ -88,7 +93,8 @@ def visual_prefix(
     model: VisionPath,
     images: Sequence[Image.Image] | EncodedImages,
     options: VisionOptions,
-    text: Sequence[Tensor] = (),
+    text: Sequence[Tensor] | Tensor = (),
+    clock: Clock | None = None,
 ) -> list[ImagePrefix]:
     """Turn images into entries of the prefix; images of one layout are selected as one batch.
 
@@ -97,6 +103,7 @@ def visual_prefix(
         images: see `encode`, or what it made of them under options that differ in selector and newline only.
         options: views, selector, newlines.
         text: per image, `[M, d]` embeddings of its question's tokens; M = 0 when there are none. Empty = no text.
+        clock: times the stages `tower` and, where there is a selector, `select`.
 
     Raises:
         ValueError: options the checkpoint cannot serve, images that are not a list of Pillow images, or what the
@@ -108,7 +115,7 @@ def visual_prefix(
         if not images:
             return []
         # 1. Views, tower, projector (unless the selector works on the tower's features).
-        images = encode(model, images, options)
+        images = encode(model, images, options, clock)
     # 2. Select, images of one layout together; then order what is kept and set newlines.
     device = model.image_newline.device
     groups: dict[ViewPlan, list[int]] = defaultdict(list)
@@ -122,7 +129,7 @@ def visual_prefix(
             attention=None if images.attention is None else _views_of(images, members, images.attention),
             text=[text[i] for i in members] if len(text) else (),
         )
-        kept, indices, summary, selection = select_tokens(model, plan, options, batch)
+        kept, indices, summary, selection = select_tokens(model, plan, options, batch, clock)
         summary = None if summary is None else summary.to(device)
         ordered = in_reading_order(
             plan, options.newline, kept.to(device), indices.to(device), model.image_newline, summary
@@ -135,6 +142,6 @@ def visual_prefix(
 def _views_of(images: EncodedImages, members: Sequence[int], x: Tensor) -> Tensor:
     """`x [V, …]` → `[B, V_b, …]`, of B images that have as many views."""
     if len(members) == len(images):
-        return x.unflatten(0, (len(members), -1))
+        return x.reshape(len(members), -1, *x.shape[1:])
     ends = list(accumulate(plan.n_views for plan in images.plans))
     return torch.stack([x[ends[i] - images.plans[i].n_views : ends[i]] for i in members])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from shirg_lavida.sampling.noise import Noise
 from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
+from shirg_train.noise import Noise
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from shirg_lavida.sampling.noise import Noise, forward_process
+from shirg_train.noise import Noise, forward_process
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.distributed import World

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.sampling.noise import forward_process
 from shirg_lavida.vision.options import SelectOn
+from shirg_train.noise import forward_process
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
@@ -76,7 +76,7 @@ def _answer_losses(
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     joined = stage.layout == "joined"
-    text: Sequence[Tensor] = ()
+    text: Sequence[Tensor] | Tensor = ()
     if joined:
         # One row per question: the page's features are shared, its prefix is not.
         questions = batch.answers.shape[1]

@@ -50,7 +50,7 @@ def page_entries(
     tokens: Tensor,
     pixels: Tensor,
     options: VisionOptions,
-    text: Sequence[Tensor] = (),
+    text: Sequence[Tensor] | Tensor = (),
     attention: Tensor | None = None,
 ) -> list[ImagePrefix]:
     """Entries of the prefix of B pages of N tokens, see `shirg_lavida.vision.visual_prefix.visual_prefix`.
@@ -73,7 +73,7 @@ def visual_rows(
     images: Tensor,
     features: Tensor,
     selector: Selector | None,
-    text: Sequence[Tensor] = (),
+    text: Sequence[Tensor] | Tensor = (),
     on: SelectOn = "projected",
 ) -> Visual:
     """Project, select, order and pad.

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_lavida.sampling.noise import forward_process, mask_probability, sample_times
+from shirg_train.noise import forward_process, mask_probability, sample_times
 
 
 def seeded(seed=0):
