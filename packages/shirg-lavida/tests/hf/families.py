@@ -248,6 +248,31 @@ def _diffusion_gemma() -> Any:
     return hf.DiffusionGemmaConfig(vision_config=_patched(), text_config=text, image_token_id=IMAGE, canvas_length=8)
 
 
+def wide(number: int) -> Pictures:
+    height, width = ((56, 112), (112, 84))[number % 2]
+    pixels = noise(number, 1, 3, 112, 112)
+    pixels[..., height:, :], pixels[..., width:] = 0, 0
+    return {"pixel_values": pixels, "image_sizes": torch.tensor([[height, width]])}
+
+
+def _mistral3() -> Any:
+    vision = hf.PixtralVisionConfig(image_size=112, patch_size=14, head_dim=16, **SIZES)
+    language = hf.MistralConfig(num_key_value_heads=2, head_dim=16, **LANGUAGE)
+    return hf.Mistral3Config(vision_config=vision, text_config=language, image_token_id=IMAGE, spatial_merge_size=2)
+
+
+def _glm4v() -> Any:
+    vision = {"depth": 2, "num_heads": 2, "hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 32}
+    ids = IDS | {"image_start_token_id": START, "image_end_token_id": END}
+    return hf.Glm4vConfig(text_config=_rope() | {"head_dim": 16}, vision_config=vision | {"image_size": 112}, **ids)
+
+
+def _aya_vision() -> Any:
+    vision = hf.SiglipVisionConfig(image_size=112, patch_size=14, vision_use_head=False, **SIZES)
+    language = hf.Qwen2Config(num_key_value_heads=2, **LANGUAGE)
+    return hf.AyaVisionConfig(vision_config=vision, text_config=language, image_token_id=IMAGE, downsample_factor=2)
+
+
 TYPES = {"mm_token_type_ids": (1, 0, 0)}
 FAMILIES = [
     Family("llava", _llava, hf.LlavaForConditionalGeneration, square(112)),
@@ -293,3 +318,10 @@ FAMILIES = [
         types=TYPES,
     ),
 ]
+
+OTHERS = [
+    Family("mistral3", _mistral3, hf.Mistral3ForConditionalGeneration, wide),
+    Family("glm4v", _glm4v, hf.Glm4vForConditionalGeneration, blocks, types=TYPES),
+    Family("aya_vision", _aya_vision, hf.AyaVisionForConditionalGeneration, square(112)),
+]
+"""Models that `shirg_core.hf` has no line about: the convention is enough."""

@@ -7,7 +7,7 @@ from shirg_core import shirg_v2, shirg_v3
 from shirg_core.hf import prune
 from shirg_core.hf.cut import packed_positions, prompt_positions
 
-from .families import FAMILIES, IMAGE, WORDS
+from .families import FAMILIES, IMAGE, OTHERS, WORDS
 
 GREEDY = {
     "max_new_tokens": 4,
@@ -17,6 +17,7 @@ GREEDY = {
     "output_logits": True,
 }
 ALL = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+AND_OTHERS = pytest.mark.parametrize("family", FAMILIES + OTHERS, ids=lambda family: family.name)
 BY_TOKEN = pytest.mark.parametrize(
     "family", [family for family in FAMILIES if not family.by_canvas], ids=lambda family: family.name
 )
@@ -57,7 +58,7 @@ def states(family, inputs, mask, at):
         return encoder(**given, attention_mask=masks, position_ids=at).last_hidden_state
 
 
-@ALL
+@AND_OTHERS
 @pytest.mark.parametrize("pictures", [([0],), ([0], [1]), ([1, 0], [1])], ids=["one", "batch", "several"])
 def test_keeping_all_is_the_model_itself(family, pictures):
     inputs = family.prompts(*pictures)
@@ -66,7 +67,7 @@ def test_keeping_all_is_the_model_itself(family, pictures):
     same(generate(family, pruned), generate(family, inputs))
 
 
-@ALL
+@AND_OTHERS
 @pytest.mark.parametrize("positions", ["original", "packed"])
 @pytest.mark.parametrize("pictures", [([0],), ([1, 0], [1])], ids=["one", "several"])
 def test_dropping_is_masking(family, positions, pictures):

@@ -115,6 +115,38 @@ def test_edges_of_a_mosaic_lie_where_its_tokens_do():
     assert not inked[:, 4:].any()
 
 
+def test_several_images_of_a_prompt_are_base_views_with_one_newline_each():
+    family = FAMILY["llava_onevision"]
+    model, ids = family.model(), torch.tensor([[1, 5, *[IMAGE] * 17, 7, *[IMAGE] * 17, 40, 41]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": torch.randn(2, 7, 3, 56, 56)}
+    inputs |= {"image_sizes": torch.tensor([[60, 150], [150, 40]]), "batch_num_images": torch.tensor([2])}
+    pruned = prune(model, inputs, shirg_v2(5, summary="none"))
+    assert pruned.layouts == [ViewLayout.single(4, 4)] * 2
+    assert (pruned["input_ids"] == IMAGE).sum() == 2 * (5 + 1)
+    for image in pruned["mm_encoder_outputs"]["image"].pooler_output:
+        assert torch.equal(image[-1], model.model.image_newline)
+    whole = model.generate(**prune(model, inputs, shirg_v2(1.0)), max_new_tokens=3)
+    assert whole.tolist() == model.generate(**inputs, max_new_tokens=3).tolist()
+
+
+def test_a_mosaic_that_the_model_makes_smaller_keeps_its_edges_in_place():
+    """LLaVA-OneVision resizes what is more than nine crops: 20 × 24 tokens become fewer."""
+    family, config = FAMILY["llava_onevision"], FAMILY["llava_onevision"].config()
+    config.image_grid_pinpoints = [[280, 336]]
+    model, pixels, sizes = family.build(config).eval(), torch.zeros(1, 31, 3, 56, 56), torch.tensor([[280, 336]])
+    pixels[0, 1] = torch.randn(3, 56, 56, generator=torch.Generator().manual_seed(0))  # the upper left crop
+    n = family.rows.__wrapped__(SimpleNamespace(encoder=model.model), {"pixel_values": pixels, "image_sizes": sizes})
+    ids, recorder = torch.tensor([[1, *[IMAGE] * n, 40]]), Recorder()
+    prune(model, {"input_ids": ids, "pixel_values": pixels, "image_sizes": sizes}, recorder)
+    ((_, layout, given),) = recorder.calls
+    h, w = layout.views[1].h, layout.views[1].w
+    assert h * w < 20 * 24
+    inked = given["edges"][0, 16:].reshape(h, w) > 0
+    assert inked[: h // 5, : w // 6].all()
+    assert not inked[-(-h // 5) + 1 :].any()
+    assert not inked[:, -(-w // 6) + 1 :].any()
+
+
 def test_towers_leave_out_what_fills_no_patch():
     """SigLIP at 384 pixels sees 27 × 27 patches of 14: six pixels at the right and below belong to none."""
     from shirg_core.hf.geometry import _grids
