@@ -1,10 +1,24 @@
 import pytest
 
-from shirg_bench.lmms.sampling import check_override, parse_sampling
+from shirg_bench.lmms.sampling import SAMPLER, check_override, parse_sampling
+from shirg_lavida.sampling.options import VALUES, SamplingOptions
 
 
 def parse(**gen_kwargs):
     return parse_sampling(gen_kwargs, {}, max_new_tokens=12)
+
+
+@pytest.mark.parametrize("option", [option for option in VALUES if option.name != "cache"], ids=lambda o: o.name)
+def test_every_option_of_the_sampler_is_one_and_keeps_its_type(option):
+    assert option.name in SAMPLER
+    needs = {"eos_penalty": 2.5, "temperature": 0.5, "confidence_threshold": 0.5, "step_ratio": 0.5, "shift": 2.0}
+    needs |= {"steps": 6, "block_length": 6, "schedule": "shift", "remasking": "margin", "attention": "full"}
+    value = needs.get(option.name, not option.default)
+    given = {option.name: str(value), **({"schedule": "shift"} if option.name == "shift" else {})}
+    found = dict(parse(**given).options)
+    assert found[option.name] == value
+    assert type(found[option.name]) is type(value)
+    assert getattr(SamplingOptions(**found), option.name) == value
 
 
 def test_the_names_that_users_of_lavida_know():

@@ -18,13 +18,14 @@ from shirg_bench.plots import (
     speed_accuracy,
     token_clouds,
 )
-from shirg_bench.plots.answers import Answered
+from shirg_bench.plots.answers import Panel
 from shirg_bench.plots.speed import matched
 from shirg_bench.plots.style import COLOURS, spread
 from shirg_bench.plots.tokens import embed_tokens
 from shirg_bench.results.words import budget_words
 from shirg_core import ViewLayout, shirg_v3
 from shirg_core.baselines import Pooling
+from shirg_lavida.sampling.answer import Answer
 
 from .report_rows import ablation_rows, accuracy_row, accuracy_rows, latency_row, latency_rows
 
@@ -100,13 +101,19 @@ def test_times_of_several_settings_are_not_mixed():
     assert matched(scores, [*times, *half]) == matched(scores, times) != []
 
 
+def answered(text, visual_tokens, layout, selection):
+    unused = {"ids": torch.zeros(0), "probabilities": torch.zeros(0), "stops": frozenset(), "nfe": 1, "kv_bytes": 0}
+    shown = {"visual_tokens": visual_tokens, "prefix_tokens": visual_tokens}
+    return Answer(text=text, **unused, **shown, selections=(selection,), layouts=(layout,))
+
+
 def test_answers_are_marked_right_or_wrong():
     layout, features = ViewLayout.single(4, 4), torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(0))
     selection = shirg_v3(6)(features, layout)
-    answers = [Answered("all", "12", 20, layout, None), Answered("v3", "", 10, layout, selection)]
-    answers.append(Answered("pooling", "13", 4, layout, Pooling()(features, layout), merged=True))
+    panels = [Panel("all", answered("12", 20, layout, None)), Panel("v3", answered("", 10, layout, selection))]
+    panels.append(Panel("pooling", answered("13", 4, layout, Pooling()(features, layout)), merged=True))
     image = Image.new("L", (32, 32), 200)
-    figure = answer_sheet([Example(image, "What is the sum?", "12", answers)])
+    figure = answer_sheet([Example(image, "What is the sum?", "12", panels)])
     words = [text.get_text() for text in figure.texts]
     assert {"What is the sum?  →  12", "✓ 12", "✗ (nothing)", "✗ 13", "v3 · 10 tokens"} <= set(words)
     whole, dimmed, framed = (axes.images[0].get_array() for axes in figure.axes)

@@ -1,4 +1,5 @@
 import hashlib
+import inspect
 import io
 import json
 import re
@@ -16,10 +17,12 @@ from rich.console import Console
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_lavida.checkpoint import embedded
+from shirg_lavida.cli import ask
 from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.sampling.options import VALUES
 from shirg_lavida.testing import MASK_ID, set_config, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
@@ -129,6 +132,14 @@ def test_methods_and_options(page, model, options, expected):
     report = asked(page, model, *options)
     assert {key: report[key] for key in expected} == expected
     assert report["method"] == (options[1] if options[0] == "--method" else "v2")
+
+
+def test_every_option_of_the_sampler_is_one_of_the_command_and_in_the_summary(page, model):
+    offered = inspect.signature(ask).parameters
+    assert [offered[option.name].default for option in VALUES] == [None] * len(VALUES)
+    own = {"stop_at_eos": True, "block_length": 32}
+    report = asked(page, model, "--no-allow-mask-prediction")
+    assert report["sampling"] == {o.name: o.default for o in VALUES} | own | {"allow_mask_prediction": False}
 
 
 def test_a_seed_fixes_what_is_drawn_by_lot(page, model):

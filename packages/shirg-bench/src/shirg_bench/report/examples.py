@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shirg_bench.plots.answers import Answered, Example
+from shirg_bench.plots.answers import Example, Panel
 from shirg_bench.plots.tokens import TokenCloud
 from shirg_lavida.cli.paths import model_location
 from shirg_lavida.pipeline import LavidaPipeline
@@ -61,15 +61,12 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
     for sample in listed_samples()[:pages]:
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
         image, question = page_image(page, 0), page.question(0, sample["question"])
-        answers = []
+        panels = []
         for name, policy in METHODS.items():
             built = build_policy(policy, SEED, pipe.views)
             answer = _choosing(pipe, built)(image, question, max_new_tokens=ANSWER_LENGTH)
-            assert answer.layout is not None, "there is an image"
-            answers.append(
-                Answered(name, answer.text, answer.visual_tokens, answer.layout, answer.selection, built.method.merges)
-            )
-        examples.append(Example(image, question, page.answer(0, sample["question"]), answers))
+            panels.append(Panel(name, answer, built.method.merges))
+        examples.append(Example(image, question, page.answer(0, sample["question"]), panels))
     return examples
 
 

@@ -23,7 +23,7 @@ LABEL_BLOCK, POINTER_BLOCK = 0, 1
 """Blocks whose first head the pointer losses look at: find the label in the prompt, then its value in the image."""
 
 
-class Answered(NamedTuple):
+class AnswerPass(NamedTuple):
     """What a pass gives.
 
     Attributes:
@@ -39,7 +39,7 @@ class Answered(NamedTuple):
 
 def answer_pass(
     model: LavidaModel, rows: Tensor, valid: Tensor, head: Tensor, tails: Tensor, samples: Tensor, *, joined: bool
-) -> Answered:
+) -> AnswerPass:
     """Run the backbone.
 
     Args:
@@ -92,7 +92,7 @@ def answer_pass(
     own = watched[LABEL_BLOCK][..., h + t :].unflatten(-1, (q, m + n * length))[..., :m]
     own = own.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
     pointer = watched[POINTER_BLOCK][..., h : h + t].masked_fill(~valid[:, None, None], -1e4)
-    return Answered(backbone.logits(hidden), pointer, own)
+    return AnswerPass(backbone.logits(hidden), pointer, own)
 
 
 def _allowed(prefix: int, q: int, m: int, n: int, length: int, *, joined: bool) -> Tensor:

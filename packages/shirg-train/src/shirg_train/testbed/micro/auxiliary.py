@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shirg_train.testbed.micro.answers import Answered
+from shirg_train.testbed.micro.answers import AnswerPass
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.build import EMBEDDING_STD
 from shirg_train.testbed.micro.visual import Visual
@@ -102,7 +102,7 @@ def owner_loss(projected: Tensor, owners: Tensor, embeddings: Tensor, labels: Te
     return -(weight * likelihood).sum() / weight.sum()
 
 
-def pointer_losses(out: Answered, visual: Visual, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+def pointer_losses(out: AnswerPass, visual: Visual, batch: MicroBatch) -> tuple[Tensor, Tensor]:
     """The losses `pointer` (over characters whose patch was kept) and `label_pointer`; rows are pages or questions."""
     rows, questions, length, _ = out.pointer.shape
     pointers = batch.pointers.view(rows, questions, length)
