@@ -75,8 +75,8 @@ def _generate(model: Any, own: Callable[..., Any], pruned: Callable[[dict[str, A
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         if not _has_images(given):
             return own(*args, **kwargs)
-        prompt = given.pop("inputs", None)
-        prompt = given["input_ids"] = given.get("input_ids") if prompt is None else prompt
+        positional: Any = given.pop("inputs", None)
+        prompt: Any = given["input_ids"] = given.get("input_ids") if positional is None else positional
         inputs = dict(pruned(given))
         _check_cache(model, inputs)
         length = inputs["input_ids"].shape[1]

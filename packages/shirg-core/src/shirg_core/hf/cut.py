@@ -12,8 +12,8 @@ from torch import Tensor
 from shirg_core.hf.features import ImageRows
 from shirg_core.selection import Selection
 
-BESIDE_THE_IDS = ("token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids", "labels")
-"""Inputs `[B, L]` that are cut like the ids."""
+BESIDE_THE_IDS = {"token_type_ids": 0, "mm_token_type_ids": 0, "moe_mm_token_type_ids": 0, "labels": -100}
+"""Inputs `[B, L]` that are cut like the ids, and what pads them."""
 
 
 class KeptRows(NamedTuple):
@@ -36,10 +36,8 @@ def keep_rows(image: ImageRows, selection: Selection) -> KeptRows:
     deep = image.deep
     if len(tokens) < len(rows):
         newline = torch.ones_like(keep).index_fill(0, tokens, value=False).nonzero().flatten()
-        in_lines = (
-            tokens[index][index >= image.layout.views[0].n_tokens] if len(image.layout.views) > 1 else tokens[index]
-        )
-        keep[newline[torch.searchsorted(newline, in_lines)]] = True
+        base = image.layout.views[0].n_tokens if len(image.layout.views) > 1 else 0
+        keep[newline[torch.searchsorted(newline, tokens[index[index >= base]])]] = True
     if selection.summary is not None:
         dropped = tokens[~selection.mask[0]]
         keep[dropped[-1]] = True
@@ -57,10 +55,8 @@ def cut_features(output: Any, kept: Sequence[KeptRows]) -> dict[str, Any]:
         pooled = torch.cat(pooled) if output.pooler_output.dim() == 2 else torch.cat(pooled)[:, None]
     if not kept[0].deep:
         return {"pooler_output": pooled}
-    return {
-        "pooler_output": pooled,
-        "deepstack_features": [list(layer) for layer in zip(*(i.deep for i in kept), strict=True)],
-    }
+    layers = zip(*(image.deep for image in kept), strict=True)
+    return {"pooler_output": pooled, "deepstack_features": [list(layer) for layer in layers]}
 
 
 def prompt_positions(home: Any, inputs: Mapping[str, Any], real: Tensor) -> Tensor:

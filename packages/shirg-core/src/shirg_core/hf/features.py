@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shirg_core.hf.geometry import Geometry, find_geometry
+from shirg_core.hf.geometry import find_geometry
+from shirg_core.hf.places import Geometry
 from shirg_core.layout import ViewLayout
 
 TILED = frozenset({"internvl"})
@@ -51,9 +52,7 @@ def encoder_of(model: Any) -> Any:
     home = next((home for home in homes if hasattr(home, "get_image_features")), None)
     name = type(model).__name__
     if home is None:
-        raise ValueError(
-            f"{name} has no get_image_features: prune needs a vision-language model of transformers ≥ 5.23"
-        )
+        raise ValueError(f"{name} has no get_image_features: prune needs a VLM of transformers ≥ 5.23")
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
         raise ValueError(f"{name}.forward takes no mm_encoder_outputs, so it cannot be given a choice of its features")
     resampler = next((part for part in RESAMPLERS if getattr(home.config, part, None) is not None), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
@@ -41,7 +41,7 @@ class Pruned(Mapping[str, Any]):
     def __init__(
         self,
         inputs: dict[str, Any],
-        features: tuple[type, dict[str, Any], bool],
+        features: Callable[[], dict[str, Any]],
         images: list[ImageRows],
         chosen: list[Selection],
     ) -> None:
@@ -54,8 +54,7 @@ class Pruned(Mapping[str, Any]):
         if key != "mm_encoder_outputs":
             return self._inputs[key]
         # New ones every time: `generate` writes into them when it expands a prompt to several beams.
-        output, fields, read_once = self._features
-        return (_ReadOnce if read_once else dict)(image=output(**fields))
+        return self._features()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._inputs)
@@ -105,9 +104,7 @@ def prune(
     home, arguments = encoder_of(model), inspect.signature(model.forward).parameters
     by_canvas = "decoder_position_ids" in arguments
     if by_canvas and positions == "original":
-        raise ValueError(
-            f"{type(model).__name__}.generate takes no position_ids: it can only be given positions='packed'"
-        )
+        raise ValueError(f"{type(model).__name__}.generate takes no position_ids: give positions='packed'")
     ids, real = read_prompts(inputs)
     placeholder = placeholder_id(home)
     places = (ids == placeholder).nonzero()
@@ -123,14 +120,13 @@ def prune(
     keep[places[:, 0], places[:, 1]] = torch.cat([rows.keep for rows in kept]).to(ids.device)
     cut = Cut(keep, real)
     given = {name: value for name, value in inputs.items() if name not in encoded}
-    given |= {
-        name: cut(given[name], -100 * (name == "labels")) for name in BESIDE_THE_IDS if given.get(name) is not None
-    }
+    given |= {name: cut(given[name], fill) for name, fill in BESIDE_THE_IDS.items() if given.get(name) is not None}
     given |= {"input_ids": cut(ids, padding_id(model, ids, real)), "attention_mask": cut.real.long()}
     if "position_ids" in arguments and not by_canvas:
-        at = packed_positions(cut.real) if positions == "packed" else cut(prompt_positions(home, inputs, real))
-        given["position_ids"] = at
-    return Pruned(given, (type(output), cut_features(output, kept), by_canvas), images, chosen)
+        original = positions == "original"
+        given["position_ids"] = cut(prompt_positions(home, inputs, real)) if original else packed_positions(cut.real)
+    made, fields, held = type(output), cut_features(output, kept), _ReadOnce if by_canvas else dict[str, Any]
+    return Pruned(given, lambda: held(image=made(**fields)), images, chosen)
 
 
 def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selection:
@@ -141,6 +137,7 @@ def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selec
 
 def _check_own_places(images: list[ImageRows], chosen: list[Selection]) -> None:
     for image, selection in zip(images, chosen, strict=True):
-        if not torch.equal(selection.kept, selection.gather(image.rows[image.tokens][None])):
+        kept, own = selection.kept, selection.gather(image.rows[image.tokens][None])
+        if not torch.equal(kept.nan_to_num(), own.nan_to_num()):
             lack = "rows in deeper layers" if image.deep else "original positions: give positions='packed'"
             raise ValueError(f"the selector merges tokens, and merged tokens have no {lack}")

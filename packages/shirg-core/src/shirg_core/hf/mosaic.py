@@ -1,0 +1,61 @@
+"""LLaVA-NeXT and LLaVA-OneVision: a base view, then the rows of the mosaic of all crops, a newline after each.
+
+That is no `ViewLayout.anyres`, whose tokens come crop after crop: it is two grids, the second without padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shirg_core.anyres import best_canvas, unpad_margins
+from shirg_core.hf.places import Geometry, grid_edges
+from shirg_core.layout import ViewLayout
+from shirg_core.view import View
+
+
+def find_mosaics(home: Any, pixels: Tensor, sizes: list[list[int]], entries: Sequence[Tensor]) -> list[Geometry]:
+    """Geometry of every image; a prompt of several has a base view of each, and one newline.
+
+    Args:
+        home: the module that has `get_image_features` and the newline.
+        pixels: `[images, crops, 3, S, S]`, filled up, or `[all crops, 3, S, S]`.
+        sizes: `(height, width)` of every image in pixels.
+        entries: `[n, D]` rows of every image.
+
+    Raises:
+        ValueError: tokens that make no whole rows.
+    """
+    crop_px = home.config.vision_config.image_size
+    side, found, first = crop_px // home.config.vision_config.patch_size, [], 0
+    canvases = [(width, height) for height, width in home.config.image_grid_pinpoints]
+    for i, (rows, (height, width)) in enumerate(zip(entries, sizes, strict=True)):
+        newline = (rows == home.image_newline.to(rows)).all(dim=-1)
+        tokens, lines = (~newline).nonzero().flatten(), int(newline.sum())
+        views, mosaic = [View(side, side)], len(tokens) - side**2
+        canvas = best_canvas((width, height), canvases) if mosaic else (0, 0)
+        down, across = canvas[1] // crop_px, canvas[0] // crop_px
+        crops = pixels[i, : 1 + down * across] if pixels.dim() == 5 else pixels[first : first + 1 + down * across]
+        first += 1 + down * across
+        edges = grid_edges(crops, side, side)
+        if mosaic:
+            if not lines or mosaic % lines:
+                raise ValueError(f"image {i}: {mosaic} tokens beside {side} × {side} make no {lines} rows")
+            views.append(View(lines, mosaic // lines))
+            if edges is not None:
+                edges = _mosaic_edges(edges[0].reshape(-1, side, side), (down, across), (width, height), views[1])[None]
+        found.append(Geometry(ViewLayout(tuple(views)), edges, tokens))
+    return found
+
+
+def _mosaic_edges(edges: Tensor, crops: tuple[int, int], size: tuple[int, int], mosaic: View) -> Tensor:
+    """`[1 + crops, side, side]` → `[side² + h·w]`: crops in their places, unpadded, and resized as their tokens are."""
+    side = edges.shape[1]
+    whole = edges[1:].reshape(*crops, side, side).transpose(1, 2).reshape(crops[0] * side, crops[1] * side)
+    top, left = unpad_margins(size, (whole.shape[0], whole.shape[1]))
+    whole = whole[top : whole.shape[0] - top, left : whole.shape[1] - left]
+    return torch.cat([edges[0].flatten(), F.adaptive_avg_pool2d(whole[None], (mosaic.h, mosaic.w)).flatten()])

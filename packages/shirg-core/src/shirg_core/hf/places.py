@@ -1,0 +1,47 @@
+"""The places of one image's rows, and the edges in the pixels behind them.
+
+Edges come from the pixels that the model is given, normalised as they are: selectors scale edges per image, and the
+channels' standard deviations differ by a few per cent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from shirg_core.layout import ViewLayout
+from shirg_core.scores import edge_density
+
+
+class Geometry(NamedTuple):
+    """One image's rows.
+
+    Attributes:
+        layout: the N tokens.
+        edges: `[1, N]`, None where the pixels have no known shape.
+        tokens: `[N]` int64, which of the rows are tokens; None = all. The others are newlines.
+    """
+
+    layout: ViewLayout
+    edges: Tensor | None
+    tokens: Tensor | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the image, newlines included; newlines come last of all."""
+        return self.layout.n_tokens if self.tokens is None else int(self.tokens[-1]) + 2
+
+    def joined(self, tile: Geometry) -> Geometry:
+        """The image with one more view; neither has newlines."""
+        edges = None if self.edges is None or tile.edges is None else torch.cat([self.edges, tile.edges], dim=1)
+        return Geometry(ViewLayout((*self.layout.views, *tile.layout.views)), edges)
+
+
+def grid_edges(pixels: Tensor, h: int, w: int) -> Tensor | None:
+    """`[views, channels, H, W]` → `[1, views·h·w]`; like towers, without what fills no token at the border."""
+    height, width = pixels.shape[-2] // h * h, pixels.shape[-1] // w * w
+    if pixels.shape[1] not in (1, 3) or not height or not width:
+        return None
+    return edge_density(pixels[..., :height, :width].float(), h, w).reshape(1, -1)
