@@ -75,9 +75,10 @@ def _generate(model: Any, own: Callable[..., Any], pruned: Callable[[dict[str, A
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         if not _has_images(given):
             return own(*args, **kwargs)
-        positional: Any = given.pop("inputs", None)
-        prompt: Any = given["input_ids"] = given.get("input_ids") if positional is None else positional
-        inputs = dict(pruned(given))
+        prompt: Any = given.pop("inputs", None)
+        if prompt is None:
+            prompt = given.get("input_ids")
+        inputs = dict(pruned({**given, "input_ids": prompt}))
         _check_cache(model, inputs)
         length = inputs["input_ids"].shape[1]
         for limit in ("max_length", "min_length"):
