@@ -62,3 +62,37 @@ def test_a_quantised_model_keeps_what_its_own_features_say():
     assert prune(model, inputs, shirg_v2(1.0))["input_ids"].tolist() == inputs["input_ids"].tolist()
     pruned = prune(model, inputs, shirg_v2(0.25))
     assert model.generate(**pruned, **GREEDY).shape == (2, pruned["input_ids"].shape[1] + 4)
+
+
+class Wrapper(nn.Module):
+    """As peft wraps a model: its own forward names no arguments, and everything else is the model's."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.base_model = model
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.base_model, name)
+
+    def get_base_model(self):
+        return self.base_model
+
+    def forward(self, *args, **kwargs):
+        return self.base_model(*args, **kwargs)
+
+
+@pytest.mark.parametrize("wrap", [Wrapper, torch.compile], ids=["peft", "compile"])
+def test_a_wrapped_model_is_pruned_like_the_one_inside(wrap):
+    family = FAMILY["llava_onevision"]
+    inputs, model = family.prompts([0]), family.model()
+    wrapped, whole = wrap(model), prune(model, inputs, shirg_v2(0.25))
+    pruned = prune(wrapped, inputs, shirg_v2(0.25))
+    assert pruned["input_ids"].tolist() == whole["input_ids"].tolist()
+    wanted = model.generate(**whole, **GREEDY)
+    with pruning(wrapped, shirg_v2(0.25)):
+        answer = wrapped.generate(**inputs, **GREEDY)
+    length, own = inputs["input_ids"].shape[1], whole["input_ids"].shape[1]
+    assert answer[:, length:].tolist() == wanted[:, own:].tolist()

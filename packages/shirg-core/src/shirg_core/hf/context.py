@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from shirg_core.hf.features import unwrapped
 from shirg_core.hf.prune import Positions, Pruned, prune
 from shirg_core.selection import Selector
 
@@ -48,7 +49,7 @@ def pruning(
             on_pruned(inputs)
         return inputs
 
-    with _replaced(model, "forward", _forward(model.forward, pruned)):
+    with _replaced(model, "forward", _forward(model.forward, unwrapped(model).forward, pruned)):
         if not hasattr(model, "generate"):
             yield
             return
@@ -56,8 +57,10 @@ def pruning(
             yield
 
 
-def _forward(own: Callable[..., Any], pruned: Callable[[dict[str, Any]], Pruned]) -> Callable[..., Any]:
-    names = [name for name, p in inspect.signature(own).parameters.items() if p.kind is not p.VAR_KEYWORD]
+def _forward(
+    own: Callable[..., Any], inner: Callable[..., Any], pruned: Callable[[dict[str, Any]], Pruned]
+) -> Callable[..., Any]:
+    names = list(inspect.signature(inner).parameters)
 
     @wraps(own)
     def forward(*args: Any, **kwargs: Any) -> Any:

@@ -41,6 +41,12 @@ class ImageRows:
     prompt: int
 
 
+def unwrapped(model: Any) -> Any:
+    """The model of transformers inside what `torch.compile` or peft have put around it."""
+    model = getattr(model, "_orig_mod", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def encoder_of(model: Any) -> Any:
     """The module that has `get_image_features`: the base model, or its encoder (DiffusionGemma).
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.hf.cut import BESIDE_THE_IDS, Cut, cut_features, keep_rows, packed_positions, prompt_positions
-from shirg_core.hf.features import ImageRows, encode, encoder_of
+from shirg_core.hf.features import ImageRows, encode, encoder_of, unwrapped
 from shirg_core.hf.prompts import padding_id, placeholder_id, read_prompts
 from shirg_core.hf.question import Question, question_words
 from shirg_core.layout import ViewLayout
@@ -101,6 +101,7 @@ def prune(
     """
     if positions not in get_args(Positions):
         raise ValueError(f"positions must be original or packed, got {positions!r}")
+    model = unwrapped(model)
     home, arguments = encoder_of(model), inspect.signature(model.forward).parameters
     by_canvas = "decoder_position_ids" in arguments
     if by_canvas and positions == "original":
