@@ -149,14 +149,17 @@ def test_chunked_prefill_and_no_cache_agree_with_the_cache(family, positions):
 def test_beams_repeat_what_each_prompt_keeps(family):
     rows = [([1, 0], WORDS[0]), ([0], WORDS[1])]
     batch = family.prompts(*(pictures for pictures, _ in rows), words=[words for _, words in rows])
-    options = {"num_beams": 2, "max_new_tokens": 3, "do_sample": False}
+    options = {"num_beams": 2, "max_new_tokens": 3, "do_sample": False, "output_scores": True}
+    options["return_dict_in_generate"] = True
     together = prune(family.model(), batch, shirg_v2(0.3))
     for _ in range(2):  # `generate` writes into features: a second call must not meet those of the first
-        answers = family.model().generate(**together, **options)[:, together["input_ids"].shape[1] :]
+        answers = family.model().generate(**together, **options)
     for b, (pictures, words) in enumerate(rows):
         alone = prune(family.model(), family.prompts(pictures, words=[words]), shirg_v2(0.3))
-        answer = family.model().generate(**alone, **options)[0, alone["input_ids"].shape[1] :]
-        assert answers[b].tolist() == answer.tolist()
+        answer = family.model().generate(**alone, **options)
+        torch.testing.assert_close(answers.sequences_scores[b : b + 1], answer.sequences_scores, rtol=0, atol=1e-5)
+        own, length = (given["input_ids"].shape[1] for given in (alone, together))
+        assert answers.sequences[b, length:].tolist() == answer.sequences[0, own:].tolist()
 
 
 @ALL
