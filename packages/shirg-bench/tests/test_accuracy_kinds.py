@@ -10,7 +10,7 @@ import pytest
 from shirg_bench.accuracy.kinds import EVEN, VARIANTS, kind_rows
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run
-from shirg_bench.accuracy.tables import kinds_table
+from shirg_bench.results.scores import score_tables
 from shirg_train.testbed.micro.interval import bootstrap, score_interval
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
@@ -55,14 +55,15 @@ def test_every_kind_is_about_as_likely(bench):
 
 
 def test_the_table_has_a_line_for_each_kind_and_method(rows):
-    text = kinds_table(rows)
-    assert "### untrained" in text
-    first = rows[0]["stands_in"]
-    questions = rows[0]["questions"]
-    high = rows[0]["high"]
+    (table,) = score_tables("kinds", rows)
+    assert table.caption.endswith(", untrained")
+    assert table.header == ("stands in", "method", "budget", "plain")
+    first, questions, high = (rows[0][name] for name in ("stands_in", "questions", "high"))
     assert 0 < high < 1
-    assert f"| {first} | full | all | 196 | 210 | 1.00 | 0.000 [0.000, {high:.3f}] of {questions} |" in text
-    assert text.count("| v2 | 1/3 |") == len({row["stands_in"] for row in rows})
+    assert table.rows[0] == [first, "full", "–", f"0.000 [0.000, {high:.3f}] of {questions}"]
+    lines = [tuple(line[:3]) for line in table.rows]
+    assert len(set(lines)) == len(lines) == len(rows)
+    assert lines.count((first, "v2", "1/3")) == 1
 
 
 def test_an_interval_over_some_questions_resamples_their_pages():

@@ -41,7 +41,7 @@ class PromptBatch(NamedTuple):
         prefix: `[B·Q, P, d]`.
         kept: `[B·Q]` kept tokens K.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
-        shown: `[B·Q]`, see `shirg_bench.accuracy.store.Answers`.
+        shown: `[B·Q]`, see `shirg_bench.accuracy.answers.Answers`.
         pruning: what the variant drops inside the model.
     """
 

@@ -41,7 +41,7 @@ class ModelSettings:
         device: as torch spells it; None = a GPU if there is one, this process's own among several.
         dtype: `float32`, `bfloat16` or `float16`; None = the checkpoint's.
         seed: random seed.
-        journal: folder of answers given so far, see `shirg_bench.lmms.journal`; None keeps none.
+        journal: folder of answers given so far, see `shirg_bench.results.journal`; None keeps none.
         sampling: defaults of `gen_kwargs`, by name.
 
     Raises:
