@@ -1,7 +1,8 @@
-"""Sessions: `nox -s lint typecheck tests bench gpu wheels`. Every test session runs in an environment of its own."""
+"""Sessions: `nox -s lint typecheck tests ptx bench gpu wheels`. Every session runs in an environment of its own."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -20,6 +21,10 @@ PACKAGES = {
     "bench": ["--extra", "eval"],
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+KERNEL_TESTS = Path("packages/shirg-core/tests")
+# What the cases on the PTX machine depend on, and the digest of it when all of them passed last.
+KERNELS = ("packages/shirg-core/src/shirg_core/kernels", "packages/shirg-core/tests/ptx")
+CHECKED = KERNEL_TESTS / "ptx" / "checked.txt"
 
 
 def _sync(session: nox.Session, *args: str) -> None:
@@ -44,11 +49,43 @@ def typecheck(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
+@nox.parametrize("package", ["kernels", *PACKAGES], ids=["kernels", *PACKAGES])
 def tests(session: nox.Session, package: str) -> None:
-    """Tests of each package, isolated with what that package declares and nothing else."""
+    """Tests of each package, isolated with what that package declares and nothing else; and of shirg-core's kernels."""
+    if package == "kernels":
+        _test_kernels(session)
+        return
     _sync(session, "--package", f"shirg-{package}", "--group", "test", *PACKAGES[package])
-    session.run("pytest", f"packages/shirg-{package}/tests", *session.posargs, env=ONE_THREAD)
+    options = (f"--ignore={KERNEL_TESTS / 'test_kernels_ptx.py'}", *session.posargs)
+    folder = f"packages/shirg-{package}/tests"
+    session.run("pytest", "-n", "2", "--dist", "loadfile", folder, *options, env=ONE_THREAD)
+
+
+def _test_kernels(session: nox.Session) -> None:
+    _sync(session, "--package", "shirg-core", "--group", "test")
+    interpreted = {**ONE_THREAD, "TRITON_INTERPRET": "1"}
+    spread = ("pytest", "-n", "2", "--dist", "worksteal")
+    session.run(*spread, str(KERNEL_TESTS / "interpreter_cases.py"), *session.posargs, env=interpreted)
+    changed = not CHECKED.exists() or CHECKED.read_text("utf-8").strip() != _digest(KERNELS)
+    if changed:
+        session.log("the kernels changed since `nox -s ptx` passed: running all of its cases")
+    some = () if changed else ("-m", "not release")
+    session.run(*spread, str(KERNEL_TESTS / "test_kernels_ptx.py"), *some, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def ptx(session: nox.Session) -> None:
+    """All kernel cases on the PTX machine, for A100 and H100; records which kernels passed. Before a release."""
+    _sync(session, "--package", "shirg-core", "--group", "test")
+    cases = str(KERNEL_TESTS / "test_kernels_ptx.py")
+    session.run("pytest", "-n", "2", "--dist", "worksteal", cases, *session.posargs, env=ONE_THREAD)
+    CHECKED.write_text(_digest(KERNELS) + "\n", "utf-8")
+
+
+def _digest(folders: tuple[str, ...]) -> str:
+    """SHA-256 of all Python files in `folders`."""
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @nox.session

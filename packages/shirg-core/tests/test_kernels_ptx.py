@@ -10,7 +10,7 @@ from shirg_core import ViewLayout, shirg_v2, shirg_v3
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 
 from .kernel_cases import CASES
-from .kernel_parity import Tally, check
+from .kernel_parity import check
 from .launches import handing_over
 from .ptx.launch import execute, on_ptx_machine
 
@@ -22,20 +22,25 @@ SOME = [
     for i, case in enumerate(CASES)
     if i % 5 in (0, 2) or case.dtype == torch.float64 or (case.dtype == torch.bfloat16 and "+" in case.kind)
 ]
-TALLY = Tally()
+assert len(SOME) >= 90
+# Every third of them on every push, sixteen for each target; the others carry a mark.
+PUSHED = 3
+TARGETS = ("sm_80", "sm_90")
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
 
-@pytest.mark.parametrize(("place", "case"), SOME, ids=lambda x: str(x) if not isinstance(x, int) else "")
-def test_compiled_code_matches_the_reference_without_races(place, case):
-    with on_ptx_machine(("sm_80", "sm_90")[place % 2], seed=place):
-        check(case, CPU, TALLY, truth=case.layout.n_tokens < 100)
-
-
-def test_enough_cases_were_compared(record_testsuite_property):
-    assert TALLY.cases == len(SOME) >= 90
-    assert TALLY.different <= 0.01 * TALLY.kept
-    record_testsuite_property("ptx_cases", TALLY.cases)
+@pytest.mark.parametrize(
+    ("target", "place", "case"),
+    [
+        pytest.param(
+            TARGETS[n % 2], place, case, id=str(case), marks=() if n // 2 % PUSHED == 0 else pytest.mark.release
+        )
+        for n, (place, case) in enumerate(SOME)
+    ],
+)
+def test_compiled_code_matches_the_reference_without_races(target, place, case):
+    with on_ptx_machine(target, seed=place):
+        check(case, CPU, truth=case.layout.n_tokens < 100)
 
 
 # Cycles on Hopper by the machine's estimate, which is no measurement: a guard against making the serial kernels longer.
