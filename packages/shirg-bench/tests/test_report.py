@@ -180,10 +180,10 @@ def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
     (tmp_path / "micro-joint").mkdir()
     pipe = embedded_pipeline()
     (example,) = ask_samples(pipe, pages=1)
-    assert [answered.method for answered in example.answers][:2] == ["all", "pooling"]
-    assert example.answers[0].selection is None
-    assert example.answers[1].merged
-    assert example.answers[2].selection.mask.sum() == 65
+    assert [panel.method for panel in example.panels][:2] == ["all", "pooling"]
+    assert example.panels[0].answer.selection is None
+    assert example.panels[1].merged
+    assert example.panels[2].answer.selection.mask.sum() == 65
     assert example.expected
     cloud = cloud_of_tokens(pipe, pages=1)
     assert cloud.features.shape == (196, 96)
