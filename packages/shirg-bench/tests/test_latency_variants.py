@@ -28,6 +28,7 @@ def test_a_name_is_method_budget_and_views(name, method, budget, views):
         ("v9-768", "unknown method 'v9'"),
         ("divprune-max-9", "unknown method 'divprune-max', did you mean"),
         ("v3-5@mosaic", "single384, got 'mosaic'"),
+        ("v3-5@", "single384, got ''"),
         ("fastv-0.5", "runs only in `shirg ablate --what late`"),
         ("v3", "needs a budget, such as v3-768"),
         ("pooled-768", "pooling takes no budget"),

@@ -53,18 +53,19 @@ class Variant:
         Raises:
             BadInput: an unknown method or views, or a budget where there must be none or none where there must be one.
         """
-        rest, _, views = name.partition("@")
+        rest, at, after = name.partition("@")
+        views = after if at else None
         typed, _, amount = rest.rpartition("-")
         if not amount[:1].isdigit():
             typed, amount = rest, ""
         with bad_input(ValueError, prefix=f"variant {name!r}: "):
             method = get_method(typed)
-            method_views(method, views or None)
+            method_views(method, views)
         if method.takes_budget != bool(amount):
             wants = f"needs a budget, such as {method.name}-768" if method.takes_budget else "takes no budget"
             raise BadInput(f"variant {name!r}: {method.name} {wants}")
         budget = parse_budget(amount) if amount else None
-        return cls(method.name + name.removeprefix(typed), method.name, budget, views or None)
+        return cls(method.name + name.removeprefix(typed), method.name, budget, views)
 
     def pipeline(self, pipe: LavidaPipeline, seed: int) -> LavidaPipeline:
         """The same model, choosing this way.
