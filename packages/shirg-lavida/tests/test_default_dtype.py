@@ -1,4 +1,4 @@
-"""`torch.set_default_dtype` changes no answer, no plan, no mask and no weight."""
+"""`torch.set_default_dtype` changes no answer, no plan and no weight."""
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pruning.fastv import FastV
 from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
-from shirg_train.noise import forward_process, sample_times
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
 
@@ -73,21 +72,6 @@ def test_schedules_are_the_same(schedule, dtype):
     plan = transfer_plan([1000, 37], 300, schedule=schedule)
     with default_dtype(dtype):
         assert transfer_plan([1000, 37], 300, schedule=schedule) == plan
-
-
-@DTYPES
-def test_masks_are_the_same(dtype):
-    def draw():
-        generator = torch.Generator().manual_seed(0)
-        times = sample_times(64, generator=generator)
-        return times, forward_process(torch.ones(64, 500, dtype=torch.bool), times=times, generator=generator)
-
-    times, noise = draw()
-    with default_dtype(dtype):
-        other_times, other = draw()
-    assert other_times.dtype == other.probability.dtype == torch.float32
-    assert torch.equal(other_times, times)
-    assert torch.equal(other.masked, noise.masked)
 
 
 @DTYPES

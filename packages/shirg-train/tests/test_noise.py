@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shirg_core.precision import default_dtype
 from shirg_train.noise import forward_process, mask_probability, sample_times
 
 
@@ -56,3 +57,18 @@ def test_times_are_uniform_and_reproducible():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         forward_process(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
+def test_the_default_dtype_changes_no_mask(dtype):
+    def draw():
+        generator = torch.Generator().manual_seed(0)
+        times = sample_times(64, generator=generator)
+        return times, forward_process(torch.ones(64, 500, dtype=torch.bool), times=times, generator=generator)
+
+    times, noise = draw()
+    with default_dtype(dtype):
+        other_times, other = draw()
+    assert other_times.dtype == other.probability.dtype == torch.float32
+    assert torch.equal(other_times, times)
+    assert torch.equal(other.masked, noise.masked)
