@@ -40,10 +40,11 @@ def refused(output):
 def test_the_second_of_two_runs_is_refused_and_the_first_ends(tmp_path):
     with start(tmp_path) as first:
         wait_for_steps(tmp_path, first)
-        before = sorted(path.name for path in tmp_path.iterdir())
+        before = {path.name for path in tmp_path.iterdir()}
         with refused(tmp_path):
             run(tiny_recipe(tmp_path), tiny_sources(), ALONE)
-        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        # The first one may have reached its checkpoint meanwhile.
+        assert {path.name for path in tmp_path.iterdir()} - {"checkpoints"} == before - {"checkpoints"}
         _, errors = first.communicate(timeout=240)
     assert first.returncode == 0, errors
     assert (tmp_path / "adapter").is_dir()
