@@ -30,10 +30,18 @@ def test_help_names_every_command(capsys):
 
 @pytest.mark.parametrize("command", ["select", "compare"])
 def test_help_of_a_command(capsys, command):
+    assert main([command, "-h"]) == 0
+    short = capsys.readouterr().out
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
+    assert text == short
     assert "IMAGE" in text
     assert "--budget" in text
+
+
+def test_the_package_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "shirg_core", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("shirg ")
 
 
 def test_version(capsys):

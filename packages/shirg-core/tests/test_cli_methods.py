@@ -7,14 +7,48 @@ from shirg_core.methods import METHODS
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1.0", 1.0), ("768", 768), ("1", 1), ("0.3333", 0.3333), (".5", 0.5), ("1e-3", 0.001)]
+    ("text", "value"),
+    [
+        ("1.0", 1.0),
+        ("768", 768),
+        ("1", 1),
+        ("0.3333", 0.3333),
+        (".5", 0.5),
+        ("1e-3", 0.001),
+        ("1/4", 0.25),
+        ("25%", 0.25),
+        ("100%", 1.0),
+        ("12.5%", 0.125),
+    ],
 )
 def test_budgets(text, value):
     assert parse_budget(text) == value
     assert type(parse_budget(text)) is type(value)
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "1.01", "1.5", "0.0", "nan", "inf", "", "half", "3 4", "٣"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "-3",
+        "1.01",
+        "1.5",
+        "0.0",
+        "nan",
+        "inf",
+        "",
+        "half",
+        "3 4",
+        "٣",
+        "1/0",
+        "4/3",
+        "0/3",
+        "%",
+        "0%",
+        "101%",
+        "-1/4",
+    ],
+)
 def test_bad_budgets_are_named(text):
     with pytest.raises(BadInput, match="--budget") as caught:
         parse_budget(text)

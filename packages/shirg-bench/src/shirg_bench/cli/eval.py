@@ -31,7 +31,8 @@ def evaluate(
     vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].", show_default=_OWN)
+        str | None,
+        typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.", show_default=_OWN),
     ] = None,
     views: Annotated[
         str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)

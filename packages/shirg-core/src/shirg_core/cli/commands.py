@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from shirg_core.cli.errors import BadInput
 
 ENTRY_POINT_GROUP = "shirg.commands"
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class CommandGroup(TyperGroup):
@@ -56,7 +57,7 @@ def run(argv: list[str]) -> int:
     Raises:
         BadInput: a usage error, or what a command refuses.
     """
-    app = typer.Typer(cls=CommandGroup, add_completion=False)
+    app = typer.Typer(cls=CommandGroup, add_completion=False, context_settings=HELP)
     app.callback(invoke_without_command=True)(shirg)
     try:
         result = typer.main.get_command(app).main(argv, prog_name="shirg", standalone_mode=False)
@@ -84,7 +85,7 @@ def shirg(
 def _command(entry: EntryPoint) -> Any:
     target = entry.load()
     if not isinstance(target, typer.Typer):
-        app = typer.Typer(add_completion=False)
+        app = typer.Typer(add_completion=False, context_settings=HELP)
         app.command(entry.name)(target)
         target = app
     command = typer.main.get_command(target)

@@ -17,7 +17,7 @@ def compare(
             show_default=False,
         ),
     ],
-    budget: Annotated[str, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].")] = "0.3333",
+    budget: Annotated[str, typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")] = "0.3333",
     methods: Annotated[
         str | None,
         typer.Option(
@@ -26,7 +26,7 @@ def compare(
     ] = None,
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed, for methods that draw lots.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of randomised methods.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture, one panel a method.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
@@ -38,15 +39,20 @@ def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> 
 
 
 def parse_budget(text: str) -> Budget:
-    """`"768"` → 768, `"0.3333"` → 0.3333.
+    """`"768"` → 768; `"0.25"`, `"1/4"` and `"25%"` → 0.25.
 
     Raises:
         BadInput: neither a count ≥ 1 nor a fraction in (0, 1].
     """
-    problem = BadInput(f"--budget must be a count ≥ 1 or a fraction in (0, 1], got {text!r}")
+    problem = BadInput(f"--budget must be a count ≥ 1 or a fraction in (0, 1] such as 0.25, 1/4 or 25%, got {text!r}")
     try:
-        value = int(text) if text.isascii() and text.isdigit() else float(text)
-    except ValueError as error:
+        if text.isascii() and text.isdigit():
+            value: Budget = int(text)
+        elif "/" in text or text.endswith("%"):
+            value = float(Fraction(text) if "/" in text else Fraction(text[:-1]) / 100)
+        else:
+            value = float(text)
+    except (ValueError, ZeroDivisionError) as error:
         raise problem from error
     if value < 1 if isinstance(value, int) else not 0 < value <= 1:
         raise problem

@@ -1,4 +1,4 @@
-"""What `shirg select` says about a selection, to machines and to people."""
+"""JSON and terminal output of `shirg select`."""
 
 from __future__ import annotations
 

@@ -30,13 +30,14 @@ def ask(
     adapter: Annotated[Path | None, typer.Option(help=_ADAPTER)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Tokens to keep: a count, or a fraction in (0, 1].", show_default=_OWN)
+        str | None,
+        typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.", show_default=_OWN),
     ] = None,
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
     positions: Annotated[str | None, typer.Option(help=_POSITIONS, show_default="the adapter's, or packed")] = None,
     page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
     compare: Annotated[bool, typer.Option("--compare", help="Answer by pooling and with all tokens, too.")] = False,
-    overlay: Annotated[Path | None, typer.Option(help="Picture of what was kept.")] = None,
+    overlay: Annotated[Path | None, typer.Option("--overlay", "-o", help="Picture of the kept tokens.")] = None,
     json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
     dtype: Annotated[

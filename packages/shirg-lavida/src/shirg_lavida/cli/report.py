@@ -1,4 +1,4 @@
-"""What `shirg ask` says, to machines and to people."""
+"""JSON and terminal output of `shirg ask`."""
 
 from __future__ import annotations
 

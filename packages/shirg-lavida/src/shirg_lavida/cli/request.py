@@ -20,7 +20,7 @@ from shirg_lavida.sampling.options import VALUES
 SCHEMA = "shirg.ask/2"
 """Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
 SEEDS = 2**63
-"""Seeds that every source of randomness here takes, PyTorch's generators and the selectors that draw lots."""
+"""Seeds that every source of randomness here takes, PyTorch's generators and randomised selectors."""
 DRAWN_SEEDS = 2**32
 """Those that are drawn where none is given: JSON readers keep them exactly."""
 PACKAGES = ("torch", "transformers", "shirg-core", "shirg-lavida", "shirg-train", "shirg-bench")

@@ -75,7 +75,7 @@ class VisionConfig:
         Keys that are left out have transformers' defaults.
 
         Raises:
-            ValueError: another kind of model, or a size that is none.
+            ValueError: another kind of model, or an invalid size.
         """
         if config.get("model_type") == "siglip":
             config = config["vision_config"]

@@ -45,7 +45,7 @@ class SiglipTower(nn.Module):
         self.siglip = Siglip(config, num_hidden_layers=config.num_hidden_layers - 1)
 
     def forward(self, pixels: Tensor, *, attention: bool = False) -> TowerOutput:
-        """`pixels [V, 3, S, S]`, normalised; S a multiple of nothing in particular: leftover pixels are not seen.
+        """`pixels [V, 3, S, S]`, normalised; S need not divide by the patch size: trailing pixels are ignored.
 
         Raises:
             ValueError: not `[V, 3, S, S]`.

@@ -1,4 +1,4 @@
-"""Training the micro model from a recipe, stage after stage; a run that was killed goes on where it stood."""
+"""Training the micro model from a recipe, stage after stage; a run that was killed is resumed."""
 
 from __future__ import annotations
 
