@@ -43,7 +43,7 @@ class VisionOptions:
         tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
 
     Raises:
-        ValueError: something that is not a selector, unknown `select_on`, or options that need a selector and have none.
+        ValueError: not a selector, an unknown `select_on`, or options that need a selector and have none.
     """
 
     selector: Selector | None = None
