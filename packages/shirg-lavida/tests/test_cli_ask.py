@@ -405,3 +405,19 @@ def test_help_loads_no_model_library():
 def test_a_seed_out_of_range_is_refused_before_a_model_is_loaded(page, tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     assert "--seed" in refused(capsys, page, "What?", "--model", tmp_path, "--seed", -1)
+
+
+def test_help_shows_every_options_own_words(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["ask", "-h"]) == 0
+    text = capsys.readouterr().out
+    for words in (
+        "IMAGE",
+        "QUESTION",
+        "--overlay",
+        "-o",
+        "Picture of the kept tokens",
+        "1/4 or 25%",
+        "Fraction of --steps",
+    ):
+        assert words in text, words

@@ -16,7 +16,8 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 def with_sampling_options(command: Command) -> Command:
     """`command(…, **sampling)` as typer is to see it: with an option, None unless given, for each of `VALUES`."""
-    signature = inspect.signature(command)
+    # Evaluated here: typer takes annotations of a signature that is set as they are, text and all.
+    signature = inspect.signature(command, eval_str=True)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     for option in VALUES:
         shown = option.metadata["shown"] or (str(option.default) if option.default is not None else False)
