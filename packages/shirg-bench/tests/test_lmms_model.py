@@ -9,7 +9,7 @@ from lmms_eval.api.instance import unwrap_generation_output
 from lmms_eval.models.model_utils.gen_metrics import get_logged_metrics_history, reset_logged_metrics
 from PIL import Image
 
-from shirg_bench.lmms import costs, digest
+from shirg_bench.lmms import costs, digest, questions
 from shirg_bench.lmms import model as module
 from shirg_bench.lmms import request as request_module
 from shirg_bench.lmms.costs import AnswerCosts
@@ -426,7 +426,7 @@ def test_clean_lets_go_of_the_model(load):
 def test_images_are_decoded_once_unless_too_many_wait(load, monkeypatch, room, decoded):
     calls, real = [], request_module.as_image
     monkeypatch.setattr(request_module, "as_image", lambda *a: calls.append(1) or real(*a))
-    monkeypatch.setattr(request_module, "KEPT_BYTES", room)
+    monkeypatch.setattr(questions, "KEPT_BYTES", room)
     results = load(batch_size=2).generate_until(mixed())
     assert len(calls) == decoded
     assert texts(results) == texts(load(batch_size=2).generate_until(mixed()))

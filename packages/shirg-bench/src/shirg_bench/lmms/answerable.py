@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from shirg_bench.lmms.questions import Questions
 from shirg_bench.lmms.reply import Question
-from shirg_bench.lmms.request import EvalRequest, Questions
+from shirg_bench.lmms.request import EvalRequest
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2, ShirgV3

@@ -16,8 +16,9 @@ from loguru import logger
 from shirg_bench.lmms.answerable import check_all
 from shirg_bench.lmms.costs import AnswerCosts, log_costs
 from shirg_bench.lmms.digest import images_digest, run_digest
+from shirg_bench.lmms.questions import Questions
 from shirg_bench.lmms.reply import answer
-from shirg_bench.lmms.request import EvalRequest, Questions, batches, is_padding, read_requests
+from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
