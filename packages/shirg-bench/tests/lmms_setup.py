@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from lmms_eval.api.instance import unwrap_generation_output
 from PIL import Image, ImageDraw
 
 from shirg_core.cli.app import main
@@ -89,6 +91,20 @@ def request(task: str, doc_id: int, gen_kwargs: dict, text: str = "What?", **met
     """A `generate_until` request; its document is the list of its images."""
     args = (text, gen_kwargs, lambda doc: doc, doc_id, task, "test")
     return SimpleNamespace(args=args, metadata={"task": task, "doc_id": doc_id, **metadata})
+
+
+SHORT, LONG = {"max_new_tokens": 8, "until": ["\n\n"]}, {"max_new_tokens": 16, "block_length": 8, "schedule": "shift"}
+DATA = {task: {"test": [[picture(f"{task}{i}")] for i in range(4)]} for task in ("a", "b")}
+
+
+def mixed():
+    """Two tasks and two ways of sampling, shuffled."""
+    plan = [("b", 1, LONG), ("a", 0, SHORT), ("a", 3, LONG), ("b", 0, SHORT), ("a", 1, SHORT), ("b", 2, LONG)]
+    return [request(task, i, copy.deepcopy(how), f"What is {task}{i}?") for task, i, how in plan]
+
+
+def texts(results):
+    return [unwrap_generation_output(result)[0] for result in results]
 
 
 def shirg(*argv: object) -> int:
