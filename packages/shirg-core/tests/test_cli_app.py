@@ -69,6 +69,11 @@ def test_usage_errors_are_one_line(capsys, argv):
     assert output.err.count("\n") == 1
 
 
+def test_a_mistyped_command_gets_a_suggestion(capsys):
+    assert main(["slect", "page.png"]) == 2
+    assert "unknown command 'slect', did you mean 'select'? known: " in capsys.readouterr().err
+
+
 def test_broken_command_costs_one_warning(monkeypatch, capsys):
     with_entry_points(monkeypatch, SELECT, entry("broken", "shirg_core_no_such_module:run"))
     assert main(["--help"]) == 0

@@ -1,6 +1,5 @@
 import time
 
-import pytest
 import torch
 
 from shirg_core import clock as module
@@ -31,11 +30,10 @@ def test_work_is_counted_and_waiting_is_not():
     assert clock.lap() < 50
 
 
-@pytest.mark.parametrize("synchronise", [True, False])
-def test_a_gpus_queue_is_waited_for_before_the_time_is_read(monkeypatch, synchronise):
+def test_a_gpus_queue_is_waited_for_before_the_time_is_read(monkeypatch):
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     device = torch.device("cuda", 1)
-    clock = Clock(device, synchronise=synchronise, work=True)
+    clock = Clock(device, work=True)
     clock.lap()
-    assert waited == [device] * (2 * synchronise)
+    assert waited == [device] * 2

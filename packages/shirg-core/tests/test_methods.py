@@ -97,6 +97,16 @@ def test_the_command_lists_them(capsys):
     assert {"pooled.", "merged", "edges"} <= set(table)
 
 
+def test_a_list_that_cannot_be_written_names_the_path_that_was_asked_for(tmp_path, capsys):
+    assert main(["methods", "--json", str(tmp_path / "none" / "list.json")]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert (
+        output.err
+        == f"shirg: error: cannot write {tmp_path / 'none' / 'list.json'}: there is no folder {tmp_path / 'none'}\n"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class FirstTokens:
     budget: int

@@ -20,16 +20,15 @@ class Clock:
 
     Args:
         device: where the work is done; None = the host.
-        synchronise: wait for a GPU's queue before the time is read; without it, only the host's part is timed.
         work: on a CPU, count the calling thread's own time, which other programs on the machine disturb least.
 
     Attributes:
         timings_ms: milliseconds of the stages so far, in the order in which they ended.
     """
 
-    def __init__(self, device: torch.device | None = None, *, synchronise: bool = True, work: bool = False) -> None:
+    def __init__(self, device: torch.device | None = None, *, work: bool = False) -> None:
         self._wait = None
-        if synchronise and device is not None and device.type == "cuda":
+        if device is not None and device.type == "cuda":
             import torch  # the commands read the clock before they wait for torch
 
             self._wait = partial(torch.cuda.synchronize, device)

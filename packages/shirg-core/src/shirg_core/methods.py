@@ -28,7 +28,7 @@ from shirg_core.selection import Selector
 
 
 def _top(score: str, *needs: Input) -> Method:
-    return Method(f"top-{score}", f"The K tokens of largest {score}.", TopScore, {"score": score}, needs)
+    return Method(f"top-{score}", f"The K tokens with the highest {score} score.", TopScore, {"score": score}, needs)
 
 
 METHODS: dict[str, Method] = {
@@ -36,11 +36,11 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("v2", "SHIRG-v2: variance, text relevance and edges; mean summary.", ShirgV2, needs=("text", "edges")),
         Method("v3", "SHIRG-v3: attention, magnitude and gradient; weighted summary.", ShirgV3, views="single"),
-        Method("uniform", "An even grid over each view.", UniformGrid),
-        Method("random", "K tokens at random.", RandomTokens),
+        Method("uniform", "An evenly spaced grid of tokens in each view.", UniformGrid),
+        Method("random", "K tokens drawn at random.", RandomTokens),
         Method(
             "pooling",
-            "Means of 2 × 2 squares; in a model on anyres views, its own pooling.",
+            "Average pooling over 2 × 2 tokens; on anyres views, the model's own pooling.",
             Pooling,
             keeps="layout",
             merges=True,
@@ -53,17 +53,17 @@ METHODS: dict[str, Method] = {
         _top("attention"),
         _top("edge", "edges"),
         _top("relevance", "text"),
-        Method("divprune", "DivPrune: farthest points by cosine distance.", FarthestPoint),
+        Method("divprune", "DivPrune: farthest-point sampling by cosine distance.", FarthestPoint),
         Method("tome", "ToMe: merges the most similar pairs, round after round.", TokenMerging, merges=True),
-        Method("saint", "SAINT: drops what resembles many others, on the full similarity graph.", SimilarityGraph),
-        Method("saint-vote", "SAINT's bipartite vote.", BipartiteVote),
-        Method("scissor", "LLaVA-Scissor: means of similar tokens.", ConnectedComponents, keeps="image", merges=True),
-        Method("cdpruner", "CDPruner: a determinantal point process given text.", ConditionalDPP, needs=("text",)),
+        Method("saint", "SAINT: drops tokens similar to many others, on the full similarity graph.", SimilarityGraph),
+        Method("saint-vote", "SAINT with its bipartite vote.", BipartiteVote),
+        Method("scissor", "LLaVA-Scissor: averages similar tokens.", ConnectedComponents, keeps="image", merges=True),
+        Method("cdpruner", "CDPruner: a determinantal point process given the text.", ConditionalDPP, needs=("text",)),
         Method("dpp", "CDPruner's determinantal point process without text.", ConditionalDPP, {"relevance": "uniform"}),
-        Method("dedup-max", "PixelPrune by largest difference.", Deduplication, {"metric": "max"}, on_pixels=True),
-        Method("dedup-mean", "PixelPrune by mean difference.", Deduplication, {"metric": "mean"}, on_pixels=True),
+        Method("dedup-max", "PixelPrune, largest pixel difference.", Deduplication, {"metric": "max"}, on_pixels=True),
+        Method("dedup-mean", "PixelPrune, mean pixel difference.", Deduplication, {"metric": "mean"}, on_pixels=True),
         Method("full", "Every token of every view.", keeps="all", views="anyres_full"),
-        Method("baseline", "Every token of one view of 384 pixels.", keeps="all", views="single384", fixed_views=True),
+        Method("baseline", "Every token of a single 384-pixel view.", keeps="all", views="single384", fixed_views=True),
         Method("downsampled", "Every token of a blurred page.", keeps="all", only="shirg ablate --what budget"),
         Method("fastv", "FastV: drops tokens after a layer of the language model.", only="shirg ablate --what late"),
         Method("redvtp", "RedVTP: drops tokens after the first denoising step.", only="shirg ablate --what late"),

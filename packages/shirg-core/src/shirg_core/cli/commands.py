@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.names import check_known
 
 ENTRY_POINT_GROUP = "shirg.commands"
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -45,6 +46,8 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the subcommand to run; asking for a broken one is an error, but not one of usage."""
+        with bad_input(ValueError):
+            check_known(args[0], self.list_commands(ctx), "command")
         self.get_command(ctx, args[0])
         if args[0] in self._failures:
             raise typer.Exit(1)

@@ -15,10 +15,11 @@ def methods(
     # Imported here so that `shirg --help` does not wait for torch.
     from rich.table import Table
 
-    from shirg_core.cli.output import STANDARD, report_console, write_json
+    from shirg_core.cli.output import STANDARD, check_outputs, report_console, write_json
     from shirg_core.method import KEEPS
     from shirg_core.methods import METHODS
 
+    check_outputs(None, None, json)
     if json is not None:
         write_json(json, {"methods": [method.as_json() for method in METHODS.values()]})
     table = Table(box=None, padding=(0, 2, 0, 0))

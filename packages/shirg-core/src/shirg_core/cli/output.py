@@ -20,8 +20,13 @@ STANDARD = Path("-")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
 
 
-def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> None:
+def check_outputs(source: Path | None, picture: Path | None, summary: Path | None) -> None:
     """Refuse outputs that could not be written, or that would overwrite the input or each other.
+
+    Args:
+        source: the input; None = the command reads no file.
+        picture: where the picture goes.
+        summary: where the JSON goes.
 
     Raises:
         BadInput: with the offending path.
@@ -31,7 +36,7 @@ def check_outputs(source: Path, picture: Path | None, summary: Path | None) -> N
         _check_outputs(source, picture, summary)
 
 
-def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> None:
+def _check_outputs(source: Path | None, picture: Path | None, summary: Path | None) -> None:
     if picture is not None and picture.suffix.lower() not in PICTURE_SUFFIXES:
         raise BadInput(f"cannot write {picture}: the picture must end in one of {', '.join(PICTURE_SUFFIXES)}")
     outputs = files_of(picture, summary)
@@ -47,7 +52,7 @@ def _check_outputs(source: Path, picture: Path | None, summary: Path | None) -> 
             raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
         if not os.access(path.parent, os.W_OK):
             raise BadInput(f"cannot write {path}: no permission in {path.parent}")
-        if path.resolve() == source.resolve():
+        if source is not None and path.resolve() == source.resolve():
             raise BadInput(f"cannot write {path}: it is the input")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise BadInput(f"cannot write {outputs[0]} twice: the picture and the summary need different files")
