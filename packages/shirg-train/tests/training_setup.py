@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.testing import tiny_lavida
+from shirg_train.checkpointing import latest_checkpoint
+from shirg_train.metrics import read_metrics
 from shirg_train.recipe import build
+from shirg_train.trainer import loop
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World, join_world, leave
 from shirg_train.trainer.run import Sources, run
@@ -93,6 +98,44 @@ def main() -> None:
         for output, changes in pairs:
             run(tiny_recipe(Path(output), **ast.literal_eval(changes)), tiny_sources(world), world)
     leave(0)
+
+
+def losses(output: Path) -> list[tuple[int, float, str]]:
+    return [(line["step"], line["loss"], line["policy"]) for line in read_metrics(output / "metrics.jsonl", "step")]
+
+
+def state(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(latest_checkpoint(output / "checkpoints") / "state.safetensors")
+
+
+class InterruptedRunError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def assert_same_run(one, other):
+    assert losses(one) == losses(other)
+    for kind in ("validation", "event"):
+        lines = [read_metrics(output / "metrics.jsonl", kind) for output in (one, other)]
+        assert lines[0] == lines[1]
+    left, right = state(one), state(other)
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+def run_interrupted(monkeypatch, output, steps, sources=tiny_sources, **changes):
+    """End a run with an exception after some steps."""
+    real, done = loop._train_step, []
+
+    def interrupted(*arguments):
+        if len(done) == steps:
+            raise InterruptedRunError
+        done.append(None)
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_train_step", interrupted)
+        with pytest.raises(InterruptedRunError):
+            run(tiny_recipe(output, **changes), sources(), ALONE)
 
 
 if __name__ == "__main__":
