@@ -34,7 +34,8 @@ def test_overlay_and_page(page, model, tmp_path):
     assert page.exists()
 
 
-def test_compare_puts_pooling_full_and_shirg_side_by_side(page, model, capsys):
+def test_compare_puts_pooling_full_and_shirg_side_by_side(page, model, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     report = asked(page, model, "--compare", "--method", "v3", "--views", "anyres")
     assert [each["method"] for each in report["compare"]] == ["pooling", "full", "v3"]
     assert (report["method"], report["answer"]) == ("v3", report["compare"][2]["answer"])
@@ -42,6 +43,8 @@ def test_compare_puts_pooling_full_and_shirg_side_by_side(page, model, capsys):
     assert kept == [33, 156, 39]
     text = capsys.readouterr().out
     assert all(word in text for word in ("pooling", "full", "v3", "156"))
+    totals = [f"{each['timings_ms']['total']:.1f}" for each in report["compare"]]
+    assert all(f" {total}" in text for total in totals), "no column is cut on a narrow terminal"
     assert [each["method"] for each in asked(page, model, "--compare", "--method", "pooled")["compare"]][2] == "v2"
 
 

@@ -95,11 +95,12 @@ def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, fl
 
 def print_comparison(console: Console, outcomes: Sequence[Outcome]) -> None:
     """One line a method."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    legend = "min p: least probability of the answer's tokens; cache in MiB; prefill, a step and total in ms"
+    table = Table(box=None, padding=(0, 1, 0, 0), caption=legend, caption_justify="left")
     table.add_column("method", no_wrap=True)
-    table.add_column("answer", overflow="fold", min_width=12)
-    for heading in ("min p", "kept", "prefix", "cache MiB", "steps", "prefill ms", "ms a step", "total ms"):
-        table.add_column(heading, justify="right")
+    table.add_column("answer", overflow="fold", min_width=6)
+    for heading in ("min p", "kept", "prefix", "cache", "steps", "prefill", "step", "total"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for outcome in outcomes:
         answer, ms = outcome.answer, outcome.answer.timings_ms
         costs = (
