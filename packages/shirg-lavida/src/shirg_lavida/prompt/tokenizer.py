@@ -43,7 +43,8 @@ def load_tokenizer(folder: Path, vocab_size: int) -> PreTrainedTokenizerFast:
 
 def stop_ids(tokenizer: PreTrainedTokenizerFast, eos_id: int) -> frozenset[int]:
     """Ids that end an answer: the model's end of text, and the tokenizer's end of turn if it has one."""
-    end_of_turn = tokenizer.get_vocab().get(END_OF_TURN)
+    # Not from `get_vocab`, which copies the whole vocabulary.
+    end_of_turn = tokenizer.backend_tokenizer.token_to_id(END_OF_TURN)
     return frozenset({eos_id} if end_of_turn is None else {eos_id, end_of_turn})
 
 
