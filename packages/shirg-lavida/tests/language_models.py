@@ -36,6 +36,6 @@ def answer(batch: int = 1, length: int = 8, seed: int = 0) -> torch.Tensor:
 def sample(*args, **options) -> SimpleNamespace:
     """The sampler's answers as a batch: ids and probabilities stacked, bytes added up, the rest of the first."""
     answers = sampler.sample(*args, **options)
-    first = {name: getattr(answers[0], name) for name in ("nfe", "cache_rewritten", "step_ms", "timings_ms")}
+    first = {name: getattr(answers[0], name) for name in ("nfe", "step_ms", "timings_ms")}
     stacked = {name: torch.stack([getattr(each, name) for each in answers]) for name in ("ids", "probabilities")}
     return SimpleNamespace(**first, **stacked, kv_bytes=sum(each.kv_bytes for each in answers))

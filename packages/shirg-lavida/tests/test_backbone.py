@@ -72,7 +72,7 @@ def test_observed_attention_is_a_distribution_and_changes_nothing():
     model, x, ids = backbone(n_kv_heads=2), prefix(2, 15), answer(2, 5)
     cache = model.prefill(x, positions(2, 0, 15), answer_length=5)
     plain = model.denoise(model.embed(ids), positions(2, 15, 5), cache)
-    hidden, paid = model.denoise(model.embed(ids), positions(2, 15, 5), cache, observe=True)
+    hidden, paid = model.observe(model.embed(ids), positions(2, 15, 5), cache)
     assert torch.equal(plain, hidden)
     assert paid.shape == (2, 5, 15)
     assert (paid >= 0).all()

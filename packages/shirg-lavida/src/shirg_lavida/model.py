@@ -1,6 +1,6 @@
 """LaViDa-LLaDA with SHIRG: image views, SigLIP tower, projector, LLaDA backbone.
 
-arXiv 2505.16839. The classes are the released model's shape for shape; `checkpoint.py` maps its weights one to one.
+arXiv 2505.16839. The classes are the released model's shape for shape; `checkpoint/load.py` maps weights one to one.
 """
 
 from __future__ import annotations

@@ -167,9 +167,9 @@ class LavidaPipeline:
             answers = self.model.generate(prefix, answer_length=max_new_tokens, clock=clock, **options)
             with stage(clock, "decode"):
                 texts = [self.text(answer.ids) for answer in answers]
-        timings_ms = {} if clock is None else {**clock.timings_ms, "steps": round(sum(answers[0].step_ms), 3)}
+        spent = {} if clock is None else {**clock.timings_ms, **answers[0].timings_ms}
+        told = {name: spent.get(name, 0.0) for name in STAGES} if spent else {}
         stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
-        told = {name: timings_ms.get(name, 0.0) for name in STAGES} if timings_ms else {}
         pairs = zip(answers, texts, strict=True)
         answers = [replace(answer, text=text, stops=stops, timings_ms=told) for answer, text in pairs]
         return answers if is_list(image) or is_list(question) else answers[0]

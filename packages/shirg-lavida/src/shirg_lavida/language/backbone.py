@@ -13,8 +13,6 @@ the cache then is ours (docs/decisions/0001-backbone.md).
 
 from __future__ import annotations
 
-from typing import Literal, overload
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -136,27 +134,24 @@ class LladaBackbone(nn.Module):
                 rotary = self.rotary(positions)
         return PrefixCache(tuple(layers))
 
-    @overload
-    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> Tensor: ...
-    @overload
-    def denoise(
-        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: Literal[True]
-    ) -> tuple[Tensor, Tensor]: ...
     @torch.no_grad()
-    def denoise(
-        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """See `DiffusionBackbone.denoise`. No gradients: training uses `forward`."""
+    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache, *, paid: list[Tensor] | None = None) -> Tensor:
+        """See `DiffusionBackbone.denoise`. No gradients: training uses `forward`. `paid` takes each layer's weights."""
         rotary = self.rotary(positions)
-        paid: list[Tensor] = []
         for block, layer in zip(self._blocks(), cache.layers, strict=True):
             q, k, v = block.project(x, rotary)
             keys, values, allowed = layer.extended(k, v)
-            if observe:
+            if paid is not None:
                 paid.append(attention_weights(q, keys, allowed).mean(dim=1)[..., : layer.prefix_length])
             x = block.finish(x, attend(q, keys, values, allowed))
-        hidden = self.ln_f(x)
-        return (hidden, torch.stack(paid).mean(dim=0)) if observe else hidden
+        hidden: Tensor = self.ln_f(x)
+        return hidden
+
+    def observe(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> tuple[Tensor, Tensor]:
+        """See `DiffusionBackbone.observe`."""
+        paid: list[Tensor] = []
+        hidden = self.denoise(x, positions, cache, paid=paid)
+        return hidden, torch.stack(paid).mean(dim=0)
 
     def forward(self, x: Tensor, positions: Tensor, allowed: Tensor | None = None) -> Tensor:
         """See `DiffusionBackbone.forward`."""

@@ -7,7 +7,7 @@ beside `backbone.py` with these methods; nothing else has to know it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias, overload
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -63,19 +63,12 @@ class DiffusionBackbone(Protocol):
         """
         ...
 
-    @overload
-    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> Tensor: ...
-    @overload
-    def denoise(
-        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: Literal[True]
-    ) -> tuple[Tensor, Tensor]: ...
-    def denoise(
-        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, observe: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Answer embeddings `x [B, L, d]` attend to the cached prefix and to each other: hidden `[B, L, d]`.
+    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> Tensor:
+        """Answer embeddings `x [B, L, d]` attend to the cached prefix and to each other: hidden `[B, L, d]`."""
+        ...
 
-        With `observe`, also `[B, L, P]` float32: attention paid to every prefix entry, mean over heads and layers.
-        """
+    def observe(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> tuple[Tensor, Tensor]:
+        """`denoise`, and `[B, L, P]` float32: attention paid to every prefix entry, mean over heads and layers."""
         ...
 
     def forward(self, x: Tensor, positions: Tensor, allowed: Tensor | None = None) -> Tensor:

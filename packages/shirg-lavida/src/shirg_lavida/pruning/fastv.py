@@ -5,7 +5,8 @@
 and of the visual tokens the best fraction `keep` goes on to layers K + 1 …. FastV was made for causal models and
 averages over all tokens that may attend to i; here that is the whole prefix, since attention runs both ways. (Its
 released code looks at the last token's row alone, which gives the same table on the pages of the ablations.) Kept
-tokens keep their rotary positions.
+tokens keep their rotary positions. Layers up to K cache the whole prefix, later ones only the kept tokens; what is
+cached is written once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class FastV:
     visual: Tensor
     keep: float = 0.5
     layer: int = 2
-    cache_effect: str = "layers up to K cache the whole prefix, later layers only the kept tokens; written once"
     rewrite: None = None
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:

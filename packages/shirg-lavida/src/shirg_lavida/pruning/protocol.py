@@ -1,7 +1,6 @@
 """How a method may thin out the prefix inside the language model, as opposed to choosing tokens before it.
 
-SHIRG needs nothing of this: it chooses before the prefix exists, and the cache is never touched. The attention-based
-baselines do, and must say so.
+SHIRG needs nothing of this: it chooses before the prefix exists, and the cache is never touched.
 """
 
 from __future__ import annotations
@@ -24,13 +23,9 @@ class Pruning(Protocol):
     """Builds the prefix cache, and may replace it once, after the first denoising step.
 
     Attributes:
-        cache_effect: one sentence that says what happens to the cache.
         rewrite: makes the cache that all steps but the first read; None = there is only one cache. With it, the first
             step also records its attention, which costs time and memory.
     """
-
-    @property
-    def cache_effect(self) -> str: ...  # noqa: D102
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """Run the prefix."""

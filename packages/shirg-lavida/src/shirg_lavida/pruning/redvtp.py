@@ -4,7 +4,8 @@
 
 measured in the first step; "still masked" are the answer tokens that this step did not settle. The best fraction
 `keep` survives. The paper prunes the uncached sequence, which renumbers the positions behind a dropped token; a cache
-holds rotated keys, so here the kept entries keep their positions.
+holds rotated keys, so here the kept entries keep their positions. The first step reads the whole cache; then every
+layer's is copied without the dropped tokens.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ class RedVTP:
 
     visual: Tensor
     keep: float = 0.5
-    cache_effect: str = "the first step reads the whole cache; then every layer's is copied without the dropped tokens"
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """The whole prefix."""

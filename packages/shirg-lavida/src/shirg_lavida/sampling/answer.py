@@ -39,7 +39,6 @@ class Answer:
         prefix_tokens: entries of the prefix, prompt and images.
         visual_tokens: those of them that stand for images, newlines and summaries included; 0 without an image.
         kv_bytes: bytes of the prefix cache that this row takes in the last step, padding included; 0 without cache.
-        cache_rewritten: the cache was replaced after the first step. Never without `pruning`.
         timings_ms: wall time by stage, where it was asked for: prefill and steps; from a pipeline also load, tower,
             select, embed (views, tower, projector, selection), decode, total.
         step_ms: wall time per step, where it was asked for.
@@ -56,7 +55,6 @@ class Answer:
     prefix_tokens: int
     visual_tokens: int
     kv_bytes: int
-    cache_rewritten: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     step_ms: tuple[float, ...] = ()
     selections: tuple[Selection | None, ...] = field(default=(), repr=False)

@@ -80,7 +80,7 @@ class Denoiser:
         """
         x = self.backbone.embed(ids)
         positions = self.context.answer_positions[:, : ids.shape[1]]
-        return self.backbone.denoise(x, positions, self.require_cache(), observe=True)
+        return self.backbone.observe(x, positions, self.require_cache())
 
     def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor], seen: int | None = None) -> Step:
         """One whole step: `ids, quota → finish(hidden(ids[:, :seen]), ids, quota)`."""

@@ -162,7 +162,9 @@ def sample(
         ids, sampled = fill_after_end(ids, mask_id, eos_id), ids
         probabilities = probabilities.masked_fill(ids != sampled, 1.0)
     # 6. One answer a row.
-    timings_ms = {} if clock is None else {"prefill": clock.timings_ms.get("prefill", 0.0), "steps": sum(step_ms)}
+    timings_ms = {}
+    if clock is not None:
+        timings_ms = {"prefill": clock.timings_ms.get("prefill", 0.0), "steps": round(sum(step_ms), 3)}
     return [
         Answer(
             ids=ids[b],
@@ -172,7 +174,6 @@ def sample(
             prefix_tokens=entries,
             visual_tokens=prefix.visual_tokens[b] if prefix.visual_tokens else 0,
             kv_bytes=0 if denoiser.cache is None else denoiser.cache.bytes // len(ids),
-            cache_rewritten=rewrite is not None and nfe > 0,
             timings_ms=timings_ms,
             step_ms=tuple(step_ms),
             selections=tuple(prefix.selections[i] for i, row in enumerate(prefix.owners) if row == b),
