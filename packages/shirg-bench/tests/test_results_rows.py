@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-from shirg_bench.results.provenance import versions
 from shirg_bench.results.rows import plain, read_rows, rows_there, write_json, write_rows
 from shirg_bench.results.table import Table, print_table
+from shirg_core.versions import versions
 
 
 def test_rows_come_back_and_nothing_else_is_left(tmp_path):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
+SEEDS = 2**63
+"""Random seeds are below this: what PyTorch's generators and the randomised selectors all take."""
+
 
 def real(
     name: str,

@@ -16,7 +16,8 @@ from shirg_bench.accuracy.pages import SPLIT, Encoded, check_model, draw, encode
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Source, Variant
 from shirg_bench.results.journal import Journal
-from shirg_bench.results.provenance import digest, folder_digest, source_digest, versions
+from shirg_bench.results.provenance import digest, folder_digest, source_digest
+from shirg_core.versions import versions
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.model import LavidaModel

@@ -25,7 +25,6 @@ from shirg_lavida.prompt.prefix import Prefix
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
 """One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""
 MIB = 2**20
-"""Called once after every visit with what comes next."""
 
 
 def measure(

@@ -11,7 +11,7 @@ from typing import Any
 from shirg_bench.latency.results import check_results
 from shirg_bench.names import split_names
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.cli.request import SEEDS
+from shirg_core.numbers import SEEDS
 
 LATENCY, MEMORY, AUTOREGRESSIVE, SELECTION = WHAT = ("latency", "memory", "ar", "selection")
 CACHES = {"on": (True,), "off": (False,), "both": (True, False)}

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from shirg_bench.latency.random_models import RANDOM, random_pipeline
 from shirg_core.cli.errors import BadInput
-from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device
+from shirg_lavida.cli.models import load_pipeline, parse_device, parse_dtype
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.samples import listed_samples
@@ -52,7 +52,7 @@ class Subject:
 
     @property
     def dtype(self) -> str:
-        """Of the weights, and of what they compute: a key of `DTYPES`."""
+        """Of the weights, and of what they compute: as `--dtype` names it."""
         return str(self.pipe.model.backbone.wte.weight.dtype).removeprefix("torch.")
 
 
@@ -83,12 +83,10 @@ def load_subject(
     if vision_tower is not None:
         raise BadInput(f"--vision-tower belongs to a checkpoint, got {vision_tower!r} with --model {name}")
     shape = RANDOM[name]
-    if dtype is not None and dtype not in DTYPES:
-        raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    where = parse_device(device)
+    weights, where = parse_dtype(dtype) or shape.dtype, parse_device(device)
     if shape.gpu and where.type != "cuda":
         raise BadInput(f"--model {name} needs a CUDA device, got {where}; random-small runs on a CPU")
-    pipe = random_pipeline(shape, device=where, dtype=shape.dtype if dtype is None else DTYPES[dtype], seed=seed)
+    pipe = random_pipeline(shape, device=where, dtype=weights, seed=seed)
     return Subject(name, pipe, text_page(), QUESTION)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from PIL import Image
 
-from shirg_bench.results.provenance import digest, source_digest, versions
+from shirg_bench.results.provenance import digest, source_digest
+from shirg_core.versions import versions
 from shirg_lavida.pipeline import LavidaPipeline
 
 

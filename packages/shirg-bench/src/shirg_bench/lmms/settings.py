@@ -15,8 +15,10 @@ from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
+from shirg_core.numbers import SEEDS
 from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.models import DTYPES, load_pipeline, parse_device, read_recommended
+from shirg_lavida.checkpoint.weights import DTYPES
+from shirg_lavida.cli.models import load_pipeline, parse_device, read_recommended
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
@@ -76,7 +78,7 @@ class ModelSettings:
             parse_device(self.device)
         if self.batch_size < 1:
             raise BadInput(f"batch_size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed < SEEDS:
             raise BadInput(f"seed must be an integer in [0, 2⁶³), got {self.seed}")
         parse_sampling({}, self.sampling, max_new_tokens=self.sampling.get("max_new_tokens", 128))
 

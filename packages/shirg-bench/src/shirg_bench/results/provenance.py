@@ -9,14 +9,14 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 
-PACKAGES = ("transformers", "numpy", "shirg-core", "shirg-lavida", "shirg-train", "shirg-bench")
+from shirg_core.versions import versions
+
 SOURCES = ("shirg_core", "shirg_lavida", "shirg_train")
 CPU_FACTS = Path("/proc/cpuinfo")
 
@@ -37,12 +37,6 @@ def provenance(command: str, seed: int, device: torch.device, how: str = "") -> 
 def now() -> str:
     """The present time in UTC, to a second; of times, which other work on the machine may have disturbed."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str | None]:
-    """Of Python and of every package whose code takes part; None = not there."""
-    found = {"python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda}
-    return {**found, **{name: _version(name) for name in ("triton", *PACKAGES)}}
 
 
 def hardware(device: torch.device) -> str:
@@ -76,13 +70,6 @@ def source_digest(*more: str) -> str:
     """A digest of the code that answers, `SOURCES` and `more`: it changes between two releases of one version."""
     folders = [Path(str(files(name))) for name in (*SOURCES, *more)]
     return blake2b("".join(_digest(f, sorted(f.rglob("*.py"))) for f in folders).encode(), digest_size=8).hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _digest(folder: Path, paths: Iterable[Path]) -> str:

@@ -15,6 +15,8 @@ from shirg_core.files import read_json
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
 FLOAT_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""What commands and evaluations may ask weights to be, by name."""
 
 
 class Stored(NamedTuple):

@@ -13,11 +13,10 @@ from shirg_core.files import read_json
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.locate import locate
 from shirg_lavida.checkpoint.recommended import Recommended
+from shirg_lavida.checkpoint.weights import DTYPES
 from shirg_lavida.cli.paths import adapter_folder, model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_pipeline(
@@ -44,8 +43,7 @@ def load_pipeline(
     Raises:
         BadInput: whatever of these cannot be used.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    weights = parse_dtype(dtype)
     if positions is not None and positions not in get_args(Positions):
         raise BadInput(f"--positions must be one of {', '.join(get_args(Positions))}, got {positions!r}")
     options: dict[str, Any] = {} if positions is None else {"positions": positions}
@@ -56,7 +54,7 @@ def load_pipeline(
     if vision_tower is not None:
         options["vision_tower"] = vision_tower
     with bad_input(OSError, ValueError):
-        return LavidaPipeline.from_pretrained(location, dtype=dtype, device=where, adapter=adapter, **options)
+        return LavidaPipeline.from_pretrained(location, dtype=weights, device=where, adapter=adapter, **options)
 
 
 def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:
@@ -72,6 +70,17 @@ def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:
     with bad_input(OSError, ValueError):
         folder = locate(model_location(model, default), Path(), weights=False)
         return Recommended.from_checkpoint(read_json(folder / "config.json", "not a LaViDa checkpoint"))
+
+
+def parse_dtype(name: str | None) -> torch.dtype | None:
+    """A dtype of weights; None = the model's own.
+
+    Raises:
+        BadInput: not a key of `DTYPES`.
+    """
+    if name is not None and name not in DTYPES:
+        raise BadInput(f"--dtype must be one of {', '.join(DTYPES)}, got {name!r}")
+    return None if name is None else DTYPES[name]
 
 
 def parse_device(name: str | None) -> torch.device:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import platform
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from shirg_core.cli.errors import BadInput
+from shirg_core.numbers import SEEDS
+from shirg_core.versions import versions
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
@@ -19,11 +19,8 @@ from shirg_lavida.sampling.options import VALUES
 
 SCHEMA = "shirg.ask/2"
 """Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
-SEEDS = 2**63
-"""Seeds that every source of randomness here takes, PyTorch's generators and randomised selectors."""
 DRAWN_SEEDS = 2**32
 """Those that are drawn where none is given: JSON readers keep them exactly."""
-PACKAGES = ("torch", "transformers", "shirg-core", "shirg-lavida", "shirg-train", "shirg-bench")
 
 
 @dataclass(frozen=True)
@@ -85,14 +82,3 @@ def as_json(
         "sampling": {name: "inf" if value == math.inf else value for name, value in sampling.items()},
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of every package here that takes part in an answer."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
