@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shirg_bench.accuracy.interval import bootstrap, score_interval
 from shirg_bench.accuracy.kinds import EVEN, VARIANTS, kind_rows
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.results.scores import score_tables
-from shirg_train.testbed.micro.interval import bootstrap, score_interval
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
 from .accuracy_setup import tiny_bench, write_micro

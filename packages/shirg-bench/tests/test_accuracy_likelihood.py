@@ -46,8 +46,8 @@ def test_a_page_has_the_same_nll_alone_and_in_a_batch(micro, positions):
 
 def test_rows_have_it_where_it_is_measured(micro, tmp_path):
     bench = tiny_bench(micro, tmp_path)
-    variants = [Variant(GATE), Variant(GATE, nll_times=2)]
-    silent, measured = bench.answers(variants, "easy", 6)
+    variants = [Variant(GATE), Variant(GATE, nll_times=2), Variant(nll_times=2)]
+    silent, measured, other = bench.answers(variants, "easy", 6)
     run = Run(bench, 6, "untrained", "")
     assert "nll" not in score_row(run, "easy", variants[0], silent)
     row = score_row(run, "easy", variants[1], measured)
@@ -55,6 +55,7 @@ def test_rows_have_it_where_it_is_measured(micro, tmp_path):
     assert row["exact_match"] == score_row(run, "easy", variants[0], silent)["exact_match"]
     # Nothing was learned: about as surprised as by a draw from the whole vocabulary.
     assert row["nll"] == pytest.approx(math.log(bench.models[None].config.llada.vocab_size), rel=0.5)
+    assert score_row(run, "easy", variants[2], other)["nll"] != row["nll"]
 
 
 def test_it_is_not_promised_where_it_cannot_be_measured():

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from shirg_bench.accuracy import measure
+from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.model import LavidaModel
-from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.testbed.micro.config import SizeConfig
-from shirg_train.testbed.micro.evaluate import evaluate
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_train.keep_ratio import PolicyConfig, build_policy
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.samples import checkpoint_folder
+from shirg_train.testbed.pages.sheet import page_image
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
 
@@ -50,16 +56,22 @@ def same(some, others):
     )
 
 
-def test_answers_are_those_of_the_training_evaluation(tmp_path):
+def test_answers_are_those_of_the_pipeline(tmp_path):
     # The embedded model, because an untrained one gives every answer wrong.
     policies = [PolicyConfig("baseline"), PolicyConfig("pooling"), PolicyConfig("v2", 1 / 6), PolicyConfig("v3", 20)]
     bench = tiny_bench(checkpoint_folder(), tmp_path)
     ours = bench.answers([Variant(policy) for policy in policies], "easy", 3)
-    theirs = evaluate(bench.models[None], bench.tokenizer, policies, size=SizeConfig(), data=DATA, tier="easy", pages=3)
-    for mine, score in zip(ours, theirs, strict=True):
-        assert np.array_equal(mine.correct, score.correct)
-        assert mine.visual.mean() == pytest.approx(score.visual_tokens)
+    pages = draw_pages_of(bench.models[None], DATA, "easy", range(3))
+    pipe = LavidaPipeline.from_pretrained(checkpoint_folder(), dtype=torch.float32)
+    for policy, mine in zip(policies, ours, strict=True):
+        selecting = replace(pipe, selector=build_policy(policy, 0, pipe.views).selector)
+        for page, question in np.ndindex(3, 2):
+            image, words = page_image(pages, page), pages.question(page, question, TEMPLATES[0])
+            theirs = selecting(image, words, max_new_tokens=ANSWER_LENGTH)
+            assert mine.correct[page, question] == (theirs.text == pages.answer(page, question))
+            assert mine.visual[page, question] == theirs.visual_tokens
         assert mine.given.shape == (3, 2, 6)
+    assert [set(mine.visual.flat) for mine in ours[:2]] == [{14 * 14 + 14}, {7 * 7 + 7}]
     assert ours[0].correct.any()
 
 

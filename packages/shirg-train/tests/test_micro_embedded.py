@@ -1,9 +1,8 @@
-"""The shipped checkpoint reads pages nobody trained on, and the shipped samples show what they say."""
+"""The shipped checkpoints answer questions, and the shipped samples show what they say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,9 @@ from shirg_core.baselines import Pooling
 from shirg_core.presets import shirg_v2
 from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.micro.evaluate import Score, evaluate
-from shirg_train.testbed.micro.samples import checkpoint_folder, full_folder, listed_samples, write_samples
+from shirg_train.testbed.micro.samples import checkpoint_folder, listed_samples, write_samples
 from shirg_train.testbed.pages.batch import QUESTION
 from shirg_train.testbed.pages.config import Tier, split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -45,17 +42,6 @@ def test_checkpoint_is_bfloat16_and_brings_its_own_tokenizer(pipe: LavidaPipelin
     assert pipe.tokenizer(text).input_ids == build_tokenizer().encode(text, add_special_tokens=False).ids
 
 
-def test_unseen_pages_are_read_and_selection_beats_pooling(pipe: LavidaPipeline) -> None:
-    policies = [PolicyConfig("baseline"), PolicyConfig("v2", 1 / 3), PolicyConfig("pooling")]
-    scores = evaluate(
-        pipe.model, build_tokenizer(), policies, size=SizeConfig(), data=DataConfig(), tier="easy", pages=32
-    )
-    full, gated, pooled = (score.correct.mean() for score in scores)
-    assert full >= 0.85
-    assert gated >= 0.8
-    assert gated >= pooled + 0.2
-
-
 @pytest.mark.parametrize("name", ["micro", "micro-joint"])
 def test_the_answer_does_not_depend_on_how_long_it_may_be(name: str) -> None:
     folder = embedded(name)
@@ -64,49 +50,6 @@ def test_the_answer_does_not_depend_on_how_long_it_may_be(name: str) -> None:
     page = Image.open(Path(__file__).parents[3] / "examples" / "bars.png").convert("RGB")
     for length in (6, 7, 48, 128):
         assert other(page, "What is the value of bolts?", max_new_tokens=length).text == "882", length
-
-
-@pytest.mark.parametrize("name", ["micro-joint", "micro-full"])
-def test_the_other_models_read_unseen_pages(name: str) -> None:
-    folder = embedded(name)
-    assert folder is not None
-    other = LavidaPipeline.from_pretrained(folder, dtype=torch.float32)
-    policies = [PolicyConfig("baseline"), PolicyConfig("pooling")]
-    scores = evaluate(
-        other.model, build_tokenizer(), policies, size=SizeConfig(), data=DataConfig(), tier="easy", pages=32
-    )
-    full, pooled = (score.correct.mean() for score in scores)
-    assert full >= 0.85
-    assert full >= pooled + 0.2
-
-
-def scores(adapter: Path | None, budgets: Sequence[float]) -> list[Score]:
-    """Of `micro-full` on unseen plain pages, v2 at these budgets."""
-    pipe = LavidaPipeline.from_pretrained(full_folder(), dtype=torch.float32, adapter=adapter)
-    assert pipe.positions == "packed"
-    policies = [PolicyConfig("v2", budget) for budget in budgets]
-    return evaluate(
-        pipe.model,
-        build_tokenizer(),
-        policies,
-        size=SizeConfig(),
-        data=DataConfig(),
-        tier="easy",
-        pages=32,
-        nll_times=2,
-    )
-
-
-def test_the_shipped_adapters_help_the_model_they_belong_to() -> None:
-    ((plain,), (projector,)) = (scores(folder, [1 / 3]) for folder in (None, embedded("micro-lora", ADAPTERS)))
-    assert plain.nll is not None
-    assert projector.nll is not None
-    assert projector.nll < 0.8 * plain.nll
-    assert projector.correct.mean() > plain.correct.mean() + 0.1
-    for each in scores(embedded("micro-lora-language", ADAPTERS), [1 / 3, 1 / 12]):
-        assert each.nll is not None
-        assert each.nll < 0.2 * plain.nll
-        assert each.correct.mean() >= 0.85
 
 
 @pytest.mark.parametrize("name", ["micro-lora", "micro-lora-language"])

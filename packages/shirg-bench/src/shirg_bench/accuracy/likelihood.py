@@ -10,11 +10,13 @@ from torch import Tensor
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_train.seeds import generator
-from shirg_train.testbed.micro.evaluate import answers_nll
+from shirg_train.validation import validation_nll
 
 
 def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, seeds: Sequence[int]) -> Tensor:
     """Sum and normaliser of each page's validation NLL, see `shirg_train.validation`.
+
+    The end of turn and one end of text are scored; further padding would only dilute the measure.
 
     Args:
         model: answers.
@@ -27,9 +29,10 @@ def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, se
         Float64 `[P, 2]`; zeros where it is not measured.
     """
     sums = torch.zeros(len(seeds), 2, dtype=torch.float64)
-    questions = answers.shape[1]
+    questions, mask_id = answers.shape[1], model.config.mask_token_id
+    scored = (answers == model.config.eos_token_id).cumsum(-1) <= 1
     for i, seed in enumerate(seeds if times else ()):
-        rows = prefix[i * questions : (i + 1) * questions]
-        nll = answers_nll(model, rows, answers[i], times, generator(seed))
+        rows, draws = prefix[i * questions : (i + 1) * questions], generator(seed)
+        nll = validation_nll(model.backbone, rows, answers[i], scored[i], mask_id=mask_id, generator=draws, times=times)
         sums[i] = torch.stack([nll.total, nll.normaliser])
     return sums

@@ -24,8 +24,10 @@ from shirg_lavida.model import LavidaModel
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
 from shirg_train.testbed.micro.config import DataConfig
-from shirg_train.testbed.micro.evaluate import CHUNK
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
+
+CHUNK = 32
+"""Pages that are answered together."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from shirg_bench.accuracy.answers import Answers
+from shirg_bench.accuracy.interval import bootstrap, score_interval
 from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.pages import SPLIT
 from shirg_bench.accuracy.variant import Variant
 from shirg_bench.results.merge import Rules
 from shirg_bench.results.provenance import provenance
-from shirg_train.testbed.micro.interval import bootstrap, score_interval
 
 CPU = torch.device("cpu")
 _SHOWN = ("kind", "ablation", "regime")
