@@ -194,14 +194,14 @@ def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize("formats", [(), ("--format", "html, md")], ids=["default", "spaced"])
 def test_the_command_writes_both_pages(tmp_path, capsys, formats):
     out = tmp_path / "new" / "report"
-    assert main(["report", "--results", str(tmp_path), "--out", str(out), "--no-examples", *formats]) == 0
+    assert main(["report", "--results", str(tmp_path), "--output", str(out), "--no-examples", *formats]) == 0
     assert capsys.readouterr().out.split() == ["written", f"{out}/index.html", "written", f"{out}/report.md"]
     assert "Left out, as asked" in (out / "report.md").read_text("utf-8")
 
 
 def test_bad_calls_are_one_line(results, tmp_path, capsys, monkeypatch):
     def fails(*words):
-        assert main(["report", "--no-examples", "--out", str(tmp_path / "out"), *words]) == 2
+        assert main(["report", "--no-examples", "-o", str(tmp_path / "out"), *words]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 

@@ -107,12 +107,12 @@ def late(_: Adapters) -> list[Comparison]:
             Case("v2", Variant(PolicyConfig("v2", b))),
             [
                 Case(
-                    "FastV behind layer 1",
+                    "FastV after layer 1",
                     Variant(late=Late("fastv", b, 1)),
                     "1 of 3 layers sees and keeps all patches",
                 ),
                 Case(
-                    "FastV behind layer 2", Variant(late=Late("fastv", b, 2)), "2 of 3 layers see and keep all patches"
+                    "FastV after layer 2", Variant(late=Late("fastv", b, 2)), "2 of 3 layers see and keep all patches"
                 ),
                 Case("RedVTP", Variant(late=Late("redvtp", b)), "prefill and first step see all patches"),
             ],

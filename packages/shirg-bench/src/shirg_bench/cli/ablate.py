@@ -39,7 +39,9 @@ def ablate(
         typer.Option(help="Methods of the budget table, names that `shirg methods` lists.", show_default="all of them"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder of results; rows of other tables stay.")] = Path("ablations"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of results; rows of other tables stay.")
+    ] = Path("ablations"),
     chunks: Annotated[
         Path | None, typer.Option(help="Folder for answers, kept for the next run.", show_default="OUTPUT/chunks")
     ] = None,

@@ -52,7 +52,9 @@ def evaluate(
         str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder of results, samples and the journal.")] = Path("shirg_eval"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results, samples and the journal.")] = Path(
+        "shirg_eval"
+    ),
     include_path: Annotated[list[Path] | None, typer.Option(help="Further folders of task files.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that share the questions.", min=1)] = 1,
     list_only: Annotated[bool, typer.Option("--list", help="Show this package's tasks and stop.")] = False,

@@ -20,7 +20,9 @@ def report(
     results: Annotated[
         Path | None, typer.Option(help="Folder of results files.", show_default="the checkout's results")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pages and their pictures.")] = Path("report"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pages and their pictures.")] = Path(
+        "report"
+    ),
     formats: Annotated[str, typer.Option("--format", help="html, md, or both.")] = "html,md",
     examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
 ) -> None:
@@ -36,7 +38,7 @@ def report(
             progress.update(task, advance=1, description=what)
 
         with bad_input(ValueError, OSError):
-            pages = build_report(folder, out, named, examples=examples, report=advance)
+            pages = build_report(folder, output, named, examples=examples, report=advance)
     for page in pages:
         typer.echo(f"written  {page}")
 
