@@ -1,7 +1,7 @@
 import pytest
 
 from shirg_core import ShirgV2, ShirgV3
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import BadInput, bad_input, in_options
 from shirg_core.cli.methods import COMPARED, build_selector, parse_budget
 from shirg_core.methods import METHODS
 
@@ -84,8 +84,8 @@ def test_every_method_that_needs_no_text_is_built(method):
         ("v2", {}, "needs a model.*--text-weight 0"),
         ("v2", {"text_weight": 0.5}, "needs a model"),
         ("cdpruner", {}, "needs a model"),
-        ("v3", {"coverage": "hexagons"}, "hexagons"),
-        ("v3", {"coverage_share": 2.0}, "2.0"),
+        ("v3", {"coverage": "hexagons"}, "^--coverage must be one of .* got 'hexagons'"),
+        ("v3", {"coverage_share": 2.0}, "^--coverage-share must be a number .* got 2.0"),
     ],
 )
 def test_what_cannot_be_built_is_bad_input(method, options, message):
@@ -95,6 +95,25 @@ def test_what_cannot_be_built_is_bad_input(method, options, message):
 
 def test_compared_methods_exist_and_need_no_text():
     assert set(COMPARED) <= set(WITHOUT_TEXT)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("steps must be an integer", "--steps must be an integer"),
+        (
+            "steps=7 must be a positive multiple of the 2 blocks",
+            "--steps 7 must be a positive multiple of the 2 blocks",
+        ),
+        ("step_ratio=0.1 leaves no step for 4 steps", "--step-ratio 0.1 leaves no step for 4 steps"),
+        ('attention="full" sees all: pass cache=False', "--attention full sees all: pass --no-cache"),
+        ("the model (cache=True) has steps", "the model (--cache) has steps"),
+        ("budget K=9 is larger than unsteps=3", "budget K=9 is larger than unsteps=3"),
+    ],
+)
+def test_messages_name_options_and_leave_other_words(message, said):
+    assert in_options(message, ("steps", "step_ratio", "attention", "cache")) == said
+    assert in_options(message, ()) == message
 
 
 def test_bad_input_converts_named_kinds_only():

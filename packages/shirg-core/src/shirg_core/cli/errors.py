@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 
@@ -19,9 +20,32 @@ class RunFailed(BadInput):
 
 
 @contextmanager
-def bad_input(*kinds: type[Exception], prefix: str = "") -> Iterator[None]:
-    """Turn exceptions of `kinds`, raised on the user's input, into `BadInput` with the same message."""
+def bad_input(*kinds: type[Exception], prefix: str = "", options: Collection[str] = ()) -> Iterator[None]:
+    """Turn exceptions of `kinds`, raised on the user's input, into `BadInput` with the same message.
+
+    Args:
+        kinds: of exceptions.
+        prefix: before the message.
+        options: Python arguments that the user gave as options of a command: the message calls them so.
+    """
     try:
         yield
     except kinds as error:
-        raise BadInput(f"{prefix}{error}") from error
+        raise BadInput(f"{prefix}{in_options(str(error), options)}") from error
+
+
+def in_options(message: str, arguments: Collection[str]) -> str:
+    """A message about `arguments` in a command's words.
+
+    `block_length must be …` becomes `--block-length must be …`, `steps=7` becomes `--steps 7`, and `cache=False`
+    `--no-cache`.
+    """
+    names = "|".join(arguments)
+    return re.sub(rf"^({names})\b(?!=)|\b({names})=(\"[^\"]*\"|[^\s,:;)]+)", _option, message) if names else message
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = (found[1] or found[2]).replace("_", "-"), found[3]
+    if value in ("True", "False"):
+        return f"--{name}" if value == "True" else f"--no-{name}"
+    return f"--{name}" if value is None else f"--{name} {value.strip(chr(34))}"

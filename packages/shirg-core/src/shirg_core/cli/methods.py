@@ -34,7 +34,7 @@ def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> 
     if "text" in method.needs and given.get("text_weight") != 0:
         possible = "runs only with --text-weight 0" if "text_weight" in method.fields else "cannot run"
         raise BadInput(f"text relevance needs a model: without one, {method.name} {possible}")
-    with bad_input(ValueError):
+    with bad_input(ValueError, options=given):
         return method.build(**method.accepted(budget=budget), **given)
 
 
