@@ -27,7 +27,6 @@ from shirg_lavida.sampling.answer import Answer
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.words import LABELS
 
 EDGES = (0.0, UNSURE, 0.5, 0.7, 0.9, 0.95, 0.99, 1.0)
@@ -53,7 +52,7 @@ def readable(pipe: LavidaPipeline, pages: int) -> tuple[Floats, Floats, Floats]:
     for tier in ("easy", "hard"):
         batch = draw_pages(DataConfig().pages(SizeConfig(), tier), [split_seed("test", i) for i in range(pages)])
         at = [(page, asked) for page in range(pages) for asked in range(batch.question_labels.shape[1])]
-        answers = ask(pipe, [page_image(batch, page) for page, _ in at], [batch.question(*one) for one in at])
+        answers = ask(pipe, [batch.image(page) for page, _ in at], [batch.question(*one) for one in at])
         for answer, one in zip(answers, at, strict=True):
             rows.append((answer.confidence.mean, answer.confidence.min, answer.text == batch.answer(*one)))
     mean, least, right = np.array(rows, np.float64).T
@@ -65,7 +64,7 @@ def unreadable(pages: int) -> dict[str, tuple[list[Image.Image], list[str]]]:
     side = SizeConfig().image_size
     dice = np.random.default_rng(0)
     batch = draw_pages(DataConfig().pages(SizeConfig(), "easy"), [split_seed("test", i) for i in range(pages)])
-    own = [page_image(batch, page) for page in range(pages)]
+    own = [batch.image(page) for page in range(pages)]
     shades = [Image.new("RGB", (side, side), (int(v),) * 3) for v in np.linspace(0, 255, pages)]
     noise = [Image.fromarray(dice.integers(0, 256, (side, side, 3), dtype=np.uint8)) for _ in range(pages)]
     blobs = [Image.fromarray(dice.integers(0, 256, (5, 6, 3), dtype=np.uint8)) for _ in range(pages)]

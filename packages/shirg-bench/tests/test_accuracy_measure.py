@@ -16,7 +16,6 @@ from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import PolicyConfig, build_policy
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.samples import checkpoint_folder
-from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 from .accuracy_setup import DATA, tiny_bench, write_micro
@@ -66,7 +65,7 @@ def test_answers_are_those_of_the_pipeline(tmp_path):
     for policy, mine in zip(policies, ours, strict=True):
         selecting = replace(pipe, selector=build_policy(policy, 0, pipe.views).selector)
         for page, question in np.ndindex(3, 2):
-            image, words = page_image(pages, page), pages.question(page, question, TEMPLATES[0])
+            image, words = pages.image(page), pages.question(page, question, TEMPLATES[0])
             theirs = selecting(image, words, max_new_tokens=ANSWER_LENGTH)
             assert mine.correct[page, question] == (theirs.text == pages.answer(page, question))
             assert mine.visual[page, question] == theirs.visual_tokens

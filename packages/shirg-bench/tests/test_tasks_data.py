@@ -16,7 +16,7 @@ from shirg_bench.tasks.paper import Text, block_left, write
 from shirg_bench.tasks.receipt import draw_receipt
 from shirg_bench.tasks.spec import HD, MICRO, SEEDS_PER_TASK, TASKS
 from shirg_train.testbed.micro.samples import listed_samples
-from shirg_train.testbed.pages import TIERS, split_seed
+from shirg_train.testbed.pages.config import TIERS, split_seed
 from shirg_train.testbed.pages.generator import RowGenerator
 
 COMPARED = 48

@@ -19,7 +19,6 @@ from shirg_train.testbed.micro.samples import checkpoint_folder, listed_samples,
 from shirg_train.testbed.pages.batch import QUESTION
 from shirg_train.testbed.pages.config import Tier, split_seed
 from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
@@ -83,8 +82,7 @@ def test_the_question_that_users_are_shown_is_answered_like_the_trained_one(pipe
     asked = [(i, q) for i in range(6) for q in range(2)]
     right = {
         template: sum(
-            pipe(page_image(page, i), page.question(i, q, template), max_new_tokens=ANSWER_LENGTH).text
-            == page.answer(i, q)
+            pipe(page.image(i), page.question(i, q, template), max_new_tokens=ANSWER_LENGTH).text == page.answer(i, q)
             for i, q in asked
         )
         for template in (QUESTION, TEMPLATES[0])

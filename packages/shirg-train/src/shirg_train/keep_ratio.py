@@ -22,7 +22,7 @@ from shirg_lavida.methods import choose_by, method_views
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.views import Views
 from shirg_train.capped_budget import CappedBudget
-from shirg_train.seeds import derive, generator
+from shirg_train.seeds import derive, draw, generator
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ class Policy:
 
 def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
     """The policy of a step, drawn by weight."""
-    weights = torch.tensor([policy.weight for policy in policies], dtype=torch.float32)
-    chosen = policies[int(torch.multinomial(weights, 1, generator=generator(seed, "policy", step)))]
-    return build_policy(chosen, derive(seed, "policy-choice", step))
+    return build_policy(draw(policies, seed, "policy", step), derive(seed, "policy-choice", step))
 
 
 def build_policy(config: PolicyConfig, seed: int, views: Views | None = None) -> Policy:

@@ -1,6 +1,6 @@
 import pytest
 
-from shirg_train.testbed.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier, split_seed, step_seeds
+from shirg_train.testbed.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier, split_seed
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,3 @@ def test_splits_share_no_seed():
     assert split_seed("train", last) < split_seed("valid", 0) < split_seed("valid", last) < split_seed("test", 0)
     with pytest.raises(ValueError, match="index"):
         split_seed("train", last + 1)
-
-
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_a_step_has_the_same_pages_for_every_number_of_ranks(world):
-    shares = [step_seeds("train", 5, 8, rank=rank, world=world) for rank in range(world)]
-    assert sorted(seed for share in shares for seed in share) == [split_seed("train", 40 + i) for i in range(8)]
-
-
-def test_a_batch_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(ValueError, match="multiple"):
-        step_seeds("train", 0, 7, world=2)

@@ -1,19 +1,13 @@
 import numpy as np
 import pytest
 
-from shirg_train.testbed.pages import (
-    ALPHABET,
-    FACE_NAMES,
-    IGNORE,
-    KINDS,
-    LABELS,
-    LARGE_PRINT,
-    SMALL_PRINT,
-    PageConfig,
-    allocate,
-    draw_pages,
-    split_seed,
-)
+from shirg_train.testbed.pages.batch import IGNORE, allocate
+from shirg_train.testbed.pages.config import KINDS, SMALL_PRINT, PageConfig, split_seed
+from shirg_train.testbed.pages.fonts import FACE_NAMES
+from shirg_train.testbed.pages.page import draw_pages
+from shirg_train.testbed.pages.words import ALPHABET, LABELS
+
+LARGE_PRINT = ("serif-12", "roboto-14", "serif-18", "roboto-24", "source-32")
 
 EASY = PageConfig(size=224, patch=14, tier="easy")
 HARD = PageConfig(size=224, patch=14, tier="hard")

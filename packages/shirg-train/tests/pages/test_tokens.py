@@ -1,13 +1,13 @@
-import numpy as np
 import pytest
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_train.data.chat import Encode, Exchange
 from shirg_train.data.chat import prompt_ids as chat_prompt
 from shirg_train.data.record import IMAGE_PLACEHOLDER
-from shirg_train.testbed.pages import PageConfig, draw_pages
+from shirg_train.testbed.pages.config import PageConfig
+from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokenizer import SpecialIds, build_tokenizer
-from shirg_train.testbed.pages.tokens import TEMPLATES, answer_ids, answer_text, prompt_ids, prompt_table
+from shirg_train.testbed.pages.tokens import TEMPLATES, answer_ids, prompt_table
 from shirg_train.testbed.pages.words import LABELS
 
 tokenizer = build_tokenizer()
@@ -33,14 +33,6 @@ def test_a_template_of_uneven_length_is_refused():
         prompt_table(tokenizer, "the un{}")
 
 
-def test_questions_look_up_their_prompt(batch):
-    table = prompt_table(tokenizer)
-    ids = prompt_ids(batch, table)
-    assert ids.shape == (*batch.question_labels.shape, table.shape[1])
-    decoded = tokenizer.decode([i for i in ids[2, 1].tolist() if i >= 0])
-    assert batch.question(2, 1, TEMPLATES[0]).lower() in decoded
-
-
 def test_answers_are_characters_then_end_of_turn_then_end_of_text(batch):
     special = SpecialIds.of(tokenizer)
     ids = answer_ids(batch, tokenizer, length=8)
@@ -51,7 +43,5 @@ def test_answers_are_characters_then_end_of_turn_then_end_of_text(batch):
             assert ids[page, q, :n].tolist() == tokenizer.encode(answer).ids
             assert ids[page, q, n] == special.eot
             assert (ids[page, q, n + 1 :] == special.eos).all()
-            assert answer_text(tokenizer, ids[page, q]) == answer
     with pytest.raises(ValueError, match="at least 6"):
         answer_ids(batch, tokenizer, length=5)
-    assert answer_text(tokenizer, np.array(tokenizer.encode("12").ids)) == "12"

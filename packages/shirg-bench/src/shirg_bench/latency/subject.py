@@ -22,7 +22,6 @@ from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.samples import listed_samples
 from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 QUESTION = "What is the total?"
@@ -104,4 +103,4 @@ def micro_page() -> tuple[Image.Image, str]:
     """The embedded model's first sample: page and question."""
     sample = listed_samples()[0]
     page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
-    return page_image(page, 0), page.question(0, sample["question"], TEMPLATES[0])
+    return page.image(0), page.question(0, sample["question"], TEMPLATES[0])

@@ -21,7 +21,6 @@ from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
 
 THIRD = 1 / 3
 METHODS = {
@@ -60,7 +59,7 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
     examples = []
     for sample in listed_samples()[:pages]:
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
-        image, question = page_image(page, 0), page.question(0, sample["question"])
+        image, question = page.image(0), page.question(0, sample["question"])
         panels = []
         for name, policy in METHODS.items():
             built = build_policy(policy, SEED, pipe.views)
@@ -88,7 +87,7 @@ def _choosing(pipe: LavidaPipeline, policy: Policy) -> LavidaPipeline:
 
 def _kept(pipe: LavidaPipeline, method: str, batch: PageBatch, page: int) -> NDArray[np.bool_]:
     asked = _choosing(pipe, build_policy(METHODS[method], SEED, pipe.views))
-    selection = asked(page_image(batch, page), batch.question(page, 0), max_new_tokens=ANSWER_LENGTH).selection
+    selection = asked(batch.image(page), batch.question(page, 0), max_new_tokens=ANSWER_LENGTH).selection
     if selection is None:
         raise ValueError(f"{method} selects nothing")
     kept: NDArray[np.bool_] = selection.mask[0].numpy()

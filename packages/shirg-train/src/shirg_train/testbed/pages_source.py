@@ -9,7 +9,6 @@ from shirg_train.data.record import Record, SyntheticData, Turn
 from shirg_train.testbed.pages.config import PageConfig, split_seed
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.page import draw_pages
-from shirg_train.testbed.pages.sheet import page_image
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 
@@ -79,7 +78,7 @@ class PagesSource:
             self.config.page_config(self.config.tiers[index % len(self.config.tiers)]), [split_seed("train", index)]
         )
         file = io.BytesIO()
-        page_image(page, 0).save(file, "PNG", compress_level=1)
+        page.image(0).save(file, "PNG", compress_level=1)
         turns = [
             turn
             for asked in range(self.config.questions)

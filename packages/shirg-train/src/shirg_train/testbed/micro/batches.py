@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +10,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_train.seeds import generator
-from shirg_train.testbed.micro.config import DataConfig, MicroConfig, StageConfig
+from shirg_train.seeds import draw, generator
+from shirg_train.testbed.micro.config import MicroConfig, StageConfig
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -62,13 +61,8 @@ def draw_batch(config: MicroConfig, stage: StageConfig, step: int, tokenizer: To
     template = 0 if first else int(torch.randint(stage.templates, (), generator=draws))
     at = int(torch.randint(2**38, (), generator=draws))
     seeds = [split_seed("train", at + i) for i in range(stage.pages)]
-    data = _drawn(stage.data or (config.data,), config.seed, step)
+    data = draw(stage.data or (config.data,), config.seed, "data", step)
     return to_tensors(draw_pages(data.pages(config.size, tier), seeds), tokenizer, TEMPLATES[template])
-
-
-def _drawn(data: Sequence[DataConfig], seed: int, step: int) -> DataConfig:
-    weights = torch.tensor([each.weight for each in data], dtype=torch.float32)
-    return data[int(torch.multinomial(weights, 1, generator=generator(seed, "data", step)))]
 
 
 def to_tensors(pages: PageBatch, tokenizer: Tokenizer, template: str) -> MicroBatch:

@@ -15,10 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shirg_core.clock import Clock
 from shirg_train.in_use import hold
-from shirg_train.keep_ratio import PolicyConfig, build_policy
+from shirg_train.keep_ratio import build_policy
 from shirg_train.metrics import forget_after
 from shirg_train.recipe import build, plain
-from shirg_train.seeds import derive, generator
+from shirg_train.seeds import derive, draw, generator
 from shirg_train.testbed.micro.batches import draw_batch
 from shirg_train.testbed.micro.config import MicroConfig, Precision, StageConfig
 from shirg_train.testbed.micro.muon import build_optimizers, set_lr
@@ -80,12 +80,6 @@ def learning_rate(stage: StageConfig, step: int) -> float:
     return slope * min(1.0, (step + 1) / stage.warmup) if stage.warmup else slope
 
 
-def draw(config: MicroConfig, stage: StageConfig, total: int) -> PolicyConfig:
-    """The policy of a step, by weight."""
-    weights = torch.tensor([policy.weight for policy in stage.policies], dtype=torch.float32)
-    return stage.policies[int(torch.multinomial(weights, 1, generator=generator(config.seed, "policy", total)))]
-
-
 def _run_stage(
     run: Run,
     stage: StageConfig,
@@ -124,7 +118,7 @@ def _run_stage(
 def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
     """Name of the policy and losses of step `total`, which depend on the weights, the seed and the step only."""
     seed = run.config.seed
-    policy = build_policy(draw(run.config, stage, total), derive(seed, "choice", total), VIEWS)
+    policy = build_policy(draw(stage.policies, seed, "policy", total), derive(seed, "choice", total), VIEWS)
     batch = draw_batch(run.config, stage, total, run.tokenizer)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
         return policy.name, objective(

@@ -58,7 +58,6 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
     from shirg_train.testbed.micro.config import DataConfig, SizeConfig
     from shirg_train.testbed.pages.config import TIER_WORDS
     from shirg_train.testbed.pages.page import draw_pages
-    from shirg_train.testbed.pages.sheet import page_image
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -66,7 +65,7 @@ def write_samples(folder: Path) -> list[dict[str, str]]:
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
         name = f"page{number}_{TIER_WORDS[sample['tier']]}.png"
         with atomic_path(folder / name) as temporary:
-            page_image(page, 0).save(temporary)
+            page.image(0).save(temporary)
         asked = sample["question"]
         written.append({"image": name, "question": page.question(0, asked), "answer": page.answer(0, asked)})
     write_text(folder / SAMPLES_FILE, json.dumps(written, indent=2) + "\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from shirg_train.testbed.pages.config import PageConfig
 from shirg_train.testbed.pages.words import ALPHABET, BLANK, LABELS, MAX_VALUE
@@ -54,6 +55,10 @@ class PageBatch:
 
     def __len__(self) -> int:
         return len(self.seeds)
+
+    def image(self, page: int) -> Image.Image:
+        """A page as a picture."""
+        return Image.fromarray(self.images[page])
 
     def label(self, page: int, question: int) -> str:
         """What is asked, lower case."""

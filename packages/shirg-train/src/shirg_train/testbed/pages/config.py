@@ -49,7 +49,6 @@ TIERS: dict[str, Tier] = {
 TIER_WORDS = {"easy": "plain", "hard": "cluttered"}
 """Tier → what its pages are called wherever people read of them."""
 SMALL_PRINT = (TINY, "dejavu-8", "mono-8", "source-9", "roboto-9", "dejavu-9", "slab-9", "source-10", "roboto-10")
-LARGE_PRINT = ("serif-12", "roboto-14", "serif-18", "roboto-24", "source-32")
 
 
 @dataclass(frozen=True)
@@ -105,24 +104,6 @@ class PageConfig:
     def slots(self) -> tuple[int, int]:
         """Rows and columns of the cells inside a patch that hold at most one glyph each, down to tiny print."""
         return -(-self.patch // 7), -(-self.patch // 4)
-
-
-def step_seeds(split: Split, step: int, batch: int, *, rank: int = 0, world: int = 1) -> list[int]:
-    """Seeds of one rank's pages of a training step; a step's pages are the same for every number of ranks.
-
-    Args:
-        split: whose seeds.
-        step: from 0.
-        batch: pages of all ranks together.
-        rank: takes pages rank, rank + world, …
-        world: number of ranks, a divisor of `batch`.
-
-    Raises:
-        ValueError: a rank outside the world, or a batch that cannot be shared out evenly.
-    """
-    if not 0 <= rank < world or batch % world:
-        raise ValueError(f"batch must be a multiple of world and 0 ≤ rank < world, got {batch}, {world}, {rank}")
-    return [split_seed(split, step * batch + i) for i in range(rank, batch, world)]
 
 
 def split_seed(split: Split, index: int) -> int:

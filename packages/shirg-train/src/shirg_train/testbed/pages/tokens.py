@@ -52,11 +52,6 @@ def question_table(tokenizer: Tokenizer, template: str = TEMPLATES[0]) -> NDArra
     return torch.stack(rows).numpy()
 
 
-def prompt_ids(batch: PageBatch, table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`[B, Q, L]` ids of the batch's questions, from `prompt_table`."""
-    return table[batch.question_labels]
-
-
 def answer_ids(batch: PageBatch, tokenizer: Tokenizer, length: int = MAX_VALUE + 1) -> NDArray[np.int64]:
     """`[B, Q, length]` ids of the answers: one token per character, end of turn, then end of text.
 
@@ -73,14 +68,6 @@ def answer_ids(batch: PageBatch, tokenizer: Tokenizer, length: int = MAX_VALUE +
     ends = (batch.answer_codes != BLANK).sum(-1)
     np.put_along_axis(ids, ends[..., None], special.eot, axis=-1)
     return ids
-
-
-def answer_text(tokenizer: Tokenizer, ids: NDArray[np.int64]) -> str:
-    """The answer in words: everything before the first end of turn or of text."""
-    special = SpecialIds.of(tokenizer)
-    stops = np.flatnonzero((ids == special.eot) | (ids == special.eos))
-    shown = ids[: stops[0]] if len(stops) else ids
-    return str(tokenizer.decode(shown.tolist())).strip()
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
