@@ -62,5 +62,5 @@ def test_pinned_tokens_are_no_nodes():
 
 
 def test_bad_threshold():
-    with pytest.raises(ValueError, match="threshold must be a cosine"):
+    with pytest.raises(ValueError, match=r"threshold must be a number in \[-1, 1\], got 2.0"):
         ConnectedComponents(threshold=2.0)

@@ -149,7 +149,7 @@ def test_constants_land_on_the_device_asked_for():
 
 @pytest.mark.parametrize(("h", "w"), [(0, 3), (3, 0), (-1, 3), (2.0, 3), (None, 3)])
 def test_a_view_needs_a_grid(h, w):
-    with pytest.raises(ValueError, match="at least 1 × 1"):
+    with pytest.raises(ValueError, match=r"^[hw] must be an integer ≥ 1, got"):
         View(h, w)
 
 
@@ -197,7 +197,7 @@ def test_sizes_may_come_out_of_numpy_and_are_no_booleans():
     assert (type(view.h), type(view.w)) == (int, int)
     assert ViewLayout.anyres(np.int64(1), np.int64(2), np.int64(3)) == ViewLayout.anyres(1, 2, 3)
     for sides in ((True, 2), (2.0, 2), (np.float64(2), 2)):
-        with pytest.raises(ValueError, match="at least 1 × 1 tokens"):
+        with pytest.raises(ValueError, match="h must be an integer ≥ 1, got"):
             View(*sides)
 
 

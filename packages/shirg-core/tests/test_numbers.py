@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from shirg_core.numbers import integer, real
+from shirg_core.baselines import (
+    BipartiteVote,
+    ConnectedComponents,
+    Pooling,
+    RandomTokens,
+    SimilarityGraph,
+    TokenMerging,
+)
+from shirg_core.names import check_choice
+from shirg_core.numbers import integer, random_seed, real
 
 
 @pytest.mark.parametrize("value", [0.25, np.float32(0.25), np.float64(0.25), 1, np.int64(1)])
@@ -49,3 +58,36 @@ def test_integers_of_python_and_numpy_become_pythons(value):
 def test_what_is_no_integer_in_range_is_named(value):
     with pytest.raises(ValueError, match="steps must be an integer ≥ 1, got "):
         integer("steps", value, low=1)
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, -1, 2**63])
+def test_what_is_no_seed_is_named(value):
+    with pytest.raises(ValueError, match=r"--seed must be an integer in \[0, 2⁶³\), got ") as error:
+        random_seed("--seed", value)
+    assert repr(value) in str(error.value)
+
+
+BASELINES = [
+    (BipartiteVote, {"budget": 9}, {"threshold": np.float32(0.5), "rounds": np.int64(2)}),
+    (ConnectedComponents, {}, {"threshold": np.float32(0.5)}),
+    (Pooling, {}, {"side": np.int32(2)}),
+    (RandomTokens, {"budget": 9}, {"seed": np.int64(2**63 - 1)}),
+    (SimilarityGraph, {"budget": 9}, {"threshold": np.float64(0.5), "rounds": np.uint8(2)}),
+    (TokenMerging, {"budget": 9}, {"rounds": np.int64(2)}),
+]
+
+
+@pytest.mark.parametrize(("baseline", "others", "fields"), BASELINES)
+def test_baselines_hold_pythons_numbers_and_no_booleans(baseline, others, fields):
+    made = baseline(**others, **fields)
+    for name, value in fields.items():
+        assert getattr(made, name) == value
+        assert type(getattr(made, name)) in (int, float)
+        with pytest.raises(ValueError, match=f"{name} must be an? .*, got True"):
+            baseline(**others, **{name: True})
+
+
+def test_a_word_that_is_none_of_a_few_is_named():
+    check_choice("metric", "max", ("max", "mean"))
+    with pytest.raises(ValueError, match="metric must be one of max, mean, got None"):
+        check_choice("metric", None, ("max", "mean"))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shirg_core import reference
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.selection import Selection
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def backend(impl: str, features: Tensor) -> Backend:
         ImportError: `triton` was asked for by name and is not installed.
         RuntimeError: `triton` was asked for by name and cannot run on the tensor's device.
     """
-    if impl not in IMPLEMENTATIONS:
-        raise ValueError(f"impl must be one of {', '.join(IMPLEMENTATIONS)}, got {impl!r}")
+    check_choice("impl", impl, IMPLEMENTATIONS)
     if impl == "reference" or (impl == "auto" and not _prefers_kernels(features)):
         return cast("Backend", reference)
     # Here and not above: importing Triton costs time, and not every platform has it.

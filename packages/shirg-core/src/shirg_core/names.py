@@ -1,4 +1,4 @@
-"""Names that people type: an unknown one is refused with the nearest known one."""
+"""Names and words that people give: unknown ones are refused with those that are known."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def check_known(name: str, known: Iterable[str], what: str) -> None:
         similar = get_close_matches(name, names, 1)
         hint = f", did you mean {similar[0]!r}?" if similar else ";"
         raise ValueError(f"unknown {what} {name!r}{hint} known: {', '.join(names)}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a word that is none of a few.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        choices: all words.
+
+    Raises:
+        ValueError: naming it and all of them.
+    """
+    words = list(choices)
+    if value not in words:
+        raise ValueError(f"{name} must be one of {', '.join(words)}, got {value!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
 
 SEEDS = 2**63
@@ -49,6 +50,33 @@ def integer(name: str, value: object, *, low: int | None = None, high: int | Non
     if not isinstance(value, bool) and isinstance(value, Integral) and _inside(int(value), low, high):
         return int(value)
     raise ValueError(f"{name} must be an integer{_range(low, high, None)}, got {value!r}")
+
+
+def random_seed(name: str, value: object) -> int:
+    """`value` as a seed that torch's generators take; arguments as in `real`.
+
+    Raises:
+        ValueError: not an integer in [0, 2⁶³).
+    """
+    if not isinstance(value, bool) and isinstance(value, Integral) and 0 <= int(value) < 2**63:
+        return int(value)
+    raise ValueError(f"{name} must be an integer in [0, 2⁶³), got {value!r}")
+
+
+def keep(config: object, check: Callable[..., float], *names: str, **bounds: float) -> None:
+    """Check fields of a frozen dataclass, and make NumPy's numbers Python's, which kernels and compiled graphs take.
+
+    Args:
+        config: the dataclass, in its `__post_init__`.
+        check: `real`, `integer` or `random_seed`.
+        names: of the fields.
+        bounds: arguments of `check`.
+
+    Raises:
+        ValueError: as `check`.
+    """
+    for name in names:
+        object.__setattr__(config, name, check(name, getattr(config, name), **bounds))
 
 
 def _inside(number: float, low: float | None, high: float | None) -> bool:

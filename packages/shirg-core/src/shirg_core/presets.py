@@ -17,16 +17,12 @@ from shirg_core import dispatch
 from shirg_core.budget import Budget, check_budget
 from shirg_core.inputs import check_inputs
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import real
+from shirg_core.names import check_choice
+from shirg_core.numbers import keep, real
 from shirg_core.selection import Selection
 
 Coverage: TypeAlias = Literal["clusters", "cells", "none"]
 Summary: TypeAlias = Literal["mean", "attention", "none"]
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 MOST = 2.0**20
@@ -34,24 +30,20 @@ MOST = 2.0**20
 
 
 @dataclass(frozen=True)
-class _Gate:
+class _Preset:
     """What both presets share."""
 
     budget: Budget
 
-    def _check_shared(self, coverage: str, coverage_share: float, summary: str) -> None:
+    def _check_shared(self, coverage: str, summary: str) -> None:
         check_budget(self.budget)
-        _check_choice("coverage", coverage, get_args(Coverage))
-        self._keep("coverage_share", real("coverage_share", coverage_share, low=0, high=1))
-        _check_choice("summary", summary, get_args(Summary))
-
-    def _keep(self, name: str, number: float) -> None:
-        """Replace NumPy's number by Python's, which kernels take."""
-        object.__setattr__(self, name, number)
+        check_choice("coverage", coverage, get_args(Coverage))
+        keep(self, real, "coverage_share", low=0, high=1)
+        check_choice("summary", summary, get_args(Summary))
 
 
 @dataclass(frozen=True)
-class ShirgV2(_Gate):
+class ShirgV2(_Preset):
     """SHIRG-v2: saliency, text relevance and edges; connected clusters; mean summary.
 
     Args:
@@ -75,11 +67,11 @@ class ShirgV2(_Gate):
     text_weight: float | None = None
 
     def __post_init__(self) -> None:
-        self._check_shared(self.coverage, self.coverage_share, self.summary)
-        self._keep("alpha", real("alpha", self.alpha, low=0, high=1))
-        self._keep("beta", real("beta", self.beta, low=0, high=MOST))
+        self._check_shared(self.coverage, self.summary)
+        keep(self, real, "alpha", low=0, high=1)
+        keep(self, real, "beta", low=0, high=MOST)
         if self.text_weight is not None:
-            self._keep("text_weight", real("text_weight", self.text_weight, low=0, high=MOST))
+            keep(self, real, "text_weight", low=0, high=MOST)
 
     @property
     def relevance_weight(self) -> float:
@@ -119,7 +111,7 @@ class ShirgV2(_Gate):
 
 
 @dataclass(frozen=True)
-class ShirgV3(_Gate):
+class ShirgV3(_Preset):
     """SHIRG-v3: attention received, magnitude and spatial gradient; cells; attention-weighted summary.
 
     Args:
@@ -145,10 +137,9 @@ class ShirgV3(_Gate):
     summary: Summary = "attention"
 
     def __post_init__(self) -> None:
-        self._check_shared(self.coverage, self.coverage_share, self.summary)
-        for name in ("attention_weight", "magnitude_weight", "gradient_weight"):
-            self._keep(name, real(name, getattr(self, name), low=0, high=MOST))
-        self._keep("temperature", real("temperature", self.temperature, above=0))
+        self._check_shared(self.coverage, self.summary)
+        keep(self, real, "attention_weight", "magnitude_weight", "gradient_weight", low=0, high=MOST)
+        keep(self, real, "temperature", above=0)
 
     @property
     def needs_attention(self) -> bool:

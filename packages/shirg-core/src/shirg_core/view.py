@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
+
+from shirg_core.numbers import integer, keep
 
 Box: TypeAlias = tuple[float, float, float, float]
 BoolGrid: TypeAlias = "Tensor | Sequence[Sequence[bool]] | Sequence[bool]"
@@ -38,12 +39,7 @@ class View:
     valid: BoolGrid | None = None
 
     def __post_init__(self) -> None:
-        sides: tuple[object, object] = (self.h, self.w)
-        if not all(not isinstance(side, bool) and isinstance(side, Integral) and int(side) >= 1 for side in sides):
-            raise ValueError(f"a view needs a grid of at least 1 × 1 tokens (integers), got h={self.h!r}, w={self.w!r}")
-        # Sizes often come out of NumPy; a compiled graph wants Python's integers.
-        object.__setattr__(self, "h", int(self.h))
-        object.__setattr__(self, "w", int(self.w))
+        keep(self, integer, "h", "w", low=1)
         box = tuple(float(c) for c in self.box)
         if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]) or not all(map(math.isfinite, box)):
             raise ValueError(f"box must be finite (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box!r}")

@@ -265,7 +265,7 @@ def test_an_image_belongs_to_one_prompt():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"positions": "mrope"}, "positions must be original or packed, got 'mrope'"),
+        ({"positions": "mrope"}, "positions must be one of original, packed, got 'mrope'"),
         ({"question": "What is this?"}, "question must be 'auto', token ids or None"),
         ({"question": [[40], [41]]}, "1 prompts need as many questions, got 2"),
         ({"question": [40, 100]}, r"question ids must be in \[0, 100\), got \[40, 100\]"),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from shirg_core.inputs import check_inputs
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 
 IMPLEMENTATIONS = ("auto", "reference")
 
@@ -34,6 +35,5 @@ def check_call(features: Tensor, layout: ViewLayout, *, impl: str = "auto", **gi
     Raises:
         ValueError: a wrong input, or an implementation that baselines do not have.
     """
-    if impl not in IMPLEMENTATIONS:
-        raise ValueError(f"impl must be one of {', '.join(IMPLEMENTATIONS)} for a baseline, got {impl!r}")
+    check_choice("impl", impl, IMPLEMENTATIONS)
     check_inputs(features, layout, **given)

@@ -31,6 +31,7 @@ from shirg_core.baselines.similarity import valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
@@ -53,8 +54,7 @@ class Deduplication:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if self.metric not in get_args(Metric):
-            raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {self.metric!r}")
+        check_choice("metric", self.metric, get_args(Metric))
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`.

@@ -31,6 +31,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.precision import without_autocast
 from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import minmax, snap
@@ -58,8 +59,7 @@ class ConditionalDPP:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if self.relevance not in get_args(Relevance):
-            raise ValueError(f"relevance must be one of {', '.join(get_args(Relevance))}, got {self.relevance!r}")
+        check_choice("relevance", self.relevance, get_args(Relevance))
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""

@@ -22,6 +22,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
+from shirg_core.numbers import integer, keep
 from shirg_core.reference import without_padding
 from shirg_core.selection import Selection
 from shirg_core.view import View
@@ -38,8 +39,7 @@ class Pooling:
     side: int = 2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.side, int) or self.side < 1:
-            raise ValueError(f"side must be an integer ≥ 1, got {self.side!r}")
+        keep(self, integer, "side", low=1)
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Merge tokens; shapes and errors as in `Selector`, regions are the squares."""

@@ -20,7 +20,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import SEEDS
+from shirg_core.numbers import keep, random_seed
 from shirg_core.reference import keep_best
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
@@ -40,8 +40,7 @@ class RandomTokens:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if not isinstance(self.seed, int) or not 0 <= self.seed < SEEDS:
-            raise ValueError(f"seed must be an integer in [0, 2⁶³), got {self.seed!r}")
+        keep(self, random_seed, "seed")
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""

@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def check_rounds(rounds: object) -> None:
-    """Raises ValueError: not an integer ≥ 1."""
-    if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
-        raise ValueError(f"rounds must be an integer ≥ 1, got {rounds!r}")
-
-
 def even_rounds(n: int, k: int, rounds: int) -> Iterator[int]:
     """How many of n tokens go in each round, so that K are left: evenly, but never more than half of those there."""
     while n > k:

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.call import Inputs, check_call
-from shirg_core.baselines.rounds import check_rounds
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.numbers import integer, keep, real
 from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.scores.combine import SCORE_GRID
@@ -50,9 +50,8 @@ class SimilarityGraph:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if not -1.0 <= self.threshold <= 1.0:
-            raise ValueError(f"threshold must be a cosine in [-1, 1], got {self.threshold!r}")
-        check_rounds(self.rounds)
+        keep(self, real, "threshold", low=-1, high=1)
+        keep(self, integer, "rounds", low=1)
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores rise with the round a token was dropped in."""

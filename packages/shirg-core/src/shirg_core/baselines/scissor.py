@@ -23,6 +23,7 @@ from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
 from shirg_core.baselines.similarity import cosine_matrix
 from shirg_core.layout import ViewLayout
+from shirg_core.numbers import keep, real
 from shirg_core.reference import without_padding
 from shirg_core.selection import Selection
 
@@ -38,8 +39,7 @@ class ConnectedComponents:
     threshold: float = 0.9
 
     def __post_init__(self) -> None:
-        if not -1.0 <= self.threshold <= 1.0:
-            raise ValueError(f"threshold must be a cosine in [-1, 1], got {self.threshold!r}")
+        keep(self, real, "threshold", low=-1, high=1)
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Merge tokens; shapes and errors as in `Selector`, regions are the components.

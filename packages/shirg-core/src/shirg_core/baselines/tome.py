@@ -31,9 +31,10 @@ from torch import Tensor
 
 from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
-from shirg_core.baselines.rounds import check_rounds, even_rounds
+from shirg_core.baselines.rounds import even_rounds
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.numbers import integer, keep
 from shirg_core.precision import without_autocast
 from shirg_core.reference import without_padding
 from shirg_core.scores.combine import SCORE_GRID
@@ -57,7 +58,7 @@ class TokenMerging:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        check_rounds(self.rounds)
+        keep(self, integer, "rounds", low=1)
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Merge tokens; shapes and errors as in `Selector`, regions are the groups.

@@ -28,6 +28,7 @@ from torch import Tensor
 from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import (
     attention_received,
@@ -57,8 +58,7 @@ class TopScore:
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
-        if self.score not in get_args(Score):
-            raise ValueError(f"score must be one of {', '.join(get_args(Score))}, got {self.score!r}")
+        check_choice("score", self.score, get_args(Score))
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""

@@ -10,11 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.budget import Budget, kept_tokens
-from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.errors import bad_input
 from shirg_core.clock import Clock
 from shirg_core.images.pixels import pixel_features
 from shirg_core.images.views import ImageViews, anyres_views, single_view
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.scores.edges import layout_edges, patch_pixels
 from shirg_core.selection import Selection, Selector
 
@@ -68,8 +69,8 @@ def prepare(image: Image.Image, views: str, clock: Clock) -> Material:
     Raises:
         BadInput: an unknown kind of views.
     """
-    if views not in VIEWS:
-        raise BadInput(f"--views must be one of {', '.join(VIEWS)}, got {views!r}")
+    with bad_input(ValueError):
+        check_choice("--views", views, VIEWS)
     with clock.stage("features"):
         cut = VIEWS[views](image)
         patches = torch.cat([patch_pixels(crop, cut.patch) for crop in cut.pixels], dim=1)

@@ -14,6 +14,7 @@ from shirg_core.hf.features import ImageRows, encode, encoder_of, unwrapped
 from shirg_core.hf.prompts import padding_id, placeholder_id, read_prompts
 from shirg_core.hf.question import Question, question_words
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_core.selection import Selection, Selector
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ def prune(
         ValueError: a model without transformers' convention, no image, images and placeholders that do not match,
             features instead of pixels, videos, or what the selector raises.
     """
-    if positions not in get_args(Positions):
-        raise ValueError(f"positions must be original or packed, got {positions!r}")
+    check_choice("positions", positions, get_args(Positions))
     model = unwrapped(model)
     home, arguments = encoder_of(model), inspect.signature(model.forward).parameters
     by_canvas = "decoder_position_ids" in arguments
