@@ -6,9 +6,6 @@ import math
 from collections.abc import Callable
 from numbers import Integral, Real
 
-SEEDS = 2**63
-"""Random seeds are below this: what PyTorch's generators and the randomised selectors all take."""
-
 
 def real(
     name: str,

@@ -10,8 +10,8 @@ from typing import Any
 
 from shirg_bench.latency.results import check_results
 from shirg_bench.names import split_names
-from shirg_core.cli.errors import BadInput
-from shirg_core.numbers import SEEDS
+from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.numbers import random_seed
 
 LATENCY, MEMORY, AUTOREGRESSIVE, SELECTION = WHAT = ("latency", "memory", "ar", "selection")
 CACHES = {"on": (True,), "off": (False,), "both": (True, False)}
@@ -89,8 +89,8 @@ class Request:
             raise BadInput(f"--step-ratio must be in (0, 1], got {self.step_ratio:g}")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise BadInput(f"--max-new-tokens must be ≥ 1, got {self.max_new_tokens}")
-        if not 0 <= self.seed < SEEDS:
-            raise BadInput(f"--seed must be an integer in [0, 2⁶³), got {self.seed}")
+        with bad_input(ValueError):
+            random_seed("--seed", self.seed)
         if self.json is not None:
             check_results(self.json)
         return what

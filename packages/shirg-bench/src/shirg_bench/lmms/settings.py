@@ -15,7 +15,8 @@ from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
-from shirg_core.numbers import SEEDS
+from shirg_core.names import check_choice
+from shirg_core.numbers import random_seed
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.checkpoint.weights import DTYPES
 from shirg_lavida.cli.models import load_pipeline, parse_device, read_recommended
@@ -68,18 +69,16 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if self.method is not None:
             check_eval_method(self.method, self.budget)
-        if self.views is not None and self.views not in get_args(Views):
-            raise BadInput(f"views must be one of {', '.join(get_args(Views))}, got {self.views!r}")
-        if self.positions is not None and self.positions not in get_args(Positions):
-            raise BadInput(f"positions must be one of {', '.join(get_args(Positions))}, got {self.positions!r}")
-        if self.dtype is not None and self.dtype not in DTYPES:
-            raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        words = {"views": get_args(Views), "positions": get_args(Positions), "dtype": tuple(DTYPES)}
+        with bad_input(ValueError):
+            random_seed("seed", self.seed)
+            for name, choices in words.items():
+                if (word := getattr(self, name)) is not None:
+                    check_choice(name, word, choices)
         if self.device is not None:
             parse_device(self.device)
         if self.batch_size < 1:
             raise BadInput(f"batch_size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.seed < SEEDS:
-            raise BadInput(f"seed must be an integer in [0, 2⁶³), got {self.seed}")
         parse_sampling({}, self.sampling, max_new_tokens=self.sampling.get("max_new_tokens", 128))
 
     @classmethod

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shirg_core.cli.errors import BadInput
-from shirg_core.numbers import SEEDS
+from shirg_core.cli.errors import bad_input
+from shirg_core.numbers import random_seed
 from shirg_core.versions import versions
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.recommended import Recommended
@@ -52,10 +52,11 @@ class Request:
         Raises:
             BadInput: out of range.
         """
-        if self.seed is not None and not 0 <= self.seed < SEEDS:
-            raise BadInput(f"--seed must be an integer in [0, 2⁶³), got {self.seed}")
+        if self.seed is not None:
+            with bad_input(ValueError):
+                return random_seed("--seed", self.seed)
         random = self.sampling.get("temperature", 0) != 0 or self.sampling.get("remasking") == "random"
-        return secrets.randbelow(DRAWN_SEEDS) if self.seed is None and random else self.seed
+        return secrets.randbelow(DRAWN_SEEDS) if random else None
 
 
 def as_json(
