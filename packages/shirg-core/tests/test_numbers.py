@@ -91,3 +91,6 @@ def test_a_word_that_is_none_of_a_few_is_named():
     check_choice("metric", "max", ("max", "mean"))
     with pytest.raises(ValueError, match="metric must be one of max, mean, got None"):
         check_choice("metric", None, ("max", "mean"))
+    check_choice("schedule", None, (None, "linear"))
+    with pytest.raises(ValueError, match="schedule must be one of None, linear, got 'steep'"):
+        check_choice("schedule", "steep", (None, "linear"))

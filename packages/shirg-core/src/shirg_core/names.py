@@ -24,17 +24,17 @@ def check_known(name: str, known: Iterable[str], what: str) -> None:
         raise ValueError(f"unknown {what} {name!r}{hint} known: {', '.join(names)}")
 
 
-def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
     """Refuse a word that is none of a few.
 
     Args:
         name: of the argument, for the message.
         value: what was given.
-        choices: all words.
+        choices: all words, and None where nothing need be given.
 
     Raises:
         ValueError: naming it and all of them.
     """
     words = list(choices)
     if value not in words:
-        raise ValueError(f"{name} must be one of {', '.join(words)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, words))}, got {value!r}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from shirg_core.anyres import LAVIDA_CANVASES
+from shirg_core.names import check_choice
 from shirg_lavida.language.config import LladaConfig
 from shirg_lavida.vision.config import VisionConfig
 
@@ -56,8 +57,7 @@ class LavidaConfig:
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.pool_mode not in get_args(PoolMode):
-            raise ValueError(f"mm_spatial_pool_mode must be one of {get_args(PoolMode)}, got {self.pool_mode!r}")
+        check_choice("mm_spatial_pool_mode", self.pool_mode, get_args(PoolMode))
         for name in ("mask_token_id", "eos_token_id"):
             value, limit = getattr(self, name), self.llada.vocab_size
             if not isinstance(value, int) or not 0 <= value < limit:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast, get_args
 from shirg_core.budget import Budget
 from shirg_core.method import Method
 from shirg_core.methods import get_method
+from shirg_core.names import check_choice
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
@@ -42,8 +43,8 @@ def method_views(method: Method, views: str | None, recommended: Views | None = 
     Raises:
         ValueError: unknown views, or others than a method's fixed ones.
     """
-    if views is not None and views not in get_args(Views):
-        raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {views!r}")
+    if views is not None:
+        check_choice("views", views, get_args(Views))
     if method.fixed_views:
         if views not in (None, method.views):
             raise ValueError(f"method {method.name!r} means {method.views} views, got {views!r}")

@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shirg_core.names import check_choice
 from shirg_lavida.language.backbone import LladaBackbone
 from shirg_lavida.language.masks import full_mask, group_mask
 from shirg_lavida.prompt.context import Context, answer_context
@@ -118,8 +119,7 @@ def normaliser(noise: Noise, *, complement: bool = True, weighting: Weighting = 
     Raises:
         ValueError: an unknown weighting.
     """
-    if weighting not in get_args(Weighting):
-        raise ValueError(f"weighting must be one of {', '.join(get_args(Weighting))}, got {weighting!r}")
+    check_choice("weighting", weighting, get_args(Weighting))
     if weighting == "inverse_t":
         return noise.answer.sum().float() * (2 if complement else 1)
     return (noise.answer if complement else noise.masked).sum().float()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.budget import check_budget, kept_tokens
+from shirg_core.names import check_choice
 from shirg_lavida.pruning.fastv import FastV
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.pruning.redvtp import RedVTP
@@ -40,8 +41,7 @@ class Late:
     layer: int = 1
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}")
+        check_choice("method", self.method, get_args(Method))
         check_budget(self.budget)
 
     def kept(self, plan: ViewPlan) -> int:

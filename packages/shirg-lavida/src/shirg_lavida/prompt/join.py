@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shirg_core.names import check_choice
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.vision.visual_prefix import ImagePrefix
@@ -121,8 +122,7 @@ def join(
     Raises:
         ValueError: an unknown position policy.
     """
-    if positions not in get_args(Positions):
-        raise ValueError(f"positions must be one of {', '.join(get_args(Positions))}, got {positions!r}")
+    check_choice("positions", positions, get_args(Positions))
     queue = iter(images)
     embeddings, places, visual = [], [], []
     for row, text in zip(rows, texts, strict=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
 
 if TYPE_CHECKING:
@@ -97,11 +98,9 @@ class SamplingOptions:
                 integer(name, number, low=1)
         if self.step_ratio is not None:
             real("step_ratio", self.step_ratio, above=0)
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {SCHEDULES}, got {self.schedule!r}")
+        check_choice("schedule", self.schedule, SCHEDULES)
         real("shift", self.shift, above=0)
-        if self.remasking not in REMASKING:
-            raise ValueError(f"remasking must be one of {REMASKING}, got {self.remasking!r}")
+        check_choice("remasking", self.remasking, REMASKING)
         real("temperature", self.temperature, low=0)
         check_attention(self.attention, cache=self.cache)
         real("eos_penalty", self.eos_penalty, low=0, infinite=True)
@@ -128,8 +127,7 @@ def check_attention(attention: str, *, cache: bool) -> None:
     Raises:
         ValueError: an unknown kind of attention, or a cache under full attention.
     """
-    if attention not in ATTENTION:
-        raise ValueError(f"attention must be one of {ATTENTION}, got {attention!r}")
+    check_choice("attention", attention, ATTENTION)
     if attention == "full" and cache:
         raise ValueError(
             'attention="full" lets the prefix see the answer, so its keys and values change at every step '

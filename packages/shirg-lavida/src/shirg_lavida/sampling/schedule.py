@@ -25,6 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
 from shirg_lavida.sampling.options import SCHEDULES
 
@@ -101,8 +102,7 @@ def transfer_plan(
     """
     if steps < 1:
         raise ValueError(f"a block needs at least one step, got {steps}")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
+    check_choice("schedule", schedule, SCHEDULES)
     real("shift", shift, above=0)
     if schedule is None:
         return [[m // steps + (i < m % steps) for i in range(steps)] for m in masked]

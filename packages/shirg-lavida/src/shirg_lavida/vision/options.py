@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from PIL import Image
 from torch import nn
 
+from shirg_core.names import check_choice
 from shirg_core.selection import Selector
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.vision.reading_order import Newline
@@ -55,8 +56,7 @@ class VisionOptions:
     def __post_init__(self) -> None:
         if self.selector is not None:
             _check_selector(self.selector)
-        if self.select_on not in get_args(SelectOn):
-            raise ValueError(f"select_on must be one of {', '.join(get_args(SelectOn))}, got {self.select_on!r}")
+        check_choice("select_on", self.select_on, get_args(SelectOn))
         if self.selector is None and (self.select_on != "projected" or self.tower_attention):
             raise ValueError(
                 f"select_on={self.select_on!r} and tower_attention={self.tower_attention} say what a selector sees; "

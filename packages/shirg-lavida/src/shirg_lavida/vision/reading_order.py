@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from shirg_core.names import check_choice
 from shirg_lavida.vision.views import ViewPlan
 
 Newline: TypeAlias = Literal["row", "none", "view"]
@@ -62,8 +63,7 @@ def reading_order(plan: ViewPlan, newline: Newline) -> ReadingOrder:
     Raises:
         ValueError: an unknown policy.
     """
-    if newline not in get_args(Newline):
-        raise ValueError(f"newline must be one of {', '.join(get_args(Newline))}, got {newline!r}")
+    check_choice("newline", newline, get_args(Newline))
     layout = plan.layout
     valid = layout.valid_mask()
     rank, line = torch.arange(layout.n_tokens), layout.view_ids()

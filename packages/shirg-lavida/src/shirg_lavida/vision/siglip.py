@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shirg_core.names import check_choice
 from shirg_lavida.vision.config import VisionConfig
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -104,8 +105,7 @@ class SiglipMLP(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        if config.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {config.hidden_act!r}")
+        check_choice("hidden_act", config.hidden_act, ACTIVATIONS)
         self.activation = ACTIVATIONS[config.hidden_act]
         self.fc1 = _linear(config.hidden_size, config.intermediate_size, bias_std=1e-6)
         self.fc2 = _linear(config.intermediate_size, config.hidden_size, bias_std=1e-6)

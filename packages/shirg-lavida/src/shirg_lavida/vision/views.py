@@ -25,6 +25,7 @@ from torch import Tensor
 
 from shirg_core.anyres import anyres_layout, best_canvas, place, unpad_margins
 from shirg_core.layout import ViewLayout
+from shirg_core.names import check_choice
 from shirg_lavida.config import LavidaConfig
 
 Views: TypeAlias = Literal["anyres", "anyres_full", "pooled_base", "single", "single384"]
@@ -80,8 +81,7 @@ def plan_views(config: LavidaConfig, size: tuple[int, int], views: Views, *, sel
     Raises:
         ValueError: an unknown name, an empty image, or views that a `pooler` projector cannot serve.
     """
-    if views not in get_args(Views):
-        raise ValueError(f"views must be one of {', '.join(get_args(Views))}, got {views!r}")
+    check_choice("views", views, get_args(Views))
     if config.projector == "pooler" and views in ("single", "pooled_base"):
         raise ValueError(f"views={views!r} needs a projector that works token by token, this checkpoint has a pooler")
     crop_px, side = config.vision.image_size, config.projected_side
