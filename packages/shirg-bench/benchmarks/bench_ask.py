@@ -10,19 +10,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
+from shirg_bench.latency.random_models import RANDOM, random_pipeline
+from shirg_bench.latency.subject import text_page
 from shirg_core import shirg_v2, shirg_v3
-from shirg_lavida.checkpoint.load import checkpoint_keys
-from shirg_lavida.config import LavidaConfig
-from shirg_lavida.model import LavidaModel
-from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.prompt.tokenizer import load_tokenizer
-from shirg_lavida.testing import tiny_raw_config
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
-from shirg_lavida.vision.config import VisionConfig
+from shirg_lavida.prompt.chat import ChatStyle
 
-VOCAB, WIDTH, BUDGET, PAIRS = 32_768, 512, 768, 5
+BUDGET, PAIRS = 768, 5
 QUESTION, ASK = (
     "What is the total?",
     {"max_new_tokens": 32, "stop_at_eos": False, "step_ratio": 0.5, "schedule": "shift", "timings": True},
@@ -30,33 +24,13 @@ QUESTION, ASK = (
 
 
 @pytest.fixture(scope="module")
-def pooled(tmp_path_factory):
-    vision = VisionConfig(
-        hidden_size=384,
-        intermediate_size=1536,
-        num_hidden_layers=9,
-        num_attention_heads=6,
-        image_size=384,
-        patch_size=14,
-    )
-    sizes = {"vocab_size": VOCAB, "embedding_size": VOCAB, "d_model": WIDTH, "n_heads": 8, "n_kv_heads": 8}
-    raw = tiny_raw_config(vision, **sizes, n_layers=8, mlp_hidden_size=1536)
-    torch.manual_seed(0)
-    model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision)).eval().requires_grad_(requires_grad=False)
-    assert checkpoint_keys(model)
-    folder = write_tiny_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-    return LavidaPipeline(model, load_tokenizer(folder, VOCAB))
+def pooled():
+    return random_pipeline(RANDOM["random-small"], chat=ChatStyle())
 
 
 @pytest.fixture(scope="module")
 def page():
-    image = Image.new("RGB", (1000, 1000), "white")
-    draw = ImageDraw.Draw(image)
-    for line in range(24):
-        draw.text(
-            (60, 40 * line + 20), f"item {line}    {line * 37 % 91}.{line * 13 % 97:02}", fill="black", font_size=24
-        )
-    return image
+    return text_page()
 
 
 @pytest.mark.parametrize("selector", [shirg_v2(BUDGET), shirg_v3(BUDGET)], ids=["v2", "v3"])

@@ -11,13 +11,11 @@ from shirg_bench.latency import subject as subjects
 from shirg_bench.latency.random_models import RandomShape, random_pipeline
 from shirg_core.cli.app import main
 from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.language.config import LladaConfig
 from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
-TINY = RandomShape(
-    tiny_vision(side=5),
-    {"d_model": 32, "n_heads": 2, "n_kv_heads": 2, "n_layers": 2, "mlp_hidden_size": 48, "vocab_size": 256},
-)
+TINY = RandomShape(tiny_vision(side=5), LladaConfig(32, 2, 2, 48, 256))
 
 
 @pytest.fixture(scope="module")

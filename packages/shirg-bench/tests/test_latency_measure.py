@@ -15,9 +15,8 @@ from shirg_bench.latency.variant import STANDARD, Variant
 from shirg_core import ShirgV3
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import METHODS
-from shirg_lavida.config import LavidaConfig
+from shirg_lavida.config import LavidaConfig, upstream_config
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.testing import tiny_raw_config
 
 from .latency_setup import tiny_subject
 
@@ -114,7 +113,8 @@ def test_more_tokens_than_there_are_is_an_error():
 
 def test_random_8b_has_the_released_models_size():
     shape = RANDOM["random-8b"]
-    config = LavidaConfig.from_checkpoint(tiny_raw_config(shape.vision, **shape.llada), shape.vision)
+    raw = upstream_config(shape.llada, shape.vision, mask_token_id=126_336, eos_token_id=126_081)
+    config = LavidaConfig.from_checkpoint(raw, shape.vision)
     with torch.device("meta"):
         model = LavidaModel(config)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

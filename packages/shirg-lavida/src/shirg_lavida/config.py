@@ -102,6 +102,51 @@ class LavidaConfig:
         return self.vision.side // POOL_STRIDE
 
 
+def upstream_config(
+    llada: LladaConfig, vision: VisionConfig, *, mask_token_id: int, eos_token_id: int, **more: Any
+) -> dict[str, Any]:
+    """A new LaViDa's `config.json` in upstream's keys, with LaViDa's projector, pooling and canvases.
+
+    Args:
+        llada: the language model.
+        vision: the tower.
+        mask_token_id: the mask.
+        eos_token_id: end of text, and padding.
+        more: further keys, or other values.
+    """
+    return {
+        "model_type": "llava_llada",
+        "architectures": ["LlavaLladaForMaskedDiffusion"],
+        "d_model": llada.d_model,
+        "n_heads": llada.n_heads,
+        "n_kv_heads": llada.kv_heads,
+        "n_layers": llada.n_layers,
+        "mlp_hidden_size": llada.mlp_hidden_size,
+        "vocab_size": llada.vocab_size,
+        "embedding_size": llada.vocab_size,
+        "max_sequence_length": llada.max_sequence_length,
+        "block_type": "llama",
+        "activation_type": "silu",
+        "layer_norm_type": "rms",
+        "rope": True,
+        "rope_theta": llada.rope_theta,
+        "rms_norm_eps": llada.rms_norm_eps,
+        "weight_tying": llada.weight_tying,
+        "include_bias": False,
+        "include_qkv_bias": False,
+        "mask_token_id": mask_token_id,
+        "eos_token_id": eos_token_id,
+        "pad_token_id": eos_token_id,
+        "image_aspect_ratio": "anyres",
+        "image_grid_pinpoints": [list(canvas) for canvas in parse_canvases(None, vision.image_size)],
+        "mm_patch_merge_type": "spatial_unpad",
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_hidden_size": vision.hidden_size,
+        "mm_spatial_pool_mode": "bilinear",
+        **more,
+    }
+
+
 def check_lavida(config: Mapping[str, Any]) -> None:
     """Whether a `config.json` describes a LaViDa-LLaDA that this code runs.
 

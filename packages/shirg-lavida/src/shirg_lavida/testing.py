@@ -16,11 +16,11 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.load import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
 from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
-from shirg_lavida.config import LavidaConfig
+from shirg_lavida.config import LavidaConfig, upstream_config
+from shirg_lavida.language.config import LladaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import VisionConfig
 
@@ -42,39 +42,9 @@ def tiny_vision(*, side: int = 27, patch_size: int = 14) -> VisionConfig:
 
 def tiny_raw_config(vision: VisionConfig, **overrides: Any) -> dict[str, Any]:
     """An upstream `config.json` for `vision`; `overrides` replace or add keys."""
-    scale = vision.image_size / 384
-    return {
-        "model_type": "llava_llada",
-        "architectures": ["LlavaLladaForMaskedDiffusion"],
-        "d_model": 64,
-        "n_heads": 4,
-        "n_kv_heads": 4,
-        "n_layers": 2,
-        "mlp_hidden_size": 96,
-        "vocab_size": VOCAB_SIZE,
-        "embedding_size": VOCAB_SIZE,
-        "max_sequence_length": 4096,
-        "block_type": "llama",
-        "activation_type": "silu",
-        "layer_norm_type": "rms",
-        "rope": True,
-        "rope_theta": 500000.0,
-        "rms_norm_eps": 1e-5,
-        "weight_tying": False,
-        "include_bias": False,
-        "include_qkv_bias": False,
-        "mask_token_id": MASK_ID,
-        "eos_token_id": EOS_ID,
-        "pad_token_id": EOS_ID,
-        "image_aspect_ratio": "anyres",
-        "image_grid_pinpoints": [[round(w * scale), round(h * scale)] for w, h in LAVIDA_CANVASES],
-        "mm_patch_merge_type": "spatial_unpad",
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_hidden_size": vision.hidden_size,
-        "mm_spatial_pool_mode": "bilinear",
-        "mm_vision_tower": TOWER_FOLDER,
-        **overrides,
-    }
+    ids = {"mask_token_id": MASK_ID, "eos_token_id": EOS_ID, "pad_token_id": EOS_ID}
+    llada = LladaConfig(d_model=64, n_heads=4, n_layers=2, mlp_hidden_size=96, vocab_size=VOCAB_SIZE)
+    return upstream_config(llada, vision, **{**ids, "mm_vision_tower": TOWER_FOLDER, **overrides})
 
 
 def tiny_lavida(seed: int = 0, *, side: int = 27, patch_size: int = 14, **overrides: Any) -> LavidaModel:

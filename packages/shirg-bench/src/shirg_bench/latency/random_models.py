@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from shirg_core.precision import default_dtype
-from shirg_lavida.config import LavidaConfig
+from shirg_lavida.config import LavidaConfig, upstream_config
+from shirg_lavida.language.config import LladaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import ChatStyle
 from shirg_lavida.prompt.tokenizer import load_tokenizer
-from shirg_lavida.testing import tiny_raw_config
+from shirg_lavida.testing import EOS_ID, MASK_ID
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
-from shirg_lavida.vision.config import VisionConfig
+from shirg_lavida.vision.config import SO400M_384, VisionConfig
 
 
 @dataclass(frozen=True)
@@ -27,30 +26,20 @@ class RandomShape:
 
     Attributes:
         vision: its tower.
-        llada: keys of the upstream `config.json` that shape the language model.
+        llada: its language model.
         dtype: of the weights where none is asked for.
         gpu: whether a CPU is too slow for it.
     """
 
     vision: VisionConfig
-    llada: Mapping[str, Any] = field(hash=False)
+    llada: LladaConfig
     dtype: torch.dtype = torch.float32
     gpu: bool = False
 
 
-def _llada(width: int, heads: int, layers: int, mlp: int, vocabulary: int) -> dict[str, Any]:
-    sizes = {"d_model": width, "n_heads": heads, "n_kv_heads": heads, "n_layers": layers, "mlp_hidden_size": mlp}
-    return {**sizes, "vocab_size": vocabulary, "embedding_size": vocabulary}
-
-
 RANDOM = {
-    "random-small": RandomShape(VisionConfig(384, 1536, 9, 6, 384, 14), _llada(512, 8, 8, 1536, 32_768)),
-    "random-8b": RandomShape(
-        VisionConfig(1152, 4304, 27, 16, 384, 14),
-        _llada(4096, 32, 32, 12_288, 126_464),
-        dtype=torch.bfloat16,
-        gpu=True,
-    ),
+    "random-small": RandomShape(VisionConfig(384, 1536, 9, 6, 384, 14), LladaConfig(512, 8, 8, 1536, 32_768)),
+    "random-8b": RandomShape(SO400M_384, LladaConfig(4096, 32, 32, 12_288, 126_464), dtype=torch.bfloat16, gpu=True),
 }
 """Random models by name."""
 
@@ -72,7 +61,7 @@ def random_pipeline(
         seed: of its weights.
         chat: how questions become prompts; None = without a system turn.
     """
-    raw = tiny_raw_config(shape.vision, **shape.llada)
+    raw = upstream_config(shape.llada, shape.vision, mask_token_id=MASK_ID, eos_token_id=EOS_ID)
     config = LavidaConfig.from_checkpoint(raw, shape.vision)
     # Made in place and in the final type: a float32 copy of 8 billion weights would not fit beside them.
     with torch.random.fork_rng(), torch.device(device), default_dtype(dtype):

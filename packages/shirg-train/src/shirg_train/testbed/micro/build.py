@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.recommended import CONFIG_KEY
-from shirg_lavida.config import LAVIDA_CROP_PX, LavidaConfig
+from shirg_lavida.config import LavidaConfig, upstream_config
 from shirg_lavida.language.backbone import LladaBlock
+from shirg_lavida.language.config import LladaConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import VisionConfig
 from shirg_train.seeds import derive
@@ -53,47 +53,24 @@ def vision_config(size: SizeConfig) -> VisionConfig:
 def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
     """An upstream `config.json`."""
     special = SpecialIds.of(tokenizer)
-    vocabulary = tokenizer.get_vocab_size()
-    return {
-        "model_type": "llava_llada",
-        "architectures": ["LlavaLladaForMaskedDiffusion"],
-        "d_model": size.width,
-        "n_heads": size.heads,
-        "n_kv_heads": size.heads,
-        "n_layers": size.layers,
-        "mlp_hidden_size": size.mlp,
-        "vocab_size": vocabulary,
-        "embedding_size": vocabulary,
-        "max_sequence_length": 4096,
-        "block_type": "llama",
-        "activation_type": "silu",
-        "layer_norm_type": "rms",
-        "rope": True,
-        "rope_theta": size.rope_theta,
-        "rms_norm_eps": 1e-5,
-        "weight_tying": False,
-        "include_bias": False,
-        "include_qkv_bias": False,
-        "mask_token_id": special.mask,
-        "eos_token_id": special.eos,
-        "pad_token_id": special.eos,
-        "image_aspect_ratio": "anyres",
-        "image_grid_pinpoints": [
-            [w // LAVIDA_CROP_PX * size.image_size, h // LAVIDA_CROP_PX * size.image_size] for w, h in LAVIDA_CANVASES
-        ],
-        "mm_patch_merge_type": "spatial_unpad",
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_hidden_size": size.tower_width,
-        "mm_spatial_pool_mode": "bilinear",
-        CONFIG_KEY: {
-            "system": None,
-            "released_ids": False,
-            "views": VIEWS,
-            "method": ASK_METHOD,
-            "budget": ASK_BUDGET,
-            "max_new_tokens": ANSWER_LENGTH,
-        },
+    own = {
+        "system": None,
+        "released_ids": False,
+        "views": VIEWS,
+        "method": ASK_METHOD,
+        "budget": ASK_BUDGET,
+        "max_new_tokens": ANSWER_LENGTH,
     }
+    llada = LladaConfig(
+        d_model=size.width,
+        n_heads=size.heads,
+        n_layers=size.layers,
+        mlp_hidden_size=size.mlp,
+        vocab_size=tokenizer.get_vocab_size(),
+        rope_theta=size.rope_theta,
+    )
+    ids = {"mask_token_id": special.mask, "eos_token_id": special.eos}
+    return {**upstream_config(llada, vision_config(size), **ids), CONFIG_KEY: own}
 
 
 def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int) -> LavidaModel:
