@@ -211,7 +211,14 @@ def test_damaged_answers_are_said_and_measured_again(micro, tmp_path, capsys):
     assert read_rows(tmp_path / "ablations.jsonl") == rows
 
 
-def test_a_damaged_results_file_is_refused(micro, tmp_path, capsys):
-    (tmp_path / "ablations.jsonl").write_text("{\n")
-    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 2
-    assert "ablations.jsonl, line 1: expected a JSON object, got '{'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [("beta", "ablations.jsonl"), ("budget", "accuracy_budget.jsonl"), ("kinds", "accuracy_kinds.jsonl")],
+)
+def test_a_damaged_results_file_is_refused_before_anything_is_measured(
+    micro, tmp_path, capsys, monkeypatch, what, file
+):
+    monkeypatch.setattr("shirg_bench.accuracy.measure.draw", None)
+    (tmp_path / file).write_text("{\n")
+    assert ablate(micro, tmp_path, "--what", what, "--tiers", "plain") == 2
+    assert file + ", line 1: expected a JSON object, got '{'" in capsys.readouterr().err

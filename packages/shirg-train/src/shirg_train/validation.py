@@ -2,7 +2,7 @@
 
     NLL = 1/(T · Σ_b L_b) · Σ_b Σ_t 1/p_t · Σ_{i masked at p_t} CE_i,     t_k = (k + ½)/T,   p = (1 − ε) t + ε
 
-The T diffusion times are fixed and every mask comes from the given generator or draws, so two models see the same ones.
+The T diffusion times are fixed and every mask comes from the given draws, so two models see the same ones.
 Unlike in training, a draw may mask nothing: forcing one token would count it with a weight that its probability does
 not have.
 """
@@ -31,9 +31,7 @@ def validation_nll(
     answer: Tensor,
     *,
     mask_id: int,
-    generator: torch.Generator | None = None,
-    times: int = 8,
-    draws: Tensor | None = None,
+    draws: Tensor,
     attention: str = "prefix",
 ) -> Nll:
     """The bound above as a sum and its normaliser.
@@ -44,14 +42,10 @@ def validation_nll(
         answer_ids: `[B, L]` int64.
         answer: `[B, L]` bool, the tokens to score.
         mask_id: the mask token.
-        generator: a CPU generator, seeded by the caller.
-        times: T.
-        draws: `[T, B, L]`, uniform on [0, 1), instead of what `generator` would draw.
+        draws: `[T, B, L]`, uniform on [0, 1).
         attention: `prefix`, or `full`.
     """
     total, count = (torch.zeros((), dtype=torch.float32, device=answer.device) for _ in range(2))
-    if draws is None:
-        draws = torch.rand(times, *answer.shape, generator=generator, dtype=torch.float32)
     for t, uniform in zip(fixed_times(len(draws)), draws.to(answer.device), strict=True):
         p = mask_probability(torch.full((len(answer),), t, dtype=torch.float32, device=answer.device))
         noise = Noise(answer & (uniform < p[:, None]), p, answer)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
-from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of, variants_of
+from shirg_bench.accuracy.compare import ablate, ablation_plan, comparisons_of, variants_of
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
@@ -19,17 +19,17 @@ from shirg_core.cli.errors import RunFailed, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
-FILES = {"accuracy": "accuracy_budget", "kinds": "accuracy_kinds", "ablation": "ablations"}
-"""Kind of row → name of its file."""
+FILES = {BUDGET: "accuracy_budget.jsonl", KINDS: "accuracy_kinds.jsonl"}
+"""Table → name of its file; ablations share one."""
 
 
 def run_ablations(options: AblateOptions) -> str:
     """Measure, write, and return what was written as text.
 
     Raises:
-        BadInput: a model or adapter that cannot be used, or a folder that cannot be written, or whose results
-            cannot stand beside the new ones.
-        RunFailed: a damaged file of results.
+        BadInput: a model or adapter that cannot be used, a folder that cannot be written, or results in it that are
+            damaged or cannot stand beside the new ones.
+        RunFailed: a selector that refuses, or a file that cannot be written.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
@@ -43,14 +43,14 @@ def run_ablations(options: AblateOptions) -> str:
 
 
 def _measure_all(options: AblateOptions, bench: Bench) -> str:
-    counts = variant_counts(options, bench)
     written: list[str] = []
     with progress_bar(transient=False) as progress:
         if where := "; ".join(bench.journal.damaged):
             note = f"note  {len(bench.journal.damaged)} damaged line(s) of the journal, measured again: {where}"
             progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
         chunks_of_variant = len(chunks(options.pages)) * len(options.tier_ids)
-        task = progress.add_task("", total=sum(counts[name] for name in options.names) * chunks_of_variant)
+        variants = sum(_variant_count(options, bench, name) for name in options.names)
+        task = progress.add_task("", total=variants * chunks_of_variant)
 
         def advance() -> None:
             progress.advance(task)
@@ -66,7 +66,7 @@ def _measure_all(options: AblateOptions, bench: Bench) -> str:
                 rows = ablate(run, name, options.tier_ids, advance)
             # After each table, so that a killed run leaves the finished ones readable.
             written.append(
-                _write(options.output, rows, whole=options.is_whole(name))
+                _write(_results(options, name), rows, whole=options.is_whole(name))
                 if rows
                 else f"{name}: no rows, because no --adapter was given"
             )
@@ -81,9 +81,8 @@ def _check_results(options: AblateOptions, bench: Bench) -> None:
             rows = curve_plan(run, options.tier_ids, options.chosen)
         else:
             rows = [] if name == KINDS else ablation_plan(run, name, options.tier_ids)
-        if rows:
-            path = _results(options.output, rows)
-            merged(path, rows_there(path), rows, RULES, whole=options.is_whole(name))
+        path = _results(options, name)
+        merged(path, rows_there(path), rows, RULES, whole=options.is_whole(name))
 
 
 def _run(options: AblateOptions, bench: Bench, name: str) -> Run:
@@ -91,20 +90,19 @@ def _run(options: AblateOptions, bench: Bench, name: str) -> Run:
     return Run(bench, options.pages, regime, options.command(name))
 
 
-def variant_counts(options: AblateOptions, bench: Bench) -> Mapping[str, int]:
-    """How many variants each table measures."""
-    comparisons = comparisons_of(list(ABLATIONS), bench.adapters)
-    counts = {name: len(variants_of(all_)) for name, all_ in comparisons.items()}
-    return {BUDGET: len(entries_of(bench, options.chosen)), KINDS: len(VARIANTS), **counts}
+def _variant_count(options: AblateOptions, bench: Bench, name: str) -> int:
+    """How many variants a table measures."""
+    if name == BUDGET:
+        return len(entries_of(bench, options.chosen))
+    return len(VARIANTS if name == KINDS else variants_of(comparisons_of(name, bench.adapters)))
 
 
-def _write(folder: Path, rows: Sequence[Row], *, whole: bool) -> str:
+def _write(path: Path, rows: Sequence[Row], *, whole: bool) -> str:
     """Put a table's rows into their file, and return their tables as Markdown."""
-    path = _results(folder, rows)
     merge_rows(path, rows, RULES, whole=whole)
     tables = "\n\n".join(markdown(table) for table in score_tables(rows[0]["kind"], rows))
     return f"{tables}\n\n{len(rows)} rows in {path}\n"
 
 
-def _results(folder: Path, rows: Sequence[Row]) -> Path:
-    return folder / f"{FILES[rows[0]['kind']]}.jsonl"
+def _results(options: AblateOptions, name: str) -> Path:
+    return options.output / FILES.get(name, "ablations.jsonl")

@@ -31,16 +31,15 @@ BY_LINE = ("adapted",)
 """Tables whose lines may be measured run by run, because their reference is none of the adapters that a run names."""
 
 
-def comparisons_of(names: Sequence[str], adapters: Adapters) -> dict[str, list[Comparison]]:
-    """The comparisons of each ablation.
+def comparisons_of(ablation: str, adapters: Adapters) -> list[Comparison]:
+    """The comparisons of an ablation.
 
     Raises:
-        ValueError: an unknown ablation.
+        ValueError: an unknown one.
     """
-    unknown = [name for name in names if name not in ABLATIONS]
-    if unknown:
-        raise ValueError(f"unknown ablation {unknown[0]!r}; known: {', '.join(ABLATIONS)}")
-    return {name: ABLATIONS[name](adapters) for name in names}
+    if ablation not in ABLATIONS:
+        raise ValueError(f"unknown ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
+    return ABLATIONS[ablation](adapters)
 
 
 def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
@@ -54,7 +53,7 @@ def ablation_plan(run: Run, ablation: str, tiers: Sequence[str]) -> list[dict[st
     return [
         _told(run, ablation, tier, reference, case)
         for tier in tiers
-        for reference, others in comparisons_of([ablation], run.bench.adapters)[ablation]
+        for reference, others in comparisons_of(ablation, run.bench.adapters)
         for case in (reference, *others)
     ]
 
@@ -73,7 +72,7 @@ def ablate(
     Raises:
         ValueError: an unknown ablation, or a selector that refuses.
     """
-    comparisons = comparisons_of([ablation], run.bench.adapters)[ablation]
+    comparisons = comparisons_of(ablation, run.bench.adapters)
     variants = variants_of(comparisons)
     rows = []
     for tier in tiers if variants else ():

@@ -32,7 +32,8 @@ def page_nll(model: LavidaModel, prefix: Prefix, answers: Tensor, times: int, se
     questions, mask_id = answers.shape[1], model.config.mask_token_id
     scored = (answers == model.config.eos_token_id).cumsum(-1) <= 1
     for i, seed in enumerate(seeds if times else ()):
-        rows, draws = prefix[i * questions : (i + 1) * questions], generator(seed)
-        nll = validation_nll(model.backbone, rows, answers[i], scored[i], mask_id=mask_id, generator=draws, times=times)
+        rows = prefix[i * questions : (i + 1) * questions]
+        draws = torch.rand(times, *scored[i].shape, generator=generator(seed), dtype=torch.float32)
+        nll = validation_nll(model.backbone, rows, answers[i], scored[i], mask_id=mask_id, draws=draws)
         sums[i] = torch.stack([nll.total, nll.normaliser])
     return sums

@@ -88,9 +88,9 @@ class AblateOptions:
     @property
     def chosen(self) -> tuple[str, ...] | None:
         """Methods of the budget table; None = every one."""
-        return (
-            None if self.methods is None else distinct_names(",".join(map(table_method, distinct_names(self.methods))))
-        )
+        if self.methods is None:
+            return None
+        return tuple(dict.fromkeys(map(table_method, distinct_names(self.methods))))
 
     @property
     def adapter_folders(self) -> dict[str, Path]:
@@ -109,14 +109,8 @@ class AblateOptions:
         parts = ["shirg", "ablate", "--what", what]
         if self.model is not None:
             parts += ["--model", shown(Path(self.model))]
-        parts += [
-            "--pages",
-            str(self.pages),
-            "--tiers",
-            ",".join(map(tier_words, self.tier_ids)),
-            "--seed",
-            str(self.seed),
-        ]
+        tiers = ",".join(map(tier_words, self.tier_ids))
+        parts += ["--pages", str(self.pages), "--tiers", tiers, "--seed", str(self.seed)]
         if self.regime is not None:
             parts += ["--regime", self.regime]
         if what == BUDGET and self.chosen is not None:

@@ -50,9 +50,7 @@ def ablate(
 
     Rerun the command to resume a killed run.
     """
-    check_paths(model, default="micro")
-    for folder in adapter or ():
-        check_paths(None, folder.partition("=")[2] or None, default="micro")
+    check_paths(model, *(named.partition("=")[2] or None for named in adapter or ()), default="micro")
     with spinner("loading PyTorch"):
         from shirg_bench.accuracy.command import run_ablations
         from shirg_bench.accuracy.options import AblateOptions

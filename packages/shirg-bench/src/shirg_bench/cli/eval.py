@@ -86,7 +86,7 @@ def evaluate(
     arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
-    check_paths(model, adapter, default="micro")
+    check_paths(model, adapter)
     with spinner("loading lmms-eval"):
         from shirg_bench.lmms.evaluation import Evaluation
         from shirg_bench.lmms.processes import run_processes, shared_by

@@ -25,8 +25,6 @@ TITLE = "SHIRG: what was measured"
 FORMATS = {"html": "index.html", "md": "report.md"}
 FIGURES = "figures"
 
-"""Called with what comes next."""
-
 
 def build_report(
     results: Path, out: Path, formats: Sequence[str], *, examples: bool = True, report: Report = lambda _: None
@@ -44,8 +42,7 @@ def build_report(
         The pages.
 
     Raises:
-        ValueError: a damaged results file.
-        ValueError: an unknown format.
+        ValueError: a damaged results file, or an unknown format.
         OSError: what cannot be read or written.
     """
     unknown = [name for name in formats if name not in FORMATS]
@@ -59,15 +56,11 @@ def build_report(
         path = out / FIGURES / f"{picture.name}.png"
         save_plot(picture.figure, path)
         pictures[picture.name] = path.read_bytes()
-    pages = {
-        "html": lambda: to_html(TITLE, sections, pictures),
-        "md": lambda: to_markdown(TITLE, sections, FIGURES),
-    }
-    written = []
     for name in formats:
-        write_text(out / FORMATS[name], pages[name]())
-        written.append(out / FORMATS[name])
-    return written
+        html = name == "html"
+        page = to_html(TITLE, sections, pictures) if html else to_markdown(TITLE, sections, FIGURES)
+        write_text(out / FORMATS[name], page)
+    return [out / FORMATS[name] for name in formats]
 
 
 def _sections(results: Results, examples: bool, report: Report) -> Iterator[Section]:

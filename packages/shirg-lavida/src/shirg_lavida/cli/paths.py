@@ -10,12 +10,12 @@ from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded, named
 from shirg_lavida.checkpoint.locate import check_adapter, folder_here
 
 
-def check_paths(model: str | None, adapter: str | Path | None = None, *, default: str = DEFAULT) -> None:
+def check_paths(model: str | None, *adapters: str | Path | None, default: str = DEFAULT) -> None:
     """Refuse a model or an adapter that is not there.
 
     Args:
         model: see `model_location`.
-        adapter: see `adapter_folder`; None = none.
+        adapters: see `adapter_folder`; None = none.
         default: see `model_location`.
 
     Raises:
@@ -26,8 +26,9 @@ def check_paths(model: str | None, adapter: str | Path | None = None, *, default
         folder = folder_here(location, Path())
         if folder is not None:
             read_json(folder / "config.json", "not a LaViDa checkpoint")
-        if adapter is not None:
-            check_adapter(adapter_folder(adapter))
+        for adapter in adapters:
+            if adapter is not None:
+                check_adapter(adapter_folder(adapter))
 
 
 def model_location(model: str | None, default: str = DEFAULT) -> Path | str:

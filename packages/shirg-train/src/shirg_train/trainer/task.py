@@ -38,9 +38,6 @@ def open_sources(recipe: AdapterRecipe, world: World) -> Sources:
         RecipeError: they are not there, or cannot be used.
     """
     try:
-        # Data first: it costs less to find missing than a model.
-        if recipe.data.path is not None and not recipe.data.path.exists():
-            raise FileNotFoundError(f"no data at {recipe.data.path}")
         folder = locate(named(recipe.model.path), Path(), weights=True)
         data = open_data(recipe.data, load_encoder(folder), seed=recipe.seed, rank=world.rank, world=world.size)
     except (OSError, ValueError) as error:
