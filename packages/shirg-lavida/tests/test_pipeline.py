@@ -40,6 +40,16 @@ def ask(pipe, *args, **options):
     return pipe(*args, **{"max_new_tokens": 16, **SAMPLING, **options})
 
 
+def assert_each_alone(pipe, together, images, questions):
+    for answer, image, question in zip(together, images, questions, strict=True):
+        alone = ask(pipe, image, question)
+        for name in ("text", "prefix_tokens", "visual_tokens", "layout"):
+            assert getattr(answer, name) == getattr(alone, name)
+        assert torch.equal(answer.ids, alone.ids)
+        assert (answer.selection is None) == (image is None)
+        assert image is None or torch.equal(answer.selection.indices, alone.selection.indices)
+
+
 @pytest.mark.parametrize("selector", [None, shirg_v2(budget=30), shirg_v3(budget=30)], ids=["pooled", "v2", "v3"])
 def test_is_the_model_below_the_tokenizer(pipe, selector):
     answer = ask(replace(pipe, selector=selector), picture(), "What?")
@@ -154,15 +164,7 @@ def test_a_batch_is_each_of_its_members(pipe):
     images = [picture(), picture(60, 90, "7"), picture()]
     questions = ["What?", "How much is the total of this page?", "<image> What is it?"]
     together = ask(pipe, images, questions)
-    for answer, image, question in zip(together, images, questions, strict=True):
-        alone = ask(pipe, image, question)
-        assert (answer.text, answer.prefix_tokens, answer.visual_tokens) == (
-            alone.text,
-            alone.prefix_tokens,
-            alone.visual_tokens,
-        )
-        assert torch.equal(answer.ids, alone.ids)
-        assert torch.equal(answer.selection.indices, alone.selection.indices)
+    assert_each_alone(pipe, together, images, questions)
     # Shorter prompts are padded, and the padding is paid for.
     longest = max(answer.prefix_tokens for answer in together)
     assert {answer.kv_bytes for answer in together} == {2 * 2 * longest * 64 * 4}
@@ -207,16 +209,7 @@ def test_a_question_without_an_image_is_answered_from_its_text(pipe):
 def test_questions_with_and_without_images_share_a_batch(pipe):
     pipe = replace(pipe, selector=shirg_v2(budget=20))
     images, questions = [picture(), None, picture(60, 90, "7")], ["What?", "Why?", "<image> or <image>?"]
-    for answer, image, question in zip(ask(pipe, images, questions), images, questions, strict=True):
-        alone = ask(pipe, image, question)
-        assert torch.equal(answer.ids, alone.ids)
-        assert (answer.prefix_tokens, answer.visual_tokens, answer.layout) == (
-            alone.prefix_tokens,
-            alone.visual_tokens,
-            alone.layout,
-        )
-        assert (answer.selection is None) == (image is None)
-        assert image is None or torch.equal(answer.selection.indices, alone.selection.indices)
+    assert_each_alone(pipe, ask(pipe, images, questions), images, questions)
 
 
 def test_images_come_from_files_too(pipe, tmp_path):

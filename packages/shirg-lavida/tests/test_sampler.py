@@ -18,6 +18,14 @@ from .language_models import EOS, MASK, VOCAB, answer, backbone, prefix, sample
 IDS = {"mask_id": MASK, "eos_id": EOS}
 
 
+def watched(length, **options):
+    """Two rows' answers, their ids before and after every step, and how many tokens a row had settled by then."""
+    seen = [torch.full((2, length), MASK)]
+    options = {**IDS, "allow_mask_prediction": False, "on_step": lambda _, ids: seen.append(ids), **options}
+    result = sample(backbone(), prefix(2), answer_length=length, **options)
+    return result, seen, [int((ids != MASK).sum()) // 2 for ids in seen]
+
+
 def test_cached_and_uncached_sample_the_same_ids():
     model, x = backbone(), prefix(2)
     one, two = (
@@ -63,12 +71,8 @@ def test_nfe_counts_steps_and_every_token_is_settled(options, nfe):
 
 
 def test_steps_settle_what_was_planned_and_never_change_it():
-    seen = [torch.full((2, 12), MASK)]
-    sample(
-        backbone(), prefix(2), **IDS, answer_length=12, block_length=6, step_ratio=0.5, schedule="shift",
-        allow_mask_prediction=False, on_step=lambda _, ids: seen.append(ids),
-    )  # fmt: skip
-    assert [int((ids != MASK).sum()) // 2 for ids in seen] == [0, 4, 5, 6, 10, 11, 12]
+    _, seen, settled = watched(12, block_length=6, step_ratio=0.5, schedule="shift")
+    assert settled == [0, 4, 5, 6, 10, 11, 12]
     for before, after in itertools.pairwise(seen):
         assert torch.equal(after[before != MASK], before[before != MASK])
     assert not (seen[3][:, 6:] != MASK).any()  # the second block waits for the first
@@ -87,11 +91,11 @@ def test_a_fully_drafted_answer_takes_no_step():
     assert torch.equal(result.ids, answer())
 
 
-def mask_lover():
+def mask_lover(by=2):
     """A model that predicts the mask at some positions."""
     model = backbone()
     with torch.no_grad():
-        model.ff_out.weight[MASK] *= 2
+        model.ff_out.weight[MASK] *= by
     return model
 
 
@@ -303,12 +307,8 @@ def test_a_prefix_that_does_not_fit_the_model_is_refused_with_and_without_cache(
 
 
 def test_the_last_block_may_be_shorter():
-    seen = [torch.full((2, 11), MASK)]
-    result = sample(
-        backbone(), prefix(2), **IDS, answer_length=11, block_length=4, step_ratio=0.5, allow_mask_prediction=False,
-        on_step=lambda _, ids: seen.append(ids),
-    )  # fmt: skip
-    assert [int((ids != MASK).sum()) // 2 for ids in seen] == [0, 2, 4, 6, 8, 11]
+    result, seen, settled = watched(11, block_length=4, step_ratio=0.5)
+    assert settled == [0, 2, 4, 6, 8, 11]
     assert result.nfe == 5
     for step, stop in ((2, 4), (4, 8)):
         assert not (seen[step][:, :stop] == MASK).any()
@@ -352,13 +352,10 @@ def test_probabilities_are_those_of_the_step_that_settled_the_token(rule):
 
 
 def test_probabilities_of_what_was_not_sampled():
-    model = backbone()
     draft = torch.tensor([[7, EOS, MASK, 8]])
-    result = sample(model, prefix(), **IDS, answer_length=8, draft_ids=draft, stop_at_eos=True)
+    result = sample(backbone(), prefix(), **IDS, answer_length=8, draft_ids=draft, stop_at_eos=True)
     assert result.probabilities.tolist() == [[1.0] * 8]
-    with torch.no_grad():
-        model.ff_out.weight[MASK] *= 3
-    left = sample(model, prefix(), **IDS, answer_length=8)
+    left = sample(mask_lover(3), prefix(), **IDS, answer_length=8)
     assert (left.ids == MASK).any()
     assert torch.equal(left.probabilities > 0, left.ids != MASK)
 
