@@ -49,9 +49,9 @@ def compare(
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     parsed = parse_budget(budget)
     material = prepare(picture, views, clock)
-    results = run_methods(names, budget, seed, material)
+    results = run_methods(names, parsed, seed, material)
     # Before anything is written: methods that decide their count themselves did not look at it.
-    material.budget(parsed)
+    kept = material.budget(parsed)
     if output is not None:
         from shirg_core.images.figure import Panel, comparison_figure, save_figure
 
@@ -62,7 +62,7 @@ def compare(
         figure = comparison_figure(material.image, material.layout, panels, title)
         write_file(output, lambda path: save_figure(figure, path))
     if json is not None:
-        write_json(json, as_json(image, page, budget, material, results, clock.timings_ms))
+        write_json(json, as_json(image, page, kept, budget, material, results, clock.timings_ms))
     console = report_console(json)
     print_table(console, results)
     for path in files_of(output, json):

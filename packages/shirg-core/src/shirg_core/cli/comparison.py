@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.material import Material
-from shirg_core.cli.methods import build_selector, parse_budget
+from shirg_core.cli.methods import build_selector
 from shirg_core.clock import Clock
 from shirg_core.method import Method
 from shirg_core.methods import get_method
@@ -48,7 +49,7 @@ class MethodResult:
         return f"{self.method} · {self.n_kept} tokens · ink {self.ink_recall:.1%} · {self.select_ms:.1f} ms"
 
 
-def run_methods(names: Sequence[str], budget: str, seed: int | None, material: Material) -> list[MethodResult]:
+def run_methods(names: Sequence[str], budget: Budget, seed: int | None, material: Material) -> list[MethodResult]:
     """Run each method on the same features.
 
     Raises:
@@ -59,8 +60,8 @@ def run_methods(names: Sequence[str], budget: str, seed: int | None, material: M
     return [_run(method, budget, seed, material) for method in methods]
 
 
-def _run(method: Method, budget: str, seed: int | None, material: Material) -> MethodResult:
-    selector = build_selector(method.name, parse_budget(budget), method.accepted(text_weight=0.0, seed=seed))
+def _run(method: Method, budget: Budget, seed: int | None, material: Material) -> MethodResult:
+    selector = build_selector(method.name, budget, method.accepted(text_weight=0.0, seed=seed))
     with bad_input(BadInput, prefix=f"{method.name}: "):
         # The first call pays for lazy set-up and is not timed.
         selection = material.select(selector, on_pixels=method.on_pixels)
@@ -75,7 +76,8 @@ def _run(method: Method, budget: str, seed: int | None, material: Material) -> M
 def as_json(
     image: Path,
     page: int,
-    budget: str,
+    budget: int,
+    asked: str,
     material: Material,
     results: Sequence[MethodResult],
     timings_ms: Mapping[str, float],
@@ -84,8 +86,8 @@ def as_json(
     return {
         "image": str(image),
         "page": page,
-        "budget": material.budget(parse_budget(budget)),
-        "budget_asked": budget,
+        "budget": budget,
+        "budget_asked": asked,
         "featurizer": "pixels",
         "n_tokens": material.layout.n_tokens,
         "n_selectable": material.layout.n_selectable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from shirg_core.budget import Budget
+from shirg_core.budget import Budget, check_budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.methods import get_method
 from shirg_core.selection import Selector
@@ -44,7 +44,6 @@ def parse_budget(text: str) -> Budget:
     Raises:
         BadInput: neither a count ≥ 1 nor a fraction in (0, 1].
     """
-    problem = BadInput(f"--budget must be a count ≥ 1 or a fraction in (0, 1] such as 0.25, 1/4 or 25%, got {text!r}")
     try:
         if text.isascii() and text.isdigit():
             value: Budget = int(text)
@@ -52,8 +51,8 @@ def parse_budget(text: str) -> Budget:
             value = float(Fraction(text) if "/" in text else Fraction(text[:-1]) / 100)
         else:
             value = float(text)
+        check_budget(value)
     except (ValueError, ZeroDivisionError) as error:
-        raise problem from error
-    if value < 1 if isinstance(value, int) else not 0 < value <= 1:
-        raise problem
+        problem = "--budget must be a count ≥ 1 or a fraction in (0, 1] such as 0.25, 1/4 or 25%"
+        raise BadInput(f"{problem}, got {text!r}") from error
     return value

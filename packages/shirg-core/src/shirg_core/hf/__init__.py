@@ -1,11 +1,13 @@
-"""SHIRG for vision-language models of transformers ≥ 5.23, whose convention is enough: nothing of it is imported.
+"""SHIRG for the vision-language models of transformers ≥ 5.23: relies on their conventions, and does not import them.
 
-features    a model's images → rows, one for every placeholder of the prompt
-geometry    rows → their places in the image, and the edges behind them: the one table of families (see also mosaic)
-question    prompt → what the selector takes for the question
-cut         a choice → fewer rows, a shorter prompt, and its positions
-prune       all of these → what `model(**…)` and `model.generate(**…)` take
-context     the same inside calls of code that is not yours
+prompts     checks of what the processor wrote, placeholder and padding ids
+features    the model's image features, one row for every placeholder of the prompt
+geometry    the place of every row in its image and the edge density behind it; the table of model families
+mosaic      the same for LLaVA-NeXT and LLaVA-OneVision
+question    the word embeddings of the question, for the selector
+cut         a selection applied: fewer rows, a shorter prompt, and its positions
+prune       all of these: the inputs of `model(**…)` and `model.generate(**…)`
+context     pruning inside calls that other code makes
 """
 
 from shirg_core.hf.context import pruning

@@ -1,4 +1,4 @@
-"""Pruning inside calls of code that is not yours: a pipeline, an evaluation harness."""
+"""Pruning inside calls that other code makes: a pipeline, an evaluation harness."""
 
 from __future__ import annotations
 

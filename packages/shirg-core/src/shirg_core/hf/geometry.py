@@ -1,4 +1,4 @@
-"""Where the rows of an image lie, told by what the processor wrote beside its pixels.
+"""Where the rows of an image lie, from what the processor wrote beside its pixels.
 
 | inputs (or model) hold      | families                    | rows of an image                                     |
 |-----------------------------|-----------------------------|------------------------------------------------------|

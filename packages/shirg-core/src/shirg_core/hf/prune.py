@@ -88,13 +88,14 @@ def prune(
         selector: called for each image by itself, with B = 1.
         positions: `original`: kept tokens keep the places they had, dropped ones leave gaps; `packed`: the model
             counts what is there.
-        question: `auto`, all ids of the prompt but special ones and placeholders; or the ids of exactly the user's
-            words, `[M]` or one sequence a prompt; or None.
+        question: `auto`, all ids of the prompt except special ids and placeholders; or the ids of exactly the user's
+            words, `[M]` or one sequence per prompt; or None.
 
     Returns:
         `input_ids`, `attention_mask`, `position_ids`, `mm_encoder_outputs` and what else was given, without pixels.
         Exactly K placeholders an image remain, and one more where the selector makes a summary, in the place of the
-        last dropped token. Newlines (LLaVA-NeXT, LLaVA-OneVision) are no tokens: rows that kept one have theirs, too.
+        last dropped token. Newlines (LLaVA-NeXT, LLaVA-OneVision) are not tokens: every row that keeps a token also
+        keeps its newline.
 
     Raises:
         ValueError: a model without transformers' convention, no image, images and placeholders that do not match,
@@ -114,7 +115,7 @@ def prune(
     words = question_words(model, ids, real, question)
     images, output, encoded = encode(home, inputs, places)
     chosen = [_choose(selector, image, words[image.prompt]) for image in images]
-    if any(image.deep or positions == "original" for image in images):
+    if positions == "original" or any(image.deep for image in images):
         _check_own_places(images, chosen)
     kept = [keep_rows(*pair) for pair in zip(images, chosen, strict=True)]
     keep = real.clone()
@@ -126,8 +127,8 @@ def prune(
     if "position_ids" in arguments and not by_canvas:
         original = positions == "original"
         given["position_ids"] = cut(prompt_positions(home, inputs, real)) if original else packed_positions(cut.real)
-    made, fields, held = type(output), cut_features(output, kept), _ReadOnce if by_canvas else dict[str, Any]
-    return Pruned(given, lambda: held(image=made(**fields)), images, chosen)
+    fields, container = cut_features(output, kept), _ReadOnce if by_canvas else dict
+    return Pruned(given, lambda: container(image=type(output)(**fields)), images, chosen)
 
 
 def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selection:
