@@ -18,6 +18,11 @@ from shirg_core.names import check_known
 
 ENTRY_POINT_GROUP = "shirg.commands"
 HELP = {"help_option_names": ["-h", "--help"]}
+IMAGE = typer.Argument(
+    metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.", show_default=False
+)
+BUDGET = typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")
+PAGE = typer.Option(help="Page of a PDF or TIFF, from 1.")
 
 
 class CommandGroup(TyperGroup):

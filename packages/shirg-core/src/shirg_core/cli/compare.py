@@ -7,17 +7,12 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import BUDGET, IMAGE, PAGE
+
 
 def compare(
-    image: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IMAGE",
-            help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.",
-            show_default=False,
-        ),
-    ],
-    budget: Annotated[str, typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")] = "0.3333",
+    image: Annotated[Path, IMAGE],
+    budget: Annotated[str, BUDGET] = "0.3333",
     methods: Annotated[
         str | None,
         typer.Option(
@@ -25,7 +20,7 @@ def compare(
         ),
     ] = None,
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
-    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    page: Annotated[int, PAGE] = 1,
     seed: Annotated[int | None, typer.Option(help="Random seed of randomised methods.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture, one panel a method.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,

@@ -7,20 +7,15 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import BUDGET, IMAGE, PAGE
+
 
 def select(
-    image: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IMAGE",
-            help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.",
-            show_default=False,
-        ),
-    ],
+    image: Annotated[Path, IMAGE],
     method: Annotated[str, typer.Option(help="A name that `shirg methods` lists.")] = "v3",
-    budget: Annotated[str, typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")] = "0.3333",
+    budget: Annotated[str, BUDGET] = "0.3333",
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
-    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    page: Annotated[int, PAGE] = 1,
     coverage: Annotated[str | None, typer.Option(help="Regions: cells, clusters or none.")] = None,
     coverage_share: Annotated[float | None, typer.Option(help="Share of the budget for coverage, in [0, 1].")] = None,
     text_weight: Annotated[float | None, typer.Option(help="v2 only. Must be 0: no text without a model.")] = None,

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from shirg_core.cli.commands import IMAGE, PAGE
 from shirg_lavida.cli.sampling import PANEL, given, with_sampling_options
 
 _OWN = "the model's own"
-_PATH = typer.Argument(
-    metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.", show_default=False
-)
 _METHOD = "A name that `shirg methods` lists."
 _MODEL = "Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full."
 _TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
@@ -23,7 +21,7 @@ _POSITIONS = "packed, or original: kept tokens stay as far apart as they were."
 
 @with_sampling_options
 def ask(
-    image: Annotated[Path, _PATH],
+    image: Annotated[Path, IMAGE],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
     model: Annotated[str | None, typer.Option(help=_MODEL, show_default="micro-joint")] = None,
     vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
@@ -35,7 +33,7 @@ def ask(
     ] = None,
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=_OWN)] = None,
     positions: Annotated[str | None, typer.Option(help=_POSITIONS, show_default="the adapter's, or packed")] = None,
-    page: Annotated[int, typer.Option(help="Page of a PDF or TIFF, from 1.")] = 1,
+    page: Annotated[int, PAGE] = 1,
     compare: Annotated[bool, typer.Option("--compare", help="Answer by pooling and with all tokens, too.")] = False,
     overlay: Annotated[Path | None, typer.Option("--overlay", "-o", help="Picture of the kept tokens.")] = None,
     json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
