@@ -7,7 +7,6 @@ and with `cap_budget` an image with fewer tokens than the budget keeps all of it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from shirg_core.budget import Budget, check_budget
 from shirg_core.method import Method
 from shirg_core.methods import get_method
+from shirg_core.numbers import real
 from shirg_core.selection import Selector
 from shirg_lavida.methods import choose_by, method_views
 from shirg_lavida.vision.options import SelectOn
@@ -57,8 +57,7 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", get_method(self.method).name)
-        if not 0 < self.weight < math.inf:
-            raise ValueError(f"weight must be a finite number > 0, got {self.weight}")
+        real("weight", self.weight, above=0)
         if self.budget is not None:
             check_budget(self.budget)
         if self.up_to is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -107,13 +107,8 @@ def _completed(path: Path, new: Row, old: Row, rules: Rules) -> Row:
 
 
 def _differences(old: Row, new: Row, facts: Sequence[str]) -> str:
-    return " and ".join(_differing(old, new, facts))
-
-
-def _differing(old: Row, new: Row, facts: Sequence[str]) -> Iterator[str]:
-    for name in facts:
-        if old.get(name) != new.get(name):
-            yield f"another {name} ({old.get(name)}, now {new.get(name)})"
+    pairs = ((name, old.get(name), new.get(name)) for name in facts)
+    return " and ".join(f"another {name} ({then}, now {now})" for name, then, now in pairs if then != now)
 
 
 def _key(row: Row, names: Sequence[str]) -> str:

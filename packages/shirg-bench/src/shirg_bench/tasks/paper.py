@@ -13,15 +13,14 @@ from shirg_train.testbed.pages.fonts import FACE_NAMES, load_atlas
 from shirg_train.testbed.pages.generator import RowGenerator
 from shirg_train.testbed.pages.ink import Rects, runs
 from shirg_train.testbed.pages.layout import cut_pages
-from shirg_train.testbed.pages.page import GROUND_STRENGTH
+from shirg_train.testbed.pages.page import GROUND_STRENGTH, GROUNDS
 from shirg_train.testbed.pages.plan import INSET_PX
 from shirg_train.testbed.pages.raster import Grey, print_runs
-from shirg_train.testbed.pages.sheets import HALFTONE, HATCHING, PHOTO, RULED, SHEET_PX, paper
+from shirg_train.testbed.pages.sheets import SHEET_PX, paper
 from shirg_train.testbed.pages.words import MAX_CODES, code_rows
 
 INDENT_PX = INSET_PX + 1
 """From a block's left edge to its print, as in the page generator."""
-_GROUNDS = np.array([PHOTO, HALFTONE, HATCHING, RULED])
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels."""
 
@@ -69,7 +68,7 @@ def clutter(page: Grey, boxes: list[Box], generator: RowGenerator) -> None:
 def ground(page: Grey, box: Box, generator: RowGenerator, tier: Tier) -> None:
     """Lay faint texture under print, on as many pages as the tier says."""
     if generator.uniform(1)[0, 0] < tier.ground:
-        kinds = _GROUNDS[generator.integers(1, 0, len(_GROUNDS))[0]]
+        kinds = np.array(GROUNDS)[generator.integers(1, 0, len(GROUNDS))[0]]
         darken(page[None], _rects([box]), kinds, _offsets(generator, 1), GROUND_STRENGTH)
 
 

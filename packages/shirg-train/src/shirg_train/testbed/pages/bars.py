@@ -36,8 +36,7 @@ def draw_lying(blocks: Blocks, facts: Facts) -> Ink:
     """Draw charts of lying bars."""
     atlas = load_atlas()
     labels_w, values_w = (column[blocks.face] for column in face_widths())
-    loosest = np.clip((blocks.y1 - blocks.y0) // blocks.count, blocks.pitch, 2 * blocks.pitch)
-    pitch = blocks.pitch + (blocks.generator.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
+    pitch = blocks.loosened(blocks.y1 - blocks.y0, blocks.count, blocks.generator.uniform(1)[:, 0])
     grey = blocks.generator.integers(1, 70, 200)[:, 0]
     block, line = blocks.lines()
     fact, page, face, level = blocks.first[block] + line, blocks.page[block], blocks.face[block], blocks.level[block]

@@ -75,6 +75,11 @@ class Blocks:
         """`[K]` pixels from line to line at the tightest."""
         return load_atlas().line_height[self.face].astype(np.int64) + GAP_PX
 
+    def loosened(self, height: Ints, lines: Ints, draws: NDArray[np.float32]) -> Ints:
+        """`[K]` pixels from line to line of `lines` in a `height`, at random up to twice the tightest; `draws [K]`."""
+        loosest = np.clip(height // lines, self.pitch, 2 * self.pitch)
+        return np.asarray(self.pitch + (draws * (loosest - self.pitch + 1)).astype(np.int64))
+
     def lines(self) -> tuple[Ints, Ints]:
         """Block and place in the block of every fact, block by block."""
         block = np.repeat(np.arange(len(self.count)), self.count)

@@ -46,8 +46,7 @@ def columns(blocks: Blocks, height: Ints, pad: int) -> tuple[Ints, Ints, Ints, I
     n_columns = fewest + (u[:, 0] * (most - fewest + 1)).astype(np.int64)
     n_rows = -(-blocks.count // n_columns)
     width = np.minimum(w // n_columns, (narrow * (1 + 0.6 * u[:, 1])).astype(np.int64))
-    loosest = np.clip(height // n_rows, blocks.pitch, 2 * blocks.pitch)
-    return n_columns, n_rows, width, blocks.pitch + (u[:, 2] * (loosest - blocks.pitch + 1)).astype(np.int64)
+    return n_columns, n_rows, width, blocks.loosened(height, n_rows, u[:, 2])
 
 
 def draw(blocks: Blocks, facts: Facts) -> Ink:

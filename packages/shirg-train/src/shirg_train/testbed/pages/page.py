@@ -22,7 +22,7 @@ from shirg_train.testbed.pages.truth import ask, record
 CHUNK = 64
 """Pages drawn at once: large enough to spread NumPy's cost per call, small enough to stay in the cache."""
 GROUND_STRENGTH, WATERMARK_STRENGTH = 0.3, 0.22
-_GROUNDS = (PHOTO, HALFTONE, HATCHING, RULED)
+GROUNDS = (PHOTO, HALFTONE, HATCHING, RULED)
 _DRAW = (forms.draw, tables.draw, bars.draw_lying, bars.draw_upright, lines.draw, pies.draw)
 
 
@@ -81,7 +81,7 @@ def _lay_paper(pages: Grey, generator: RowGenerator, config: PageConfig, plan: P
     grounds = join_rects([Rects(b.page, b.x0, b.y0, b.x1, b.y1, b.level) for b in plan.blocks.values()])
     grounds = Rects(*(column[_happens(generator, grounds, tier.ground)] for column in grounds))
     below = generator.at(grounds.page, 5_000_000 + grounds.y0 * size + grounds.x0)
-    grains = np.array(_GROUNDS)[below.choose([1.0] * len(_GROUNDS), 1)[:, 0]]
+    grains = np.array(GROUNDS)[below.choose([1.0] * len(GROUNDS), 1)[:, 0]]
     darken(pages, grounds, grains, below.uniform(2), GROUND_STRENGTH)
     streams = generator.at(areas.page, 1000 + areas.y0 * size + areas.x0)
     kinds = streams.choose(WEIGHTS, 1)[:, 0]

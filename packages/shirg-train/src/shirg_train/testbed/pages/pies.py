@@ -48,8 +48,7 @@ def draw(blocks: Blocks, facts: Facts) -> Ink:
     room = _disc_room(blocks.x1 - blocks.x0, blocks.y1 - blocks.y0, blocks.face)
     radius = np.minimum(room // 2 - 1, 60)
     legend = blocks.x0 + 2 * radius + 6
-    loosest = np.clip((blocks.y1 - blocks.y0) // blocks.count, blocks.pitch, 2 * blocks.pitch)
-    pitch = blocks.pitch + (blocks.generator.uniform(1)[:, 0] * (loosest - blocks.pitch + 1)).astype(np.int64)
+    pitch = blocks.loosened(blocks.y1 - blocks.y0, blocks.count, blocks.generator.uniform(1)[:, 0])
     x, y = legend[block], blocks.y0[block] + line * pitch[block] + 1
     cap = atlas.cap_height[face]
     value_x = x + 6 + face_widths()[0][face]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shirg_train.testbed.pages import bars, forms, pies, tables
-from shirg_train.testbed.pages.blocks import Blocks, Facts
+from shirg_train.testbed.pages.blocks import GAP_PX, Blocks, Facts
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS, PageConfig
 from shirg_train.testbed.pages.fonts import FACE_NAMES, TINY, load_atlas
 from shirg_train.testbed.pages.generator import RowGenerator
@@ -94,7 +94,7 @@ def _fit(boxes: _Boxes, kind: Ints, streams: RowGenerator, config: PageConfig) -
     """
     atlas = load_atlas()
     faces = np.array([FACE_NAMES.index(name) for name in config.faces])
-    pitch = atlas.line_height[faces].astype(np.int64) + 2
+    pitch = atlas.line_height[faces].astype(np.int64) + GAP_PX
     w, h = (boxes.x1 - boxes.x0)[:, None], (boxes.y1 - boxes.y0)[:, None]
     room = np.zeros((len(kind), len(faces)), np.int64)
     for k, capacity in enumerate(_CAPACITY):
@@ -105,7 +105,7 @@ def _fit(boxes: _Boxes, kind: Ints, streams: RowGenerator, config: PageConfig) -
     most, face = room[np.arange(len(pick)), pick], faces[pick]
     tiny = FACE_NAMES.index(TINY)
     unfit = (kind < FACT_KINDS) & (most < 2)
-    small = forms.capacity(w[unfit, 0], h[unfit, 0], np.array(tiny), np.array(atlas.line_height[tiny] + 2))
+    small = forms.capacity(w[unfit, 0], h[unfit, 0], np.array(tiny), np.array(atlas.line_height[tiny] + GAP_PX))
     out = _CLUTTER if config.difficulty.kinds[-1] == 0 else len(KINDS) - 1
     kind, face, most = kind.copy(), face.copy(), most.copy()
     kind[unfit] = np.where(small > 0, forms.KIND, out)
@@ -139,6 +139,6 @@ def check_questions(config: PageConfig) -> None:
     """
     w, h = (np.array(side - 2 * INSET_PX) for side in smallest_main(config.size))
     tiny = np.array(FACE_NAMES.index(TINY))
-    most: NDArray[np.int64] = forms.capacity(w, h, tiny, np.array(load_atlas().line_height[tiny] + 2))
+    most: NDArray[np.int64] = forms.capacity(w, h, tiny, np.array(load_atlas().line_height[tiny] + GAP_PX))
     if config.questions > most:
         raise ValueError(f"pages of {config.size} px hold {int(most)} questions at most, got {config.questions}")
