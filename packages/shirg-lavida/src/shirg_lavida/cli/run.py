@@ -15,6 +15,7 @@ from shirg_core.cli.output import files_of, print_written, report_console, write
 from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
 from shirg_core.methods import get_method
+from shirg_core.numbers import integer
 from shirg_core.progress import spinner
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import load_pipeline
@@ -22,12 +23,12 @@ from shirg_lavida.cli.notes import embedded_notes, empty_note
 from shirg_lavida.cli.paths import is_embedded
 from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
 from shirg_lavida.cli.request import Request, as_json
+from shirg_lavida.cli.sampling import NAMES
 from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.options import SamplingOptions
-from shirg_lavida.sampling.schedule import block_size
 
 
 def run(request: Request, source: Source, clock: Clock) -> None:
@@ -45,8 +46,10 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     with bad_input(ValueError):
         asked = None if request.method is None else get_method(request.method).name
     budget = None if request.budget is None else parse_budget(request.budget)
-    with bad_input(ValueError):
+    with bad_input(ValueError, options=NAMES):
         SamplingOptions(**request.sampling)
+        if request.max_new_tokens is not None:
+            integer("max_new_tokens", request.max_new_tokens, low=1)
     if "shift" in request.sampling and request.sampling.get("schedule") != "shift":
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
@@ -68,18 +71,16 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     names = [method]
     if request.compare:
         names = ["pooling", "full", choosing]
-    with bad_input(ValueError):
+    with bad_input(ValueError, options=NAMES):
         pipes = {name: with_method(pipe, name, budget, request.views, seed) for name in names}
     if request.overlay is not None and pipes[method].selector is None:
         raise BadInput(
             f"--overlay shows what a method keeps, and {method} on {pipes[method].views} views chooses nothing"
         )
     length = recommended.max_new_tokens if request.max_new_tokens is None else request.max_new_tokens
-    with bad_input(ValueError):
-        block_size(length, request.sampling.get("block_length"))
     if request.compare:
         # The first call pays for lazy set-up, and no method of the table shall.
-        with bad_input(ValueError):
+        with bad_input(ValueError, options=NAMES):
             pipes["pooling"](source.image, request.question, max_new_tokens=1)
     outcomes = [
         Outcome(name, chosen.views, budget, _answer(chosen, source.image, request, length, seed, console))
@@ -122,5 +123,5 @@ def _answer(
     sampling: dict[str, Any] = dict(request.sampling)
     if seed is not None:
         sampling["generator"] = torch.Generator(pipe.device).manual_seed(seed)
-    with bad_input(ValueError), live_steps(console, pipe) as on_step:
+    with bad_input(ValueError, options=NAMES), live_steps(console, pipe) as on_step:
         return pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)

@@ -11,6 +11,8 @@ import typer
 from shirg_lavida.sampling.options import VALUES, type_of
 
 PANEL = "Sampling"
+NAMES = ("views", "max_new_tokens", *(option.name for option in VALUES))
+"""Options of the command that are arguments of the library, which refuses their values."""
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
