@@ -7,14 +7,22 @@ import math
 import pytest
 import torch
 
+from shirg_bench.accuracy import prefixes
 from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
+from shirg_core import shirg_v2
+from shirg_core.methods import METHODS
 from shirg_lavida.checkpoint.load import load_lavida
-from shirg_train.keep_ratio import PolicyConfig
+from shirg_lavida.prompt.chat import question_ids
+from shirg_train.keep_ratio import Policy, PolicyConfig
+from shirg_train.testbed.micro.visual import VIEWS
+from shirg_train.testbed.pages.config import split_seed
+from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
+from shirg_train.testbed.pages.tokens import TEMPLATES
 
-from .accuracy_setup import DATA, write_micro
+from .accuracy_setup import DATA, SIZE, write_micro
 
 SEEDS = (5, 6, 7)
 
@@ -85,3 +93,20 @@ def test_a_prefix_within_pooling_is_never_longer(model, batch):
     pooled = ask(model, batch, encoded, next(e.variant for e in table if e.method == "pooling"), SEEDS)
     for entry in (entry for entry in table if entry.group == "pooled-prefix"):
         assert max(ask(model, batch, encoded, entry.variant, SEEDS).visual) <= min(pooled.visual)
+
+
+def test_a_selector_sees_the_question_s_words_alone(model, batch, monkeypatch):
+    seen = []
+
+    def spy(features, layout, *, text=None, **inputs):
+        seen.extend(text)
+        return shirg_v2(budget=0.25)(features, layout, text=text, **inputs)
+
+    monkeypatch.setattr(prefixes, "build_policy", lambda *_: Policy("v2", METHODS["v2"], spy, VIEWS))
+    ask(model, batch, encode_pages(model, batch.images, "page"), Variant(PolicyConfig("v2", 0.25)), SEEDS)
+    pages = draw_pages(DATA.pages(SIZE, "hard"), [split_seed("test", place) for place in range(len(SEEDS))])
+    asked = [TEMPLATES[0].format(pages.label(page, i)) for page in range(len(SEEDS)) for i in range(DATA.questions)]
+    tokenizer = build_tokenizer()
+    expected = [model.backbone.embed(question_ids(tokenizer, question)[None])[0] for question in asked]
+    assert len(seen) == len(expected)
+    assert all(map(torch.equal, seen, expected))
