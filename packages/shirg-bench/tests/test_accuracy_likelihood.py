@@ -14,9 +14,10 @@ from shirg_bench.accuracy.rows import Run, score_row
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.testbed.micro.build import build_model
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
-from .accuracy_setup import DATA, tiny_bench, write_micro
+from .accuracy_setup import DATA, SIZE, tiny_bench, write_micro
 
 GATE = PolicyConfig("v2", 1 / 6)
 SEEDS = (5, 6, 7)
@@ -61,3 +62,18 @@ def test_rows_have_it_where_it_is_measured(micro, tmp_path):
 def test_it_is_not_promised_where_it_cannot_be_measured():
     with pytest.raises(ValueError, match="nll_times needs prefix attention"):
         Variant(GATE, nll_times=2, attention="full", cache=False)
+
+
+def test_an_untrained_model_is_as_surprised_as_by_a_draw_from_the_vocabulary():
+    tokenizer = build_tokenizer()
+    model = build_model(SIZE, tokenizer, 0).eval()
+    batch = draw(model, tokenizer, DATA, "easy", range(6))
+    encoded = encode_pages(model, batch.images, "page")
+    uniform = math.log(model.config.llada.vocab_size)
+    found = []
+    for policy in (PolicyConfig("baseline"), PolicyConfig("random", 0.25)):
+        asked = ask(model, batch, encoded, Variant(policy), range(6))
+        total, normaliser = page_nll(model, asked.prefix, batch.answers, 4, range(6)).sum(0).tolist()
+        found.append(total / normaliser)
+    assert found == pytest.approx([uniform] * 2, rel=0.25)
+    assert found[0] != found[1]
