@@ -24,7 +24,7 @@ def model():
 @torch.no_grad()
 def test_half_as_many_steps_as_tokens(benchmark, track, model):
     llava, now = twin(model), Clock(work=True).now
-    prefix = torch.randn(1, PREFIX, model.config.llada.d_model, generator=torch.Generator().manual_seed(0))
+    prefix = torch.randn(1, PREFIX, model.config.language.d_model, generator=torch.Generator().manual_seed(0))
     # Both are one network: under a causal mask the diffusion model is the autoregressive one, or nothing here is timed.
     short, causal = prefix[:, :64], torch.ones(64, 64).tril().bool()
     ours = model.backbone.logits(model.backbone.forward(short, torch.arange(64)[None], causal))

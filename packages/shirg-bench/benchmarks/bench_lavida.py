@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from shirg_core.clock import Clock
-from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.language.backbone import Backbone, BackboneConfig
 from shirg_lavida.language.cache import LayerCache, PrefixCache
 from shirg_lavida.sampling.sampler import denoise_logits, sample
 
@@ -23,8 +23,8 @@ BUDGETS = [512, 768, 980, 1024, 2304, 3645]
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    config = LladaConfig(WIDTH, n_heads=8, n_layers=8, mlp_hidden_size=1536, vocab_size=VOCAB)
-    return LladaBackbone(config).eval().requires_grad_(requires_grad=False)
+    config = BackboneConfig(WIDTH, n_heads=8, n_layers=8, mlp_hidden_size=1536, vocab_size=VOCAB)
+    return Backbone(config).eval().requires_grad_(requires_grad=False)
 
 
 def prefix(tokens):

@@ -55,7 +55,7 @@ def test_rows_have_it_where_it_is_measured(micro, tmp_path):
     assert row["nll_times"] == 2
     assert row["exact_match"] == score_row(run, "easy", variants[0], silent)["exact_match"]
     # Nothing was learned: about as surprised as by a draw from the whole vocabulary.
-    assert row["nll"] == pytest.approx(math.log(bench.models[None].config.llada.vocab_size), rel=0.5)
+    assert row["nll"] == pytest.approx(math.log(bench.models[None].config.language.vocab_size), rel=0.5)
     assert score_row(run, "easy", variants[2], other)["nll"] != row["nll"]
 
 
@@ -69,7 +69,7 @@ def test_an_untrained_model_is_as_surprised_as_by_a_draw_from_the_vocabulary():
     model = build_model(SIZE, tokenizer, 0).eval()
     batch = draw(model, tokenizer, DATA, "easy", range(6))
     encoded = encode_pages(model, batch.images, "page")
-    uniform = math.log(model.config.llada.vocab_size)
+    uniform = math.log(model.config.language.vocab_size)
     found = []
     for policy in (PolicyConfig("baseline"), PolicyConfig("random", 0.25)):
         asked = ask(model, batch, encoded, Variant(policy), range(6))

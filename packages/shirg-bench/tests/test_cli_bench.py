@@ -10,12 +10,12 @@ import torch
 from shirg_bench.latency import subject as subjects
 from shirg_bench.latency.random_models import RandomShape, random_pipeline
 from shirg_core.cli.app import main
-from shirg_lavida.language.backbone import LladaBackbone
-from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.language.backbone import Backbone
+from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint
 from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 
-TINY = RandomShape(tiny_vision(side=5), LladaConfig(32, 2, 2, 48, 256))
+TINY = RandomShape(tiny_vision(side=5), BackboneConfig(32, 2, 2, 48, 256))
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +178,8 @@ def test_what_cannot_be_measured_is_one_line(asked, problem, capsys, monkeypatch
 
 def test_a_model_whose_cache_is_wrong_fails_the_run(monkeypatch, capsys):
     monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
-    denoise = LladaBackbone.denoise
-    monkeypatch.setattr(LladaBackbone, "denoise", lambda *given, **named: 1.1 * denoise(*given, **named))
+    denoise = Backbone.denoise
+    monkeypatch.setattr(Backbone, "denoise", lambda *given, **named: 1.1 * denoise(*given, **named))
     assert main(["bench", "--model", "random-tiny", "--methods", "pooling", "--device", "cpu"]) == 1
     assert "cached and uncached logits differ" in capsys.readouterr().err
 

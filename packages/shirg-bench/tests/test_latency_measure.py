@@ -113,15 +113,15 @@ def test_more_tokens_than_there_are_is_an_error():
 
 def test_random_8b_has_the_released_models_size():
     shape = RANDOM["random-8b"]
-    raw = upstream_config(shape.llada, shape.vision, mask_token_id=126_336, eos_token_id=126_081)
+    raw = upstream_config(shape.language, shape.vision, mask_token_id=126_336, eos_token_id=126_081)
     config = LavidaConfig.from_checkpoint(raw, shape.vision)
     with torch.device("meta"):
         model = LavidaModel(config)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     assert count["backbone"] == 8_015_581_184  # LLaDA-8B's own count
     assert count["tower"] == pytest.approx(0.41e9, rel=0.03)
-    layer_kv = 2 * config.llada.kv_heads * config.llada.head_dim * torch.bfloat16.itemsize
-    assert config.llada.n_layers * layer_kv == KV_8B_TOKEN_BYTES == 512 * 1024
+    layer_kv = 2 * config.language.kv_heads * config.language.head_dim * torch.bfloat16.itemsize
+    assert config.language.n_layers * layer_kv == KV_8B_TOKEN_BYTES == 512 * 1024
 
 
 def test_every_method_is_timed_at_every_shape(monkeypatch):

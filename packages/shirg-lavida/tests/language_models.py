@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import torch
 
-from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.language.backbone import Backbone, BackboneConfig
 from shirg_lavida.sampling import sampler
 
 MASK, EOS, VOCAB, WIDTH = 60, 61, 64, 32
 
 
-def backbone(seed: int = 0, **changes: object) -> LladaBackbone:
+def backbone(seed: int = 0, **changes: object) -> Backbone:
     """Two layers, 32 channels; logits spread widely enough that confidences differ."""
     shape = {"d_model": WIDTH, "n_heads": 4, "n_layers": 2, "mlp_hidden_size": 48, "vocab_size": VOCAB, **changes}
-    model = LladaBackbone(LladaConfig(**shape)).eval()
+    model = Backbone(BackboneConfig(**shape)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

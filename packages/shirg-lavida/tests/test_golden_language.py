@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shirg_lavida.language.backbone import LladaBackbone, LladaConfig
+from shirg_lavida.language.backbone import Backbone, BackboneConfig
 from shirg_lavida.sampling.sampler import denoise_logits, sample
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -20,11 +20,11 @@ GROUPS = sorted({(case["schedule"], case["attention"]) for case in SAMPLER["case
 
 
 @pytest.fixture(scope="module")
-def released() -> tuple[LladaBackbone, dict[str, torch.Tensor]]:
+def released() -> tuple[Backbone, dict[str, torch.Tensor]]:
     tensors = load_file(GOLDEN / "backbone.safetensors")
-    config = LladaConfig.from_checkpoint(SAMPLER["config"])
-    backbone = LladaBackbone(config).eval()
-    backbone.load_state_dict({own: tensors[key] for key, own in LladaBackbone.key_map(config).items()}, strict=True)
+    config = BackboneConfig.from_checkpoint(SAMPLER["config"])
+    backbone = Backbone(config).eval()
+    backbone.load_state_dict({own: tensors[key] for key, own in Backbone.key_map(config).items()}, strict=True)
     return backbone, tensors
 
 

@@ -87,7 +87,7 @@ def test_sample_returns_ids_and_generate_what_they_cost(model):
     assert result.ids.shape == (8,)
     assert not (result.ids == model.config.mask_token_id).any()
     assert result.nfe == 4
-    assert result.kv_bytes == 2 * model.config.llada.n_layers * prefix.shape[1] * 64 * 4
+    assert result.kv_bytes == 2 * model.config.language.n_layers * prefix.shape[1] * 64 * 4
 
 
 def test_errors(model):

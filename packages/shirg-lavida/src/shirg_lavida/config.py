@@ -14,7 +14,7 @@ from typing import Any, Literal, cast, get_args
 
 from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_core.names import check_choice
-from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.vision.config import VisionConfig
 
 IMAGE_TOKEN_ID = -200
@@ -35,7 +35,7 @@ class LavidaConfig:
     """A whole LaViDa.
 
     Args:
-        llada: the language model.
+        language: the language model.
         vision: the tower.
         projector: `linear`, `mlp<n>x_gelu` or `pooler`.
         canvases: `(width, height)` in pixels, candidates for the crops' mosaic.
@@ -46,7 +46,7 @@ class LavidaConfig:
         raw: the checkpoint's whole `config.json`, so that saving loses nothing.
     """
 
-    llada: LladaConfig
+    language: BackboneConfig
     vision: VisionConfig
     projector: str
     canvases: tuple[tuple[int, int], ...]
@@ -59,7 +59,7 @@ class LavidaConfig:
     def __post_init__(self) -> None:
         check_choice("mm_spatial_pool_mode", self.pool_mode, get_args(PoolMode))
         for name in ("mask_token_id", "eos_token_id"):
-            value, limit = getattr(self, name), self.llada.vocab_size
+            value, limit = getattr(self, name), self.language.vocab_size
             if not isinstance(value, int) or not 0 <= value < limit:
                 raise ValueError(f"{name} must be an id below the vocabulary's {limit}, got {value!r}")
         crop = self.vision.image_size
@@ -78,7 +78,7 @@ class LavidaConfig:
         if config.get("mm_hidden_size", vision.hidden_size) != vision.hidden_size:
             raise ValueError(f"mm_hidden_size is {config['mm_hidden_size']}, but the tower has {vision.hidden_size}")
         return cls(
-            llada=LladaConfig.from_checkpoint(dict(config)),
+            language=BackboneConfig.from_checkpoint(dict(config)),
             vision=vision,
             projector=config.get("mm_projector_type", "linear"),
             canvases=parse_canvases(config.get("image_grid_pinpoints"), vision.image_size),
@@ -103,12 +103,12 @@ class LavidaConfig:
 
 
 def upstream_config(
-    llada: LladaConfig, vision: VisionConfig, *, mask_token_id: int, eos_token_id: int, **more: Any
+    language: BackboneConfig, vision: VisionConfig, *, mask_token_id: int, eos_token_id: int, **more: Any
 ) -> dict[str, Any]:
     """A new LaViDa's `config.json` in upstream's keys, with LaViDa's projector, pooling and canvases.
 
     Args:
-        llada: the language model.
+        language: the language model.
         vision: the tower.
         mask_token_id: the mask.
         eos_token_id: end of text, and padding.
@@ -117,21 +117,21 @@ def upstream_config(
     return {
         "model_type": "llava_llada",
         "architectures": ["LlavaLladaForMaskedDiffusion"],
-        "d_model": llada.d_model,
-        "n_heads": llada.n_heads,
-        "n_kv_heads": llada.kv_heads,
-        "n_layers": llada.n_layers,
-        "mlp_hidden_size": llada.mlp_hidden_size,
-        "vocab_size": llada.vocab_size,
-        "embedding_size": llada.vocab_size,
-        "max_sequence_length": llada.max_sequence_length,
+        "d_model": language.d_model,
+        "n_heads": language.n_heads,
+        "n_kv_heads": language.kv_heads,
+        "n_layers": language.n_layers,
+        "mlp_hidden_size": language.mlp_hidden_size,
+        "vocab_size": language.vocab_size,
+        "embedding_size": language.vocab_size,
+        "max_sequence_length": language.max_sequence_length,
         "block_type": "llama",
         "activation_type": "silu",
         "layer_norm_type": "rms",
         "rope": True,
-        "rope_theta": llada.rope_theta,
-        "rms_norm_eps": llada.rms_norm_eps,
-        "weight_tying": llada.weight_tying,
+        "rope_theta": language.rope_theta,
+        "rms_norm_eps": language.rms_norm_eps,
+        "weight_tying": language.weight_tying,
         "include_bias": False,
         "include_qkv_bias": False,
         "mask_token_id": mask_token_id,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shirg_core.clock import Clock
 from shirg_core.selection import Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
-from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.prompt.context import TooLongError
 from shirg_lavida.prompt.join import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
@@ -39,7 +39,7 @@ class LavidaModel(nn.Module):
     def __init__(self, config: LavidaConfig) -> None:
         super().__init__()
         self.config = config
-        hidden = config.llada.d_model
+        hidden = config.language.d_model
         self.tower = SiglipTower(config.vision)
         self.projector = build_projector(
             config.projector,
@@ -49,7 +49,7 @@ class LavidaModel(nn.Module):
             pooler_ratio=config.pooler_ratio,
         )
         self.image_newline = nn.Parameter(nn.init.normal_(torch.empty(hidden), std=hidden**-0.5))
-        self.backbone = LladaBackbone(config.llada)
+        self.backbone = Backbone(config.language)
 
     def embed_prompt(
         self,
@@ -93,7 +93,7 @@ class LavidaModel(nn.Module):
             TooLongError: a prefix longer than the model's context.
         """
         options = VisionOptions(selector, views, newline, select_on, tower_attention)
-        rows = split_rows(input_ids, attention_mask, self.config.llada.vocab_size)
+        rows = split_rows(input_ids, attention_mask, self.config.language.vocab_size)
         if not isinstance(images, EncodedImages):
             check_images(images)
         asked = question_rows(question, rows, self.config)
@@ -103,7 +103,7 @@ class LavidaModel(nn.Module):
         words = [self.backbone.embed(row.to(device)[None])[0] for row in asked]
         entries = visual_prefix(self, images, options, [words[b] for b in owners], clock)
         prefix = join(rows, texts, entries, positions)
-        limit = self.config.llada.max_sequence_length
+        limit = self.config.language.max_sequence_length
         if prefix.shape[1] > limit:
             raise TooLongError(f"the prefix has {prefix.shape[1]} entries, the model's context holds {limit}")
         return prefix

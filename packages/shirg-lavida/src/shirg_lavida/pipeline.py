@@ -101,7 +101,7 @@ class LavidaPipeline:
         folder = locate(named(location), Path(), weights=True)
         model = load_lavida(folder, dtype=dtype, device=device, device_map=device_map, vision_tower=vision_tower)
         recommended = Recommended.from_checkpoint(model.config.raw)
-        tokenizer = load_tokenizer(folder, model.config.llada.vocab_size)
+        tokenizer = load_tokenizer(folder, model.config.language.vocab_size)
         if adapter is not None:
             lora = Path(named(adapter, ADAPTERS))
             merge_adapter(model, lora)
@@ -154,7 +154,7 @@ class LavidaPipeline:
             ImageError: an image file that cannot be used.
         """
         clock = timings if isinstance(timings, Clock) else Clock(self.device) if timings else None
-        context = self.model.config.llada.max_sequence_length
+        context = self.model.config.language.max_sequence_length
         if integer("max_new_tokens", max_new_tokens, low=1) >= context:
             raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room in the model's context of {context}")
         images, questions = pair_up(image, question)

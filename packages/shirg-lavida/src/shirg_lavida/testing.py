@@ -20,7 +20,7 @@ from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.load import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
 from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.config import LavidaConfig, upstream_config
-from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import VisionConfig
 
@@ -43,8 +43,8 @@ def tiny_vision(*, side: int = 27, patch_size: int = 14) -> VisionConfig:
 def tiny_raw_config(vision: VisionConfig, **overrides: Any) -> dict[str, Any]:
     """An upstream `config.json` for `vision`; `overrides` replace or add keys."""
     ids = {"mask_token_id": MASK_ID, "eos_token_id": EOS_ID, "pad_token_id": EOS_ID}
-    llada = LladaConfig(d_model=64, n_heads=4, n_layers=2, mlp_hidden_size=96, vocab_size=VOCAB_SIZE)
-    return upstream_config(llada, vision, **{**ids, "mm_vision_tower": TOWER_FOLDER, **overrides})
+    language = BackboneConfig(d_model=64, n_heads=4, n_layers=2, mlp_hidden_size=96, vocab_size=VOCAB_SIZE)
+    return upstream_config(language, vision, **{**ids, "mm_vision_tower": TOWER_FOLDER, **overrides})
 
 
 def tiny_lavida(seed: int = 0, *, side: int = 27, patch_size: int = 14, **overrides: Any) -> LavidaModel:

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from shirg_lavida.language.attention import attend
-from shirg_lavida.language.backbone import LladaBackbone, LladaBlock
+from shirg_lavida.language.backbone import Backbone, Block
 from shirg_train.adapter.dropout import recompute_contexts
 
 
 def run_backbone(
-    backbone: LladaBackbone, x: Tensor, positions: Tensor, allowed: Tensor | None, *, recompute: bool = False
+    backbone: Backbone, x: Tensor, positions: Tensor, allowed: Tensor | None, *, recompute: bool = False
 ) -> Tensor:
     """`x [B, S, d]` → hidden `[B, S, d]`, the same with and without `recompute`; see `DiffusionBackbone.forward`."""
     if not recompute:
@@ -27,6 +27,6 @@ def run_backbone(
     return hidden
 
 
-def _run_block(block: LladaBlock, x: Tensor, rotary: tuple[Tensor, Tensor], allowed: Tensor | None) -> Tensor:
+def _run_block(block: Block, x: Tensor, rotary: tuple[Tensor, Tensor], allowed: Tensor | None) -> Tensor:
     q, k, v = block.project(x, rotary)
     return block.finish(x, attend(q, k, v, allowed))

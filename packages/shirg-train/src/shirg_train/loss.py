@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.names import check_choice
-from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.masks import full_mask, group_mask
 from shirg_lavida.prompt.context import Context, answer_context
 from shirg_lavida.prompt.prefix import PrefixLike
@@ -56,7 +56,7 @@ class Nll(NamedTuple):
 
 
 def diffusion_nll(
-    backbone: LladaBackbone,
+    backbone: Backbone,
     prefix: PrefixLike,
     answer_ids: Tensor,
     noise: Noise,
@@ -126,7 +126,7 @@ def normaliser(noise: Noise, *, complement: bool = True, weighting: Weighting = 
 
 
 def _hidden(
-    backbone: LladaBackbone, context: Context, samples: list[Tensor], attention: str, *, recompute: bool
+    backbone: Backbone, context: Context, samples: list[Tensor], attention: str, *, recompute: bool
 ) -> list[Tensor]:
     """Hidden states `[B, L, d]` of every sample's embeddings `[B, L, d]`."""
     n, length = len(samples), context.answer_length

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shirg_lavida.language.backbone import LladaBackbone
+from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.prompt.prefix import PrefixLike
 from shirg_train.loss import Nll, diffusion_nll
 from shirg_train.noise import Noise, mask_probability
@@ -25,7 +25,7 @@ def fixed_times(count: int) -> list[float]:
 
 @torch.no_grad()
 def validation_nll(
-    backbone: LladaBackbone,
+    backbone: Backbone,
     prefix: PrefixLike,
     answer_ids: Tensor,
     answer: Tensor,

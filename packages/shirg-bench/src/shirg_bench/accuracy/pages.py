@@ -44,7 +44,7 @@ def check_model(model: LavidaModel, tokenizer: Tokenizer) -> None:
         ValueError: it has another vocabulary.
     """
     expected = (tokenizer.get_vocab_size(), SpecialIds.of(tokenizer).mask)
-    found = (model.config.llada.vocab_size, model.config.mask_token_id)
+    found = (model.config.language.vocab_size, model.config.mask_token_id)
     if found != expected:
         raise ValueError(
             f"this accuracy test asks micro models (vocabulary {expected[0]}, mask id {expected[1]}); "

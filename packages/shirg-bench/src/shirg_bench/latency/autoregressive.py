@@ -57,18 +57,18 @@ def twin(model: LavidaModel) -> LlavaForConditionalGeneration:
     config = model.config
     if config.projector != "mlp2x_gelu":
         raise ValueError(f"LLaVA's projector is mlp2x_gelu, this model has {config.projector!r}")
-    llada = config.llada
+    language = config.language
     text = LlamaConfig(
-        hidden_size=llada.d_model,
-        intermediate_size=llada.mlp_hidden_size,
-        num_hidden_layers=llada.n_layers,
-        num_attention_heads=llada.n_heads,
-        num_key_value_heads=llada.kv_heads,
-        vocab_size=llada.vocab_size,
-        max_position_embeddings=llada.max_sequence_length,
-        rms_norm_eps=llada.rms_norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": llada.rope_theta},
-        tie_word_embeddings=llada.weight_tying,
+        hidden_size=language.d_model,
+        intermediate_size=language.mlp_hidden_size,
+        num_hidden_layers=language.n_layers,
+        num_attention_heads=language.n_heads,
+        num_key_value_heads=language.kv_heads,
+        vocab_size=language.vocab_size,
+        max_position_embeddings=language.max_sequence_length,
+        rms_norm_eps=language.rms_norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": language.rope_theta},
+        tie_word_embeddings=language.weight_tying,
         bos_token_id=None,
         eos_token_id=None,
     )
@@ -80,7 +80,7 @@ def twin(model: LavidaModel) -> LlavaForConditionalGeneration:
         vision_feature_select_strategy="full",
         projector_hidden_act="gelu",
         image_token_index=config.mask_token_id,
-        tie_word_embeddings=llada.weight_tying,
+        tie_word_embeddings=language.weight_tying,
     )
     weights = _weights(model)
     # Made where it runs, so that tables that are no weights are there, too; its own weights are then let go.

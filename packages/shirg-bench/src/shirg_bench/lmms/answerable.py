@@ -103,7 +103,7 @@ def _check_length(
     Raises:
         TooLongError: they do not.
     """
-    context = pipe.model.config.llada.max_sequence_length
+    context = pipe.model.config.language.max_sequence_length
     fewest, most = (text + answer + sum(bound) for bound in (list(zip(*visual, strict=True)) or [(), ()]))
     if fewest > context:
         raise TooLongError(

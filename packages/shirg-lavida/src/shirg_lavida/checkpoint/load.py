@@ -31,7 +31,7 @@ from shirg_lavida.checkpoint.weights import (
     stored_weights,
 )
 from shirg_lavida.config import LavidaConfig, check_lavida
-from shirg_lavida.language.backbone import TIED_KEYS, LladaBackbone
+from shirg_lavida.language.backbone import TIED_KEYS, Backbone
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import SO400M_384, VisionConfig
 
@@ -86,7 +86,7 @@ def load_lavida(
     with no_weights():
         model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision))
     names = checkpoint_keys(model)
-    if model.config.llada.weight_tying:
+    if model.config.language.weight_tying:
         stored = drop_tied(stored, *TIED_KEYS)
     check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
     devices = part_devices(model, _device_map(device, device_map), chosen)
@@ -140,7 +140,7 @@ def checkpoint_keys(model: LavidaModel) -> dict[str, str]:
     names = {TOWER_KEY + name: f"tower.siglip.{name}" for name, _ in model.tower.siglip.named_parameters()}
     names |= {f"model.mm_projector.{name}": f"projector.{name}" for name, _ in model.projector.named_parameters()}
     names |= {"model.image_newline": "image_newline"}
-    names |= {key: f"backbone.{name}" for key, name in LladaBackbone.key_map(model.config.llada).items()}
+    names |= {key: f"backbone.{name}" for key, name in Backbone.key_map(model.config.language).items()}
     own = {name for name, _ in model.named_parameters()}
     if own != set(names.values()):
         raise ValueError(f"no upstream name for {sorted(own ^ set(names.values()))[:4]}")

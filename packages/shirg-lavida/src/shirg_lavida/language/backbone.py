@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from shirg_lavida.checkpoint.empty import no_weights
 from shirg_lavida.language.attention import attend, attention_weights
 from shirg_lavida.language.cache import LayerCache, PrefixCache
-from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.language.protocol import Thin
 
-__all__ = ["LladaBackbone", "LladaConfig"]
+__all__ = ["Backbone", "BackboneConfig"]
 
 UPSTREAM_PREFIX = "model.transformer."
 TIED_KEYS = (f"{UPSTREAM_PREFIX}ff_out.weight", f"{UPSTREAM_PREFIX}wte.weight")
@@ -43,10 +43,10 @@ class RmsNorm(nn.Module):
         return self.weight * F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps).to(x.dtype)
 
 
-class LladaBlock(nn.Module):
+class Block(nn.Module):
     """One transformer block; `project` and `finish` are split so that each caller attends in its own way in between."""
 
-    def __init__(self, config: LladaConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         d, kv = config.d_model, config.kv_heads * config.head_dim
         self.head_dim = config.head_dim
@@ -77,14 +77,14 @@ class LladaBlock(nn.Module):
         return self.q_proj, self.k_proj, self.v_proj
 
 
-class LladaBackbone(nn.Module):
+class Backbone(nn.Module):
     """LLaDA. Parameter names are upstream's without `model.transformer.`, so loading is a plain rename."""
 
-    def __init__(self, config: LladaConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(LladaBlock(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.ln_f = RmsNorm(config.d_model, config.rms_norm_eps)
         self.ff_out = None if config.weight_tying else nn.Linear(config.d_model, config.vocab_size, bias=False)
 
@@ -167,10 +167,10 @@ class LladaBackbone(nn.Module):
         return F.linear(hidden, self.wte.weight if self.ff_out is None else self.ff_out.weight)
 
     @staticmethod
-    def key_map(config: LladaConfig) -> dict[str, str]:
+    def key_map(config: BackboneConfig) -> dict[str, str]:
         """Upstream checkpoint key → own parameter name, for every parameter. A tied output has no key of its own."""
         with no_weights():
-            names = LladaBackbone(config).state_dict().keys()
+            names = Backbone(config).state_dict().keys()
         return {UPSTREAM_PREFIX + name: name for name in names}
 
     def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,8 +182,8 @@ class LladaBackbone(nn.Module):
         angle = torch.cat([angle, angle], dim=-1)
         return angle.cos(), angle.sin()
 
-    def _blocks(self) -> tuple[LladaBlock, ...]:
-        return tuple(block for block in self.blocks if isinstance(block, LladaBlock))
+    def _blocks(self) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if isinstance(block, Block))
 
 
 def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:

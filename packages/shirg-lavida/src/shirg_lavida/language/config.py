@@ -25,7 +25,7 @@ _SUPPORTED: dict[str, tuple[tuple[Any, ...], Any]] = {
 
 
 @dataclass(frozen=True)
-class LladaConfig:
+class BackboneConfig:
     """Shape of a LLaDA backbone; names are the checkpoint's own keys.
 
     Args:
@@ -78,7 +78,7 @@ class LladaConfig:
         return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
 
     @classmethod
-    def from_checkpoint(cls, config: Mapping[str, Any]) -> LladaConfig:
+    def from_checkpoint(cls, config: Mapping[str, Any]) -> BackboneConfig:
         """Read upstream's `config.json`. Keys that are absent mean what upstream's defaults say.
 
         Raises:

@@ -86,7 +86,7 @@ def question_rows(question: Ids | None, rows: Sequence[Tensor], config: LavidaCo
         asked, silent = list(rows), [*silent, config.mask_token_id, config.eos_token_id]
     else:
         try:
-            asked = split_rows(question, None, config.llada.vocab_size)
+            asked = split_rows(question, None, config.language.vocab_size)
         except ValueError as error:
             raise ValueError(f"question: {error}") from error
         if len(asked) != len(rows):

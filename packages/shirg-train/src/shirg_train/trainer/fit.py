@@ -46,7 +46,7 @@ class Fit:
     @property
     def room(self) -> int:
         """The longest that answers may be padded to."""
-        return self.config.llada.max_sequence_length - self.longest_prefix
+        return self.config.language.max_sequence_length - self.longest_prefix
 
     def refuse(self, sample: Sample) -> str | None:
         """Let a sample in, or say why it cannot be; the kind of reason comes first, up to a colon."""
@@ -54,7 +54,7 @@ class Fit:
             prefix = max(self.longest_prefix, prefix_places(self.config, self.policy, self.positions, sample))
         except BudgetError as error:
             return f"budget: {error}"
-        answer, limit = max(self.longest_answer, len(sample.answer_ids)), self.config.llada.max_sequence_length
+        answer, limit = max(self.longest_answer, len(sample.answer_ids)), self.config.language.max_sequence_length
         if prefix + answer + self.spare > limit:
             return (
                 f"context: the longest prefix takes up to {prefix} places and the longest answer {answer + self.spare},"

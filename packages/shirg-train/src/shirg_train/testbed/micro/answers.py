@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from shirg_lavida.language.backbone import LladaBlock
+from shirg_lavida.language.backbone import Block
 from shirg_lavida.model import LavidaModel
 
 LABEL_BLOCK, POINTER_BLOCK = 0, 1
@@ -79,7 +79,7 @@ def answer_pass(
     first = (h + t + torch.arange(q)[:, None] * (m + n * length) + m + torch.arange(length)).flatten()
     watched: dict[int, Tensor] = {}
     for number, block in enumerate(backbone.blocks):
-        assert isinstance(block, LladaBlock)
+        assert isinstance(block, Block)
         queries, keys, values = block.project(x, rotary)
         if number in (LABEL_BLOCK, POINTER_BLOCK):
             one = queries[:, 0, first] @ keys[:, 0].transpose(1, 2) / queries.shape[-1] ** 0.5

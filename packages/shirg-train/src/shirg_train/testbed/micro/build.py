@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.recommended import CONFIG_KEY
 from shirg_lavida.config import LavidaConfig, upstream_config
-from shirg_lavida.language.backbone import LladaBlock
-from shirg_lavida.language.config import LladaConfig
+from shirg_lavida.language.backbone import Block
+from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import VisionConfig
 from shirg_train.seeds import derive
@@ -61,7 +61,7 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
         "budget": ASK_BUDGET,
         "max_new_tokens": ANSWER_LENGTH,
     }
-    llada = LladaConfig(
+    language = BackboneConfig(
         d_model=size.width,
         n_heads=size.heads,
         n_layers=size.layers,
@@ -70,7 +70,7 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
         rope_theta=size.rope_theta,
     )
     ids = {"mask_token_id": special.mask, "eos_token_id": special.eos}
-    return {**upstream_config(llada, vision_config(size), **ids), CONFIG_KEY: own}
+    return {**upstream_config(language, vision_config(size), **ids), CONFIG_KEY: own}
 
 
 def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int) -> LavidaModel:
@@ -102,9 +102,9 @@ def _start(model: LavidaModel) -> None:
                 weight = layer.get_parameter(f"self_attn.{part}.weight")
                 weight[rows] = F.pad(SHARPNESS * place, (0, width - own))
     nn.init.normal_(model.backbone.wte.weight, std=EMBEDDING_STD)
-    depth = math.sqrt(2 * config.llada.n_layers)
+    depth = math.sqrt(2 * config.language.n_layers)
     for block in model.backbone.blocks:
-        if isinstance(block, LladaBlock):
+        if isinstance(block, Block):
             block.attn_out.weight.div_(depth)
             block.ff_out.weight.div_(depth)
 
