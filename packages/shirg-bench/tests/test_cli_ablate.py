@@ -52,7 +52,8 @@ def write_adapter(micro, folder, r, positions="packed"):
 
 def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, tmp_path, capsys, monkeypatch):
     assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "plain") == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "6/6" in err
     assert "**beta, untrained**\n\n| variant | budget | plain |\n" in out
     assert "adapted: no rows, because no --adapter was given" in out
     rows = read_rows(tmp_path / "ablations.jsonl")
@@ -61,7 +62,8 @@ def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, t
     assert all(row["difference"] == 0 for row in rows if row["variant"] == row["reference"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ablations.jsonl", "chunks"]
     monkeypatch.delattr("shirg_bench.accuracy.measure.draw")
-    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain") == 0
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain", "--quiet") == 0
+    assert capsys.readouterr().err == ""
     assert read_rows(tmp_path / "ablations.jsonl") == rows
 
 

@@ -164,6 +164,8 @@ def test_a_random_models_weights_depend_on_the_seed_alone():
             "--methods takes different names separated by commas",
         ),
         (["--model", "random-tiny", "--methods", "v3"], "variant 'v3': v3 needs a budget"),
+        (["--what", "selection", "--budget", "1/3"], "--budget is for latency, memory, ar, got '1/3' with --what sel"),
+        (["--model", "random-tiny", "--budget", "0"], "--budget must be a count ≥ 1 or a fraction in (0, 1]"),
         (["--model", "random-tiny", "--methods", "v3-999@single384"], "budget K=999 is larger than the 25"),
     ],
 )

@@ -378,7 +378,7 @@ def test_what_processes_would_refuse_is_refused_before_there_are_any(command, mo
 
 def test_the_recorded_command_says_how_many_processes_share_the_questions(command, monkeypatch):
     recorded = []
-    monkeypatch.setattr(session, "run_session", lambda _, command: recorded.append(command))
+    monkeypatch.setattr(session, "run_session", lambda _, command, **_options: recorded.append(command))
     assert shirg(*command("out")) == 0
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert shirg(*command("out")) == 0

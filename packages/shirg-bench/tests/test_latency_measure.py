@@ -29,8 +29,10 @@ def table(subject, names, plan, report=lambda _: None):
 
 
 def test_visual_tokens_are_the_real_ones_newlines_and_summary_included():
-    rows = table(tiny_subject(side=27, page_px=900), STANDARD, Plan(latency=False, memory=False, caches=(True,)))
-    counts = {name: rows[name, True]["visual_tokens"] for name in STANDARD}
+    rows = table(
+        tiny_subject(side=27, page_px=900), STANDARD.names(None), Plan(latency=False, memory=False, caches=(True,))
+    )
+    counts = {name: rows[name, True]["visual_tokens"] for name in STANDARD.names(None)}
     assert counts["pooling"] == 196 + 28 * 29
     assert counts["baseline"] == 27 * 28
     assert counts["full@single"] == 48 * 49

@@ -15,6 +15,9 @@ from .latency_setup import tiny_subject
         ("full@single", "full", None, "single"),
         ("v3-768", "v3", 768, None),
         ("v2-0.5@single", "v2", 0.5, "single"),
+        ("v3-1/4", "v3", 0.25, None),
+        ("v3-50%@anyres", "v3", 0.5, "anyres"),
+        ("v3-1.0", "v3", 1.0, None),
         ("top-variance-9", "top-variance", 9, None),
     ],
 )
@@ -30,7 +33,7 @@ def test_a_name_is_method_budget_and_views(name, method, budget, views):
         ("v3-5@mosaic", "single384, got 'mosaic'"),
         ("v3-5@", "single384, got ''"),
         ("fastv-0.5", "runs only in `shirg ablate --what late`"),
-        ("v3", "needs a budget, such as v3-768"),
+        ("v3", "needs a budget: v3-768, or --budget"),
         ("pooled-768", "pooling takes no budget"),
         ("v3-0", "--budget must be"),
         ("baseline@single", "'baseline' means single384 views"),
@@ -48,9 +51,29 @@ def test_an_earlier_name_gives_todays_variant():
 
 def test_the_table_fits_the_model():
     own_views = tiny_subject(shirg={"views": "single384"})
-    assert [variant.name for variant in variants(None, tiny_subject().pipe)] == list(STANDARD)
-    assert [variant.name for variant in variants(None, own_views.pipe)] == list(ONE_VIEW)
+    assert [variant.name for variant in variants(None, tiny_subject().pipe)] == list(STANDARD.names(None))
+    assert [variant.name for variant in variants(None, own_views.pipe)] == list(ONE_VIEW.names(None))
     assert [variant.name for variant in variants("v2-5, pooled", own_views.pipe)] == ["v2-5", "pooling"]
+
+
+@pytest.mark.parametrize(("budget", "amount"), [("1/3", 1 / 3), ("50%", 0.5), ("1.0", 1.0), ("9", 9)])
+def test_one_budget_serves_every_method_named_without_one(budget, amount):
+    pipe = tiny_subject().pipe
+    found = variants("pooling,v2,v3-5,top-edge@single", pipe, budget)
+    assert [(each.name, each.budget) for each in found] == [
+        ("pooling", None),
+        (f"v2-{budget}", amount),
+        ("v3-5", 5),
+        (f"top-edge-{budget}@single", amount),
+    ]
+    presets = [each.name for each in variants(None, pipe, budget) if each.budget == amount]
+    assert presets == [f"v2-{budget}", f"v3-{budget}"]
+
+
+@pytest.mark.parametrize("names", ["pooling", "v3-5,full"])
+def test_a_budget_that_no_method_takes_is_refused(names):
+    with pytest.raises(BadInput, match=f"--budget 9 is for methods named without one, and {names} names none"):
+        variants(names, tiny_subject().pipe, "9")
 
 
 @pytest.mark.parametrize("text", ["", "a,", "a, b, a"])

@@ -28,6 +28,17 @@ def test_help_names_every_command(capsys):
     assert capsys.readouterr().out.strip() == text.strip()
 
 
+@pytest.mark.parametrize(("words", "completed"), [("shirg sel", "select"), ("shirg select --me", "--method")])
+def test_a_shell_completes_commands_and_options(monkeypatch, capsys, words, completed):
+    with_entry_points(monkeypatch, SELECT, entry("other", "shirg_core.cli.app:main"))
+    monkeypatch.setenv("_SHIRG_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().out.split() == [completed]
+
+
 @pytest.mark.parametrize("command", ["select", "compare"])
 def test_help_of_a_command(capsys, command):
     assert main([command, "-h"]) == 0

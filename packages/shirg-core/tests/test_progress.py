@@ -27,6 +27,18 @@ def test_a_closed_stderr_has_no_spinner(monkeypatch):
         pass
 
 
+def test_quiet_draws_nothing_and_still_says_what_is_printed(monkeypatch, capsys):
+    with progress_bar(transient=False, quiet=True) as bar:
+        bar.update(bar.add_task("pages", total=4), completed=3)
+        bar.console.print("a note")
+    assert capsys.readouterr() == ("", "a note\n")
+    stderr = Terminal()
+    monkeypatch.setattr(progress.sys, "stderr", stderr)
+    with spinner("loading the model", quiet=True):
+        pass
+    assert stderr.getvalue() == ""
+
+
 def test_a_bar_counts_on_stderr_and_shows_what_it_is_about(capsys):
     with progress_bar(transient=False) as bar:
         bar.update(bar.add_task("pages [easy]", total=4), completed=3)

@@ -74,6 +74,16 @@ def test_nothing_random_has_no_seed(page, model):
     assert asked(page, model, "--eos-penalty", "inf")["sampling"]["eos_penalty"] == "inf"
 
 
+@pytest.mark.parametrize("options", [(), ("--compare",)], ids=["one", "compare"])
+def test_quiet_prints_the_answer_alone(page, model, capsys, tmp_path, options):
+    expected = asked(page, model)["answer"]
+    capsys.readouterr()
+    picture = ("--overlay", tmp_path / "kept.png", *options)
+    assert asked(page, model, "--quiet", *picture)["answer"] == expected
+    assert capsys.readouterr() == (f"{expected}\n", "")
+    assert (tmp_path / "kept.png").exists()
+
+
 def test_standard_streams(page, model, capsys, monkeypatch):
     filed = asked(page, model)
     capsys.readouterr()
@@ -164,8 +174,9 @@ def test_a_terminal_shows_the_steps(model):
     shown = terminal.file.getvalue()
     assert [int(n) for n in re.findall(r"step (\d+)", shown)] == [*range(1, 9), 8]
     assert MASK * 7 in shown
-    with live_steps(Console(file=io.StringIO()), pipe) as on_step:
-        assert on_step is None
+    for console, quiet in ((Console(file=io.StringIO()), False), (terminal, True)):
+        with live_steps(console, pipe, quiet=quiet) as on_step:
+            assert on_step is None
     a, b = pipe.tokenizer("ab").input_ids
     assert partial_text(pipe, torch.tensor([a, MASK_ID, MASK_ID, b])) == f"a{MASK}{MASK}b"
 

@@ -47,8 +47,11 @@ def files(tmp_path_factory):
 
 
 def test_a_run_from_files(files, capsys):
-    assert main(["train", str(files / "recipe.yaml"), "--set", "optim.lr=2e-3"]) == 0
-    assert capsys.readouterr().out.strip() == str(files / "out" / "adapter")
+    changes = ["--set", "optim.lr=2e-3", "--set", "log.progress=true"]
+    assert main(["train", "--quiet", str(files / "recipe.yaml"), *changes]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == str(files / "out" / "adapter")
+    assert "NLL" not in err, "no progress bar"
     steps = read_metrics(files / "out" / "metrics.jsonl", "step")
     assert [line["step"] for line in steps] == [1, 2, 3]
     assert steps[0]["lr"] == pytest.approx(2e-3)

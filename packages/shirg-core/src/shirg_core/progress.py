@@ -15,13 +15,16 @@ Report: TypeAlias = Callable[[str], None]
 """Called with what comes next, once for each step of a bar."""
 
 
-def progress_bar(console: Console | None = None, *, transient: bool = True, redirect: bool = True) -> Progress:
+def progress_bar(
+    console: Console | None = None, *, transient: bool = True, redirect: bool = True, quiet: bool = False
+) -> Progress:
     """A bar to enter with `with`; each task shows its count, the time left and its description.
 
     Args:
         console: where; None = standard error.
         transient: remove the bar at the end.
         redirect: show what is printed meanwhile above the bar; False where the standard streams are redirected already.
+        quiet: draw nothing; what is printed by the bar's console still is.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -38,13 +41,14 @@ def progress_bar(console: Console | None = None, *, transient: bool = True, redi
         transient=transient,
         redirect_stdout=redirect,
         redirect_stderr=redirect,
+        disable=quiet,
     )
 
 
 @contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """Turn a spinner beside `text` while the block runs, if standard error is a terminal."""
-    if sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
+def spinner(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """Turn a spinner beside `text` while the block runs, if standard error is a terminal, unless `quiet`."""
+    if quiet or sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import RunFailed, bad_input
 
 
@@ -15,8 +16,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optim.lr=2e-4.")
     ] = None,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
-    """Train what a recipe describes. The same command again resumes a run."""
+    """Train what a recipe describes. Rerun the command to resume a run."""
     # Imported here, so that `shirg --help` waits for no library, and what a recipe names in vain not for torch.
     from shirg_core.progress import spinner
     from shirg_train.recipe import RecipeError, read_yaml
@@ -25,12 +27,12 @@ def train(
     with bad_input(RecipeError):
         raw = read_yaml(recipe, changes or [])
         check_paths(raw)
-    with spinner("loading PyTorch"):
+    with spinner("loading PyTorch", quiet=quiet):
         from shirg_train.checkpointing import CheckpointError
         from shirg_train.trainer.distributed import is_main_process
     try:
         with bad_input(RecipeError):
-            finished = run_recipe(raw)
+            finished = run_recipe(raw, quiet=quiet)
     except (CheckpointError, FloatingPointError) as error:
         raise RunFailed(str(error)) from error
     if is_main_process():

@@ -35,17 +35,18 @@ def check_paths(raw: Mapping[str, Any]) -> None:
             check_adapter(Path(init))
 
 
-def run_recipe(raw: Mapping[str, Any]) -> Path:
+def run_recipe(raw: Mapping[str, Any], *, quiet: bool = False) -> Path:
     """Do what a recipe says; the folder of the result.
 
     Args:
         raw: see `shirg_train.recipe.read_yaml`.
+        quiet: draw no progress bar.
 
     Raises:
         RecipeError: the recipe, or something it names, cannot be used.
         CheckpointError: a checkpoint cannot be written or read.
     """
-    return KINDS[_kind(raw)](raw)
+    return KINDS[_kind(raw)](raw, quiet)
 
 
 def _kind(raw: Mapping[str, Any]) -> str:
@@ -71,20 +72,20 @@ def _refused(prefix: str = "") -> Iterator[None]:
         raise RecipeError(f"{prefix}{error}") from error
 
 
-def _adapter(raw: Mapping[str, Any]) -> Path:
+def _adapter(raw: Mapping[str, Any], quiet: bool) -> Path:
     from shirg_train.trainer.task import train_adapter
 
-    return train_adapter(raw)
+    return train_adapter(raw, quiet=quiet)
 
 
-def _micro(raw: Mapping[str, Any]) -> Path:
+def _micro(raw: Mapping[str, Any], quiet: bool) -> Path:
     from shirg_core.progress import progress_bar
     from shirg_train.testbed.micro.loop import train_micro
 
     rest = {key: value for key, value in raw.items() if key not in ("kind", "output")}
     if not isinstance(raw.get("output"), str):
         raise RecipeError("the recipe must set output")
-    with progress_bar(transient=False) as bar:
+    with progress_bar(transient=False, quiet=quiet) as bar:
         task = bar.add_task("", total=None)
 
         def report(stage: str, done: int, total: int, loss: float) -> None:
@@ -93,4 +94,4 @@ def _micro(raw: Mapping[str, Any]) -> Path:
         return train_micro(rest, Path(raw["output"]), report=report)
 
 
-KINDS: Mapping[str, Callable[[Mapping[str, Any]], Path]] = {"adapter": _adapter, "micro": _micro}
+KINDS: Mapping[str, Callable[[Mapping[str, Any], bool], Path]] = {"adapter": _adapter, "micro": _micro}

@@ -23,8 +23,8 @@ FILES = {BUDGET: "accuracy_budget.jsonl", KINDS: "accuracy_kinds.jsonl"}
 """Table → name of its file; ablations share one."""
 
 
-def run_ablations(options: AblateOptions) -> str:
-    """Measure, write, and return what was written as text.
+def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
+    """Measure, write, and return what was written as text; draw no progress bar if `quiet`.
 
     Raises:
         BadInput: a model or adapter that cannot be used, a folder that cannot be written, or results in it that are
@@ -37,14 +37,14 @@ def run_ablations(options: AblateOptions) -> str:
         options.output.mkdir(parents=True, exist_ok=True)
         _check_results(options, bench)
     try:
-        return _measure_all(options, bench)
+        return _measure_all(options, bench, quiet=quiet)
     except (OSError, ValueError) as error:
         raise RunFailed(str(error)) from error
 
 
-def _measure_all(options: AblateOptions, bench: Bench) -> str:
+def _measure_all(options: AblateOptions, bench: Bench, *, quiet: bool) -> str:
     written: list[str] = []
-    with progress_bar(transient=False) as progress:
+    with progress_bar(transient=False, quiet=quiet) as progress:
         if where := "; ".join(bench.journal.damaged):
             note = f"note  {len(bench.journal.damaged)} damaged line(s) of the journal, measured again: {where}"
             progress.console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import QUIET
 from shirg_core.progress import spinner
 from shirg_lavida.cli.paths import check_paths
 
@@ -45,13 +46,14 @@ def ablate(
     chunks: Annotated[
         Path | None, typer.Option(help="Folder for answers, kept for the next run.", show_default="OUTPUT/chunks")
     ] = None,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Measure exact match against budget, and what each part of the method is worth, on the same unseen pages.
 
     Rerun the command to resume a killed run.
     """
     check_paths(model, *(named.partition("=")[2] or None for named in adapter or ()), default="micro")
-    with spinner("loading PyTorch"):
+    with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.accuracy.command import run_ablations
         from shirg_bench.accuracy.options import AblateOptions
         from shirg_bench.names import distinct_names
@@ -68,4 +70,4 @@ def ablate(
         output=output,
         chunks=chunks or output / "chunks",
     )
-    typer.echo(run_ablations(asked))
+    typer.echo(run_ablations(asked, quiet=quiet))

@@ -7,20 +7,25 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import QUIET
 from shirg_core.progress import spinner
+from shirg_lavida.cli.options import Device, Dtype, Tower
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = "latency, memory, ar (a same-size autoregressive baseline), selection (every method at every shape)."
 _MODEL = "random-small (to time LaViDa's grid), random-8b (on a GPU), an embedded model, a folder, or a hub id."
-_TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
-_METHODS = "pooling, baseline, v3-768, full@single, …: a name that `shirg methods` lists, its budget, its views."
+_METHODS = (
+    "pooling, baseline, v3-768, v2-1/3, full@single, …: a name that `shirg methods` lists, its budget, its views."
+)
+_BUDGET = "Budget of methods named without one: a count, 0.25, 1/4 or 25%."
 
 
 def bench(
     what: Annotated[str, typer.Option(help=_WHAT)] = "latency,memory",
     model: Annotated[str | None, typer.Option(help=_MODEL, show_default="random-small")] = None,
-    vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
+    vision_tower: Tower = None,
     methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
+    budget: Annotated[str | None, typer.Option(help=_BUDGET, show_default="512, 768 and 1024")] = None,
     cache: Annotated[str | None, typer.Option(help="The prefix cache: on, off or both.", show_default="both")] = None,
     rounds: Annotated[int | None, typer.Option(help="Number of interleaved rounds.", show_default="3")] = None,
     max_new_tokens: Annotated[
@@ -29,14 +34,13 @@ def bench(
     step_ratio: Annotated[
         float | None, typer.Option(help="Denoising steps per answer token.", show_default="0.5")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the model's own")
-    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
     seed: Annotated[int, typer.Option(help="Random seed of weights and of randomised methods.")] = 0,
     json: Annotated[
         Path | None, typer.Option(help="Results file (JSON lines); rows that are measured again are replaced.")
     ] = None,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Measure what answers cost, stage by stage: interleaved rounds, medians, on one CPU thread or a GPU.
 
@@ -45,7 +49,7 @@ def bench(
     """
     if model is not None and model != "micro" and not model.startswith("random-"):
         check_paths(model)
-    with spinner("loading PyTorch"):
+    with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.latency.request import Request
         from shirg_bench.latency.run import run
 
@@ -53,6 +57,7 @@ def bench(
         "model": model,
         "vision_tower": vision_tower,
         "methods": methods,
+        "budget": budget,
         "cache": cache,
         "rounds": rounds,
         "max_new_tokens": max_new_tokens,
@@ -62,4 +67,4 @@ def bench(
         "seed": seed,
         "json": json,
     }
-    run(Request.typed(what, options))
+    run(Request.typed(what, options), quiet=quiet)

@@ -9,54 +9,37 @@ from typing import Annotated
 import typer
 
 from shirg_bench.names import distinct_names
+from shirg_core.cli.commands import QUIET
 from shirg_core.progress import spinner
+from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.paths import check_paths
 
-_OWN = "the model's own"
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
-_TOWER = "Folder or hub id of the SigLIP tower, where the checkpoint's own mm_vision_tower is not there."
-_METHOD = "A name that `shirg methods` lists."
 _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, schedule__shift, prefix_lm, temperature, …"
 
 
 def evaluate(
     tasks: Annotated[str, typer.Option(help=_TASKS)] = "shirg_docs",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or hub id of a checkpoint, or an embedded model: micro-joint, micro, micro-full.",
-            show_default="micro-joint",
-        ),
-    ] = None,
-    vision_tower: Annotated[str | None, typer.Option(help=_TOWER, show_default="the checkpoint's")] = None,
-    method: Annotated[str | None, typer.Option(help=_METHOD, show_default=_OWN)] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.", show_default=_OWN),
-    ] = None,
-    views: Annotated[
-        str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=_OWN)
-    ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option(help="LoRA: a folder in peft's format, micro-lora or micro-lora-language.")
-    ] = None,
-    positions: Annotated[
-        str | None, typer.Option(help="packed or original.", show_default="the adapter's, or packed")
-    ] = None,
+    model: Model = None,
+    vision_tower: Tower = None,
+    method: Method = None,
+    budget: Budget = None,
+    views: Views = None,
+    adapter: Adapter = None,
+    positions: Positions = None,
     limit: Annotated[int | None, typer.Option(help="Questions per task.", show_default="all")] = None,
     batch_size: Annotated[int, typer.Option(help="Questions answered at once.")] = 1,
     gen_kwargs: Annotated[str, typer.Option(help=_GEN)] = "",
     cache: Annotated[bool, typer.Option(help="Keep the prefix's keys and values.")] = True,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
-    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results, samples and the journal.")] = Path(
         "shirg_eval"
     ),
     include_path: Annotated[list[Path] | None, typer.Option(help="Further folders of task files.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that share the questions.", min=1)] = 1,
+    quiet: Annotated[bool, QUIET] = False,
     list_only: Annotated[bool, typer.Option("--list", help="Show this package's tasks and stop.")] = False,
 ) -> None:
     """Evaluate a model on tasks of lmms-eval. Rerun the command to resume a killed run."""
@@ -87,7 +70,7 @@ def evaluate(
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
     check_paths(model, adapter)
-    with spinner("loading lmms-eval"):
+    with spinner("loading lmms-eval", quiet=quiet):
         from shirg_bench.lmms.evaluation import Evaluation
         from shirg_bench.lmms.processes import run_processes, shared_by
         from shirg_bench.lmms.session import run_session
@@ -116,7 +99,7 @@ def evaluate(
     if processes > 1:
         # Refused here, an error has its own exit code; from several processes it would be 1.
         evaluation.check()
-        run_processes(processes, arguments)
+        run_processes(processes, [*arguments, "--quiet"] if quiet else arguments)
         return
     arguments += ["--processes", str(shared_by())] if shared_by() > 1 else []
-    run_session(evaluation, command=shlex.join(["shirg", *arguments]))
+    run_session(evaluation, command=shlex.join(["shirg", *arguments]), quiet=quiet)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shirg_bench.names import split_names
+from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.progress import progress_bar, spinner
 
@@ -25,13 +26,14 @@ def report(
     ),
     formats: Annotated[str, typer.Option("--format", help="html, md, or both.")] = "html,md",
     examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
     folder = _results_folder(results)
     named = split_names("--format", formats)
-    with spinner("loading PyTorch"):
+    with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.report.build import build_report
-    with progress_bar() as progress:
+    with progress_bar(quiet=quiet) as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
 
         def advance(what: str) -> None:

@@ -20,6 +20,7 @@ USED_BY = {
     "model": OF_MODELS,
     "vision_tower": OF_MODELS,
     "methods": OF_MODELS,
+    "budget": OF_MODELS,
     "cache": (LATENCY, MEMORY),
     "rounds": (LATENCY, AUTOREGRESSIVE, SELECTION),
     "max_new_tokens": OF_MODELS,
@@ -38,6 +39,7 @@ class Request:
     model: str
     vision_tower: str | None
     methods: str | None
+    budget: str | None
     cache: str
     rounds: int
     max_new_tokens: int | None

@@ -47,8 +47,8 @@ class Section:
     tables: Callable[[Report], Iterator[list[dict[str, Any]]]]
 
 
-def run(request: Request) -> None:
-    """Measure, print tables, write lines.
+def run(request: Request, *, quiet: bool = False) -> None:
+    """Measure, print tables, write lines; draw no progress bar if `quiet`.
 
     Raises:
         BadInput: whatever of the request cannot be used.
@@ -57,7 +57,6 @@ def run(request: Request) -> None:
     # 1. Refuse what can be refused before a model is made.
     what = request.check()
     device = parse_device(request.device)
-    console = Console(stderr=True)
     with one_thread():
         # 2. The model; selection alone needs none.
         sections: list[Section] = []
@@ -76,7 +75,7 @@ def run(request: Request) -> None:
         # 3. Measurements, written as they come: a run that is killed leaves the rounds that it finished.
         facts = origin(request.command, request.seed, device)
         for section in sections:
-            rows = _measured(request, section, facts, console)
+            rows = _measured(request, section, facts, quiet=quiet)
             # 4. Report.
             for table in section.show(rows):
                 print_table(table, Console())
@@ -97,12 +96,12 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
     model = {"model": request.model, "dtype": subject.dtype}
     sections = []
     if plan.latency or plan.memory:
-        lines = variants(request.methods, subject.pipe)
+        lines = variants(request.methods, subject.pipe, request.budget)
         sections.append(
             Section("latency", model, latency_tables, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
-        lines = variants(POOLING if request.methods is None else request.methods, subject.pipe)
+        lines = variants(POOLING if request.methods is None else request.methods, subject.pipe, request.budget)
         visits = len(lines) * (1 + plan.rounds)
         twins = partial(versus, subject, lines, plan)
         sections.append(
@@ -111,10 +110,10 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
     return sections
 
 
-def _measured(request: Request, section: Section, facts: dict[str, Any], console: Console) -> list[dict[str, Any]]:
+def _measured(request: Request, section: Section, facts: dict[str, Any], *, quiet: bool) -> list[dict[str, Any]]:
     """The section's finished lines."""
     rows: list[dict[str, Any]] = []
-    with progress_bar(console) as bar, bad_input(ValueError):
+    with progress_bar(quiet=quiet) as bar, bad_input(ValueError):
         task = bar.add_task(section.kind, total=section.visits)
 
         def report(coming: str) -> None:

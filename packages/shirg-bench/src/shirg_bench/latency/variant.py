@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shirg_bench.names import split_names
 from shirg_core.budget import Budget
@@ -14,19 +15,24 @@ from shirg_lavida.methods import method_views, with_method
 from shirg_lavida.pipeline import LavidaPipeline
 
 POOLING = "pooling"
-STANDARD = (
-    POOLING,
-    "baseline",
-    *(f"{preset}-{budget}" for budget in (512, 768, 1024) for preset in ("v2", "v3")),
-    "full@single",
-    "full@anyres_full",
-)
+
+
+class Standard(NamedTuple):
+    """What is measured where nobody names methods: both presets at each budget, between lines that take none."""
+
+    before: tuple[str, ...]
+    budgets: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def names(self, budget: str | None) -> tuple[str, ...]:
+        """Names of the variants, of one budget instead of the table's if it is given."""
+        budgets = self.budgets if budget is None else (budget,)
+        return (*self.before, *(f"{preset}-{each}" for each in budgets for preset in ("v2", "v3")), *self.after)
+
+
+STANDARD = Standard((POOLING, "baseline"), ("512", "768", "1024"), ("full@single", "full@anyres_full"))
 """Of LaViDa: pooled-980, 729 of one low-resolution view, both presets at three budgets, all 2304 and all 3645."""
-ONE_VIEW = (
-    POOLING,
-    *(f"{preset}-{budget}" for budget in ("0.1667", "0.3333", "0.5") for preset in ("v2", "v3")),
-    "full",
-)
+ONE_VIEW = Standard((POOLING,), ("0.1667", "0.3333", "0.5"), ("full",))
 """Of a checkpoint that recommends views of its own."""
 
 
@@ -47,25 +53,24 @@ class Variant:
     views: str | None
 
     @classmethod
-    def parse(cls, name: str) -> Variant:
-        """Read `v3-768@single`.
+    def parse(cls, name: str, budget: str | None = None) -> Variant:
+        """Read `v3-768@single`, or `v3@single` with a budget.
 
         Raises:
             BadInput: an unknown method or views, or a budget where there must be none or none where there must be one.
         """
-        rest, at, after = name.partition("@")
-        views = after if at else None
-        typed, _, amount = rest.rpartition("-")
-        if not amount[:1].isdigit():
-            typed, amount = rest, ""
+        typed, amount, at = _parts(name)
+        views = at[1:] if at else None
         with bad_input(ValueError, prefix=f"variant {name!r}: "):
             method = get_method(typed)
             method_views(method, views)
+        if method.takes_budget and not amount:
+            amount = budget or ""
         if method.takes_budget != bool(amount):
-            wants = f"needs a budget, such as {method.name}-768" if method.takes_budget else "takes no budget"
+            wants = f"needs a budget: {method.name}-768, or --budget" if method.takes_budget else "takes no budget"
             raise BadInput(f"variant {name!r}: {method.name} {wants}")
-        budget = parse_budget(amount) if amount else None
-        return cls(method.name + name.removeprefix(typed), method.name, budget, views)
+        full = f"{method.name}-{amount}" if amount else method.name
+        return cls(full + at, method.name, parse_budget(amount) if amount else None, views)
 
     def pipeline(self, pipe: LavidaPipeline, seed: int) -> LavidaPipeline:
         """The same model, choosing this way.
@@ -81,12 +86,33 @@ class Variant:
             return with_method(pipe, self.method, self.budget, self.views, seed)
 
 
-def variants(names: str | None, pipe: LavidaPipeline) -> list[Variant]:
+def variants(names: str | None, pipe: LavidaPipeline, budget: str | None = None) -> list[Variant]:
     """The variants of a comma-separated list; None = the table that fits the model.
 
+    Args:
+        names: what the user asked for.
+        pipe: the model.
+        budget: of methods named without one.
+
     Raises:
-        BadInput: an empty list, a name given twice, or one that is not a variant.
+        BadInput: an empty list, a name given twice, one that is not a variant, or a budget that none of them takes.
     """
+    if budget is not None:
+        parse_budget(budget)
     own_views = Recommended.from_checkpoint(pipe.model.config.raw).views
-    listed = (STANDARD if own_views is None else ONE_VIEW) if names is None else split_names("--methods", names)
-    return [Variant.parse(name) for name in listed]
+    if names is None:
+        return list(map(Variant.parse, (STANDARD if own_views is None else ONE_VIEW).names(budget)))
+    listed = split_names("--methods", names)
+    found = [Variant.parse(name, budget) for name in listed]
+    if budget is not None and all(
+        each.budget is None or _parts(name)[1] for name, each in zip(listed, found, strict=True)
+    ):
+        raise BadInput(f"--budget {budget} is for methods named without one, and {names} names none")
+    return found
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """`v3-768@single` → `v3`, `768`, `@single`; the last two may be empty."""
+    rest, at, views = name.partition("@")
+    method, _, amount = rest.rpartition("-")
+    return (method, amount, at + views) if amount[:1].isdigit() else (rest, "", at + views)

@@ -14,12 +14,13 @@ from shirg_core.progress import progress_bar
 from shirg_lavida.cli.models import parse_device
 
 
-def run_session(evaluation: Evaluation, *, command: str) -> None:
+def run_session(evaluation: Evaluation, *, command: str, quiet: bool = False) -> None:
     """Evaluate, write the results, print a table; in processes that help the main one, only the first.
 
     Args:
         evaluation: what.
         command: that asks for it, for the record.
+        quiet: draw no progress bar.
 
     Raises:
         BadInput: see `run_evaluation`, or a folder that cannot be written.
@@ -27,7 +28,7 @@ def run_session(evaluation: Evaluation, *, command: str) -> None:
     # Bound to the stream of now: while tasks run, what upstream prints goes elsewhere.
     console = Console(file=sys.stdout)
     # 1. Run.
-    with progress_bar(console, redirect=False) as progress:
+    with progress_bar(console, redirect=False, quiet=quiet) as progress:
         bar = progress.add_task("answers", total=None)
         results = run_evaluation(
             evaluation,

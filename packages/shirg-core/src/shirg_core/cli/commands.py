@@ -23,6 +23,7 @@ IMAGE = typer.Argument(
 )
 BUDGET = typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")
 PAGE = typer.Option(help="Page of a PDF or TIFF, from 1.")
+QUIET = typer.Option("--quiet", "-q", help="No progress on standard error.")
 
 
 class CommandGroup(TyperGroup):
@@ -65,7 +66,7 @@ def run(argv: list[str]) -> int:
     Raises:
         BadInput: a usage error, or what a command refuses.
     """
-    app = typer.Typer(cls=CommandGroup, add_completion=False, context_settings=HELP)
+    app = typer.Typer(cls=CommandGroup, context_settings=HELP)
     app.callback(invoke_without_command=True)(shirg)
     try:
         result = typer.main.get_command(app).main(argv, prog_name="shirg", standalone_mode=False)

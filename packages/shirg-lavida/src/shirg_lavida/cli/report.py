@@ -78,10 +78,15 @@ class Outcome:
         }
 
 
+def print_text(console: Console, outcome: Outcome) -> None:
+    """The answer on a line of its own."""
+    console.print(outcome.answer.text, markup=False, highlight=False, soft_wrap=True, style="bold")
+
+
 def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float]) -> None:
-    """The answer on a line of its own, then what it cost."""
+    """The answer, then what it cost."""
     answer = outcome.answer
-    console.print(answer.text, markup=False, highlight=False, soft_wrap=True, style="bold")
+    print_text(console, outcome)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("confidence", f"{answer.confidence.mean:.3f} mean, {answer.confidence.min:.3f} min")
     table.add_row("method", f"{outcome.method} on {outcome.views} views")

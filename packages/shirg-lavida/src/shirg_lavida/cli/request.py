@@ -40,6 +40,7 @@ class Request:
     compare: bool
     overlay: Path | None
     json: Path | None
+    quiet: bool
     device: str | None
     dtype: str | None
     max_new_tokens: int | None

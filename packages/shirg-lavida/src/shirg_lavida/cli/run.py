@@ -21,7 +21,7 @@ from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
 from shirg_lavida.cli.paths import is_embedded
-from shirg_lavida.cli.report import Outcome, print_answer, print_comparison
+from shirg_lavida.cli.report import Outcome, print_answer, print_comparison, print_text
 from shirg_lavida.cli.request import Request, as_json
 from shirg_lavida.cli.sampling import NAMES
 from shirg_lavida.cli.stream import live_steps
@@ -54,7 +54,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
     # 2. The model, and what it recommends.
-    with clock.stage("model"), spinner("loading the model"):
+    with clock.stage("model"), spinner("loading the model", quiet=request.quiet):
         pipe = load_pipeline(
             request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
         )
@@ -94,7 +94,9 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     total = sum(clock.timings_ms.values()) + outcome.answer.timings_ms["total"]
     summary["timings_ms"] = {**clock.timings_ms, **summary["timings_ms"], "total": round(total, 3)}
     # 4. Report, before anything is written: a full disk must not cost the answer.
-    if request.compare:
+    if request.quiet:
+        print_text(console, outcome)
+    elif request.compare:
         print_comparison(console, outcomes)
     else:
         print_answer(console, outcome, summary["timings_ms"])
@@ -112,7 +114,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         title = f"{request.question} → {outcome.answer.text} · {method}, {outcome.n_kept} tokens kept"
         figure = selection_figure(source.image, outcome.layout, outcome.answer.selection, " ".join(title.split()))
         write_file(request.overlay, lambda path: save_figure(figure, path))
-    for path in files_of(request.overlay, request.json):
+    for path in () if request.quiet else files_of(request.overlay, request.json):
         print_written(console, path)
 
 
@@ -123,5 +125,5 @@ def _answer(
     sampling: dict[str, Any] = dict(request.sampling)
     if seed is not None:
         sampling["generator"] = torch.Generator(pipe.device).manual_seed(seed)
-    with bad_input(ValueError, options=NAMES), live_steps(console, pipe) as on_step:
+    with bad_input(ValueError, options=NAMES), live_steps(console, pipe, quiet=request.quiet) as on_step:
         return pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)

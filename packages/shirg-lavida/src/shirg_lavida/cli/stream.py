@@ -17,9 +17,11 @@ MASK = "▒"
 
 
 @contextmanager
-def live_steps(console: Console, pipe: LavidaPipeline) -> Iterator[Callable[[int, Tensor], None] | None]:
+def live_steps(
+    console: Console, pipe: LavidaPipeline, *, quiet: bool = False
+) -> Iterator[Callable[[int, Tensor], None] | None]:
     """A step callback that shows the answer so far in the terminal, and takes it away at the end; None elsewhere."""
-    if not console.is_terminal:
+    if quiet or not console.is_terminal:
         yield None
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:

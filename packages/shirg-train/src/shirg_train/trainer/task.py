@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,20 @@ from shirg_train.trainer.distributed import World, join_world
 from shirg_train.trainer.run import Sources, run
 
 
-def train_adapter(raw: Mapping[str, Any]) -> Path:
+def train_adapter(raw: Mapping[str, Any], *, quiet: bool = False) -> Path:
     """Train the adapter that a recipe describes; the folder it is in.
+
+    Args:
+        raw: the recipe's mapping.
+        quiet: draw no progress bar, whatever the recipe says.
 
     Raises:
         RecipeError: the recipe, or something it names, cannot be used.
         CheckpointError: a checkpoint cannot be written or read.
     """
     recipe = build(AdapterRecipe, raw)
+    if quiet:
+        recipe = replace(recipe, log=replace(recipe.log, progress=False))
     with join_world(always=recipe.engine.zero_stage is not None) as world:
         return run(recipe, open_sources(recipe, world), world)
 
