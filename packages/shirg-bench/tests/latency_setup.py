@@ -12,8 +12,7 @@ from shirg_core.clock import Clock
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import ChatStyle
 from shirg_lavida.prompt.tokenizer import load_tokenizer
-from shirg_lavida.testing import VOCAB_SIZE, tiny_lavida
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import VOCAB_SIZE, tiny_lavida, write_tiny_tokenizer
 
 
 def tiny_subject(side: int = 5, page_px: int = 90, **overrides) -> Subject:

@@ -12,8 +12,7 @@ from lmms_eval.api.instance import unwrap_generation_output
 from PIL import Image, ImageDraw
 
 from shirg_core.cli.app import main
-from shirg_lavida.testing import write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 
 TASK = """\
 task: {name}

@@ -104,7 +104,7 @@ def test_adapters_tables_have_one_reference_each(micro, tmp_path, capsys, monkey
     capsys.readouterr()
     assert run(("a", "a"), ("c", "c"), tier="cluttered") == 2
     error = capsys.readouterr().err
-    assert "(adapter, untrained, easy), measured with another reference (full, c, now full, a)" in error
+    assert "(adapter, untrained, plain), measured with another reference (full, c, now full, a)" in error
     assert run(("c", "b"), ("a", "a"), tier="cluttered") == 2
     assert "measured with another adapter_weights (" in capsys.readouterr().err
     assert path.read_bytes() == before
@@ -122,7 +122,7 @@ def test_adapted_tables_grow_line_by_line_and_a_name_is_one_adapter(micro, tmp_p
     assert len({row["adapter_weights"] for row in rows if row["adapter"]}) == 2
     capsys.readouterr()
     assert ablate(micro, tmp_path / "out", *options, f"a={tmp_path / 'b'}", "--tiers", "cluttered") == 2
-    assert "(adapted, untrained, easy), measured with another adapter_weights" in capsys.readouterr().err
+    assert "(adapted, untrained, plain), measured with another adapter_weights" in capsys.readouterr().err
 
 
 def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(micro, tmp_path, capsys, monkeypatch):
@@ -133,7 +133,7 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
         patch.setattr("shirg_bench.accuracy.measure.draw", None)
         assert ablate(micro, tmp_path, *options, "pooling", "--pages", 2) == 2
         error = capsys.readouterr().err
-        assert "other lines of this table (untrained, easy), measured with another pages (1, now 2): " in error
+        assert "other lines of this table (untrained, plain), measured with another pages (1, now 2): " in error
         assert error.count("\n") == 1
     assert ablate(micro, tmp_path, *options, "full,pooling", "--pages", 2) == 0
 

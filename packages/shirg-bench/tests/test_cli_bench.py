@@ -12,8 +12,7 @@ from shirg_bench.latency.random_models import RandomShape, random_pipeline
 from shirg_core.cli.app import main
 from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.config import BackboneConfig
-from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint, write_tiny_tokenizer
 
 TINY = RandomShape(tiny_vision(side=5), BackboneConfig(32, 2, 2, 48, 256))
 

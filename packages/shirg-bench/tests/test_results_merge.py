@@ -35,7 +35,7 @@ def test_some_lines_of_a_table_leave_its_others(tmp_path):
         ("v3", 0.5, 0.5),
     ]
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"other lines of this table \(r, easy\), measured with another pages"):
+    with pytest.raises(ValueError, match=r"other lines of this table \(r, plain\), measured with another pages"):
         merge_rows(path, [row("v2", pages=8)], RULES, whole=False)
     assert path.read_bytes() == before
     merge_rows(path, [row("v2", pages=8)], RULES)

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from shirg_core.cli import commands
-from shirg_lavida.testing import write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 
 
 @pytest.fixture(scope="module")

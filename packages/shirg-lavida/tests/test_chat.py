@@ -7,8 +7,7 @@ import torch
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.prompt.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces, question_ids
 from shirg_lavida.prompt.tokenizer import load_tokenizer
-from shirg_lavida.testing import VOCAB_SIZE
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import VOCAB_SIZE, write_tiny_tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text(encoding="utf-8"))
 OURS = ChatStyle(system=None, released_ids=False)

@@ -10,8 +10,7 @@ from shirg_lavida.checkpoint import embedded
 from shirg_lavida.cli import ask
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.options import VALUES
-from shirg_lavida.testing import set_config, write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import set_config, write_tiny_checkpoint, write_tiny_tokenizer
 
 from .ask_setup import PROMISED, REPRODUCIBLE, asked, embed, refused, shirg
 

@@ -6,8 +6,7 @@ import sys
 import torch
 
 from shirg_lavida.checkpoint.empty import no_weights
-from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint, write_tiny_tokenizer
 
 SLOW = ("transformers.modeling_utils", "torch._dynamo", "sympy", "accelerate", "peft", "pypdfium2")
 CODE = """

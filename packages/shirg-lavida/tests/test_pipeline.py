@@ -14,8 +14,7 @@ from shirg_lavida.methods import with_method
 from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.pairing import pair_up
 from shirg_lavida.sampling.answer import Answer, Confidence
-from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint, write_tiny_tokenizer
 
 SAMPLING = {"step_ratio": 0.5, "schedule": "shift"}
 

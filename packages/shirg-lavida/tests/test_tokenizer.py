@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from shirg_lavida.prompt.tokenizer import END_OF_TURN, answer_text, load_tokenizer, stop_ids
-from shirg_lavida.testing import EOS_ID, MASK_ID, VOCAB_SIZE
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import EOS_ID, MASK_ID, VOCAB_SIZE, write_tiny_tokenizer
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from shirg_core.cli.app import main
-from shirg_lavida.testing import write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 from shirg_train.__main__ import run as run_as_module
 from shirg_train.metrics import read_metrics
 

@@ -17,7 +17,8 @@ from shirg_train.testbed.pages_source import PagesConfig, PagesSource
 
 
 def test_pages_are_the_training_split_s_in_turn():
-    source = PagesSource(PagesConfig(4, tiers=("easy", "hard")))
+    source = PagesSource(PagesConfig(4, tiers=("plain", "cluttered")))
+    assert source.config == PagesConfig(4, tiers=("easy", "hard")), "a resumed run has the same pages"
     assert len(source) == 4
     for index, tier in enumerate(("easy", "hard", "easy")):
         page = draw_pages(MicroData().pages(SizeConfig(), tier), [split_seed("train", index)])

@@ -7,8 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shirg_lavida.testing import write_tiny_checkpoint
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
+from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 from shirg_train.checkpointing import latest_checkpoint
 from shirg_train.metrics import read_metrics
 from shirg_train.recipe import RecipeError

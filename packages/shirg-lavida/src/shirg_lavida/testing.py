@@ -22,10 +22,22 @@ from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.config import LavidaConfig, upstream_config
 from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.model import LavidaModel
+from shirg_lavida.prompt.character_tokenizer import EOS_ID, MASK_ID, write_tiny_tokenizer
 from shirg_lavida.vision.config import VisionConfig
 
+__all__ = [
+    "EOS_ID",
+    "MASK_ID",
+    "VOCAB_SIZE",
+    "set_config",
+    "tiny_lavida",
+    "tiny_raw_config",
+    "tiny_vision",
+    "write_tiny_checkpoint",
+    "write_tiny_tokenizer",
+]
+
 VOCAB_SIZE = 256
-MASK_ID, EOS_ID = 254, 255
 
 
 def tiny_vision(*, side: int = 27, patch_size: int = 14) -> VisionConfig:

@@ -9,7 +9,7 @@ from shirg_train.testbed.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier
         ({"size": 100}, "100"),
         ({"size": 225}, "225"),
         ({"channels": 2}, "channels"),
-        ({"tier": "medium"}, "easy, hard"),
+        ({"tier": "medium"}, "plain, cluttered"),
         ({"questions": 9, "facts": (8, 12)}, "questions"),
         ({"faces": ("roboto-9",)}, "tiny"),
         ({"faces": ("tiny", "comic-9")}, "comic-9"),
@@ -25,6 +25,11 @@ def test_a_tier_needs_a_weight_for_every_kind():
     with pytest.raises(ValueError, match="8 weights"):
         Tier((1.0,), 0, 0, 0, 0, 0)
     assert PageConfig(tier=TIERS["hard"]).difficulty is TIERS["hard"]
+
+
+def test_pages_are_called_what_readers_call_them_and_stay_the_same_pages():
+    assert PageConfig(tier="cluttered") == PageConfig(tier="hard")
+    assert PageConfig(tier="plain") == PageConfig()
 
 
 def test_splits_share_no_seed():

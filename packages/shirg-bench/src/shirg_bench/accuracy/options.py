@@ -9,10 +9,10 @@ from pathlib import Path
 from shirg_bench.accuracy.budgets import table_method
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.names import distinct_names
-from shirg_bench.results.words import tier_of, tier_words
+from shirg_bench.results.words import tier_words
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_lavida.cli.paths import model_location
-from shirg_train.testbed.pages.config import TIER_WORDS
+from shirg_train.testbed.pages.config import TIER_WORDS, tier_of
 
 BUDGET, KINDS = "budget", "kinds"
 TABLES = (BUDGET, KINDS, *ABLATIONS)

@@ -13,10 +13,9 @@ from shirg_lavida.config import LavidaConfig, upstream_config
 from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.prompt.character_tokenizer import EOS_ID, MASK_ID, write_tiny_tokenizer
 from shirg_lavida.prompt.chat import ChatStyle
 from shirg_lavida.prompt.tokenizer import load_tokenizer
-from shirg_lavida.testing import EOS_ID, MASK_ID
-from shirg_lavida.testing_tokenizer import write_tiny_tokenizer
 from shirg_lavida.vision.config import SO400M_384, VisionConfig
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from shirg_bench.results.rows import Row, rows_there, write_rows
+from shirg_bench.results.words import tier_words
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -82,7 +83,7 @@ def merged(
         new = {_key(row, same): row for row in rows}
         for row in kept:
             if differ := _differences(row, new.get(_key(row, same), row), facts):
-                table = ", ".join(str(row[name]) for name in rules.table[1:] if row.get(name) is not None)
+                table = ", ".join(tier_words(str(row[name])) for name in rules.table[1:] if row.get(name) is not None)
                 raise ValueError(
                     f"{path} has other lines of this table ({table}), measured with {differ}: "
                     "measure the whole table, or write to another folder"

@@ -19,11 +19,6 @@ def tier_words(tier: str) -> str:
     return TIER_WORDS.get(tier, tier)
 
 
-def tier_of(words: str) -> str:
-    """The tier that rows hold, from what its pages are called; a tier stays itself, as older commands name it."""
-    return next((tier for tier, pages in TIER_WORDS.items() if pages == words), words)
-
-
 def budget_words(budget: float | int | None) -> str:
     """Words for a budget: `1/3`, `49`, `all`."""
     if budget is None:

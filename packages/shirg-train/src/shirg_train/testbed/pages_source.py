@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 
 from shirg_train.data.record import Record, SyntheticData, Turn
-from shirg_train.testbed.pages.config import PageConfig, split_seed
+from shirg_train.testbed.pages.config import PageConfig, split_seed, tier_of
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.page import draw_pages
 from shirg_train.testbed.pages.tokens import TEMPLATES
@@ -18,7 +18,7 @@ class PagesConfig(SyntheticData):
 
     Args:
         count: of pages, the training split's first.
-        tiers: taken in turn.
+        tiers: `plain` or `cluttered`, taken in turn.
         size: side in pixels.
         patch: side of a patch in pixels.
         facts: fewest and most label–value pairs aimed at.
@@ -42,6 +42,7 @@ class PagesConfig(SyntheticData):
             raise ValueError(f"count must be ≥ 1 and tiers not empty, got {self.count} and {self.tiers}")
         if len(self.facts) != 2:
             raise ValueError(f"facts must be the fewest and the most, got {self.facts}")
+        object.__setattr__(self, "tiers", tuple(map(tier_of, self.tiers)))
         for tier in self.tiers:
             self.page_config(tier)
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from shirg_core.methods import get_method
 from shirg_core.numbers import integer, real
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.testbed.pages.config import TIERS, PageConfig
+from shirg_train.testbed.pages.config import TIER_WORDS, TIERS, PageConfig, tier_of
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.plan import check_questions
 from shirg_train.testbed.pages.tokens import TEMPLATES
@@ -135,7 +135,7 @@ class StageConfig:
         answers: False trains tower and projector by the auxiliary losses alone, without the language model.
         policies: how images become tokens; one is drawn per step.
         aids: weights of the auxiliary losses.
-        tiers: of pages, one is drawn per step; naming one twice doubles its share.
+        tiers: `plain` or `cluttered` pages, one is drawn per step; naming one twice doubles its share.
         templates: how many of the question templates are used, drawn per step; the first one half of the time.
         data: the stage's own pages, one of them is drawn per step; none = the run's.
     """
@@ -170,9 +170,12 @@ class StageConfig:
             )
         if not self.answers and not self.train_tower:
             raise ValueError(f"stage {self.name!r} trains nothing: neither the tower nor answers")
+        object.__setattr__(self, "tiers", tuple(map(tier_of, self.tiers)))
         unknown = [tier for tier in self.tiers if tier not in TIERS]
         if unknown or not self.tiers:
-            raise ValueError(f"stage {self.name!r}: tiers must be among {', '.join(TIERS)}, got {unknown}")
+            raise ValueError(
+                f"stage {self.name!r}: tiers must be among {', '.join(TIER_WORDS.values())}, got {unknown}"
+            )
         if not 1 <= self.templates <= len(TEMPLATES):
             raise ValueError(f"stage {self.name!r}: templates must be 1–{len(TEMPLATES)}, got {self.templates}")
         texts = [policy.name for policy in self.policies if "text" in get_method(policy.method).needs]

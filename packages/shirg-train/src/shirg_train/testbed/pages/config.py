@@ -47,7 +47,7 @@ TIERS: dict[str, Tier] = {
     "hard": Tier((0.12, 0.10, 0.05, 0.05, 0.04, 0.04, 0.60, 0.0), 0.75, 0.6, 1.0, 110, 7.0),
 }
 TIER_WORDS = {"easy": "plain", "hard": "cluttered"}
-"""Tier → what its pages are called wherever people read of them."""
+"""Tier, as data files and random streams know it → what its pages are called wherever people read or write of them."""
 SMALL_PRINT = (TINY, "dejavu-8", "mono-8", "source-9", "roboto-9", "dejavu-9", "slab-9", "source-10", "roboto-10")
 
 
@@ -59,7 +59,7 @@ class PageConfig:
         size: side of the page in pixels, 112–1024, a multiple of `patch`.
         patch: side of a patch in pixels, for the truth per patch.
         channels: 1 (grey) or 3 (tinted paper and ink).
-        tier: a name of `TIERS`, or a `Tier`.
+        tier: `plain` or `cluttered` (kept as its name in `TIERS`), or a `Tier`.
         facts: fewest and most label–value pairs aimed at per page; blocks that cannot hold their share hold fewer.
         questions: asked per page, all different.
         faces: names of `FACES` that facts are printed in, where they fit; `tiny` must be among them, it always fits.
@@ -91,8 +91,10 @@ class PageConfig:
             raise ValueError(f"faces must be among {', '.join(FACES)} and include {TINY}, got {self.faces}")
         if len(self.kinds) != FACT_KINDS or min(self.kinds) < 0 or sum(self.kinds) <= 0:
             raise ValueError(f"kinds needs {FACT_KINDS} weights ≥ 0, got {self.kinds}")
+        if isinstance(self.tier, str):
+            object.__setattr__(self, "tier", tier_of(self.tier))
         if isinstance(self.tier, str) and self.tier not in TIERS:
-            raise ValueError(f"tier must be one of {', '.join(TIERS)} or a Tier, got {self.tier!r}")
+            raise ValueError(f"tier must be one of {', '.join(TIER_WORDS.values())} or a Tier, got {self.tier!r}")
         object.__setattr__(self, "difficulty", TIERS[self.tier] if isinstance(self.tier, str) else self.tier)
 
     @property
@@ -104,6 +106,11 @@ class PageConfig:
     def slots(self) -> tuple[int, int]:
         """Rows and columns of the cells inside a patch that hold at most one glyph each, down to tiny print."""
         return -(-self.patch // 7), -(-self.patch // 4)
+
+
+def tier_of(words: str) -> str:
+    """The tier of pages by what they are called; a tier stays itself, as older recipes and commands name it."""
+    return next((tier for tier, pages in TIER_WORDS.items() if pages == words), words)
 
 
 def split_seed(split: Split, index: int) -> int:

@@ -90,7 +90,7 @@ def plan_pages(generator: RowGenerator, config: PageConfig) -> Plan:
 def _fit(boxes: _Boxes, kind: Ints, streams: RowGenerator, config: PageConfig) -> tuple[Ints, Ints, Ints]:
     """Kind, face and capacity of every block: a random face among those of which it holds two facts or more.
 
-    A block where no face fits becomes a form in tiny print, and clutter (on an easy page: blank) if that fails too.
+    A block where no face fits becomes a form in tiny print, and clutter (on a plain page: blank) if that fails too.
     """
     atlas = load_atlas()
     faces = np.array([FACE_NAMES.index(name) for name in config.faces])

@@ -1,4 +1,4 @@
-"""A tiny tokenizer for tests, built in code: printable ASCII, one token per character, and LLaDA's special tokens."""
+"""A tokenizer for models with random weights: printable ASCII, one token per character, and LLaDA's special tokens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
 from shirg_lavida.prompt.tokenizer import END_OF_TURN, TOKENIZER_FILE
-from shirg_lavida.testing import EOS_ID, MASK_ID
 
+MASK_ID, EOS_ID = 254, 255
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
 HEADERS = ("<|start_header_id|>", "<|end_header_id|>")
 
 
 def write_tiny_tokenizer(folder: Path, *, adds_bos: bool = False, **config: Any) -> Path:
-    """Write the tokenizer of `shirg_lavida.testing.tiny_lavida` into a checkpoint's folder.
+    """Write it into a checkpoint's folder.
 
     Args:
         folder: is there already.
