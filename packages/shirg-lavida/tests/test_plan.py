@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shirg_lavida.sampling.denoiser import check_ids, start_ids
-from shirg_lavida.sampling.options import SCHEDULES, SamplingOptions
+from shirg_lavida.sampling.options import SCHEDULES, SamplingKeywords, SamplingOptions
 from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block, transfer_plan
 
 HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
@@ -166,3 +166,9 @@ def test_narrow_ids_are_widened_before_they_are_compared(dtype):
 def test_ids_that_cannot_be_embedded(ids, message):
     with pytest.raises(ValueError, match=message):
         check_ids("answer_ids", ids, 9)
+
+
+def test_type_checkers_know_every_option():
+    assert SamplingKeywords.__annotations__.keys() == SamplingOptions.__annotations__.keys()
+    written = {name: hint.__forward_arg__ for name, hint in SamplingKeywords.__annotations__.items()}
+    assert written == SamplingOptions.__annotations__

@@ -6,7 +6,7 @@ arXiv 2505.16839. The classes are the released model's shape for shape; `checkpo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from PIL import Image
@@ -20,6 +20,7 @@ from shirg_lavida.prompt.context import TooLongError
 from shirg_lavida.prompt.join import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.options import SamplingKeywords
 from shirg_lavida.sampling.sampler import denoise_logits, sample
 from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
 from shirg_lavida.vision.projector import build_projector
@@ -114,12 +115,17 @@ class LavidaModel(nn.Module):
         """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampling.sampler.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
-    def sample(self, prefix: PrefixLike, *, answer_length: int, **options: Any) -> Tensor:
+    def sample(self, prefix: PrefixLike, *, answer_length: int, **options: Unpack[SamplingKeywords]) -> Tensor:
         """Sampled ids `[B, L]`; `generate` with everything else left out."""
         return torch.stack([answer.ids for answer in self.generate(prefix, answer_length=answer_length, **options)])
 
     def generate(
-        self, prefix: PrefixLike, *, answer_length: int, clock: Clock | None = None, **options: Any
+        self,
+        prefix: PrefixLike,
+        *,
+        answer_length: int,
+        clock: Clock | None = None,
+        **options: Unpack[SamplingKeywords],
     ) -> list[Answer]:
         """Sample an answer to each row with the checkpoint's mask and end-of-text ids.
 

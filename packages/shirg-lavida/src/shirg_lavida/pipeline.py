@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import torch
 from PIL import Image
@@ -29,12 +29,21 @@ from shirg_lavida.prompt.pairing import Picture, Shown, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
 from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.options import SamplingKeywords
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.views import Views
 
 STAGES = ("load", "tower", "select", "embed", "prefill", "steps", "decode", "total")
 """Keys of `Answer.timings_ms`; the tower's and the selector's times are parts of `embed`'s."""
+
+
+class AnswerKeywords(SamplingKeywords, total=False):
+    """Keywords of `LavidaPipeline.__call__`, which documents them."""
+
+    words: Sequence[str] | None
+    max_new_tokens: int
+    timings: bool | Clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +122,17 @@ class LavidaPipeline:
         return cls(model, tokenizer, selector, **options)
 
     @overload
-    def __call__(self, image: Picture | None, question: str, **options: Any) -> Answer: ...
+    def __call__(  # type: ignore[overload-overlap]  # text is a sequence of text
+        self, image: Picture | None, question: str, **options: Unpack[AnswerKeywords]
+    ) -> Answer: ...
     @overload
-    def __call__(self, image: Sequence[Shown], question: str | Sequence[str], **options: Any) -> list[Answer]: ...
+    def __call__(
+        self, image: Sequence[Shown], question: str | Sequence[str], **options: Unpack[AnswerKeywords]
+    ) -> list[Answer]: ...
     @overload
-    def __call__(self, image: Picture | None, question: Sequence[str], **options: Any) -> list[Answer]: ...
+    def __call__(
+        self, image: Picture | None, question: Sequence[str], **options: Unpack[AnswerKeywords]
+    ) -> list[Answer]: ...
     @torch.no_grad()
     def __call__(
         self,
@@ -127,7 +142,7 @@ class LavidaPipeline:
         words: Sequence[str] | None = None,
         max_new_tokens: int = 32,
         timings: bool | Clock = False,
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> Answer | list[Answer]:
         """Answer one question about one image, or as many of either as lists hold, as one batch.
 
@@ -163,7 +178,7 @@ class LavidaPipeline:
                 pictures = [[_opened(picture) for picture in shown] for shown in images]
             with stage(clock, "embed"):
                 prefix = self.embed(questions, pictures, words=words, clock=clock)
-            options = {**Recommended.from_checkpoint(self.model.config.raw).sampling, **sampling}
+            options: dict[str, Any] = {**Recommended.from_checkpoint(self.model.config.raw).sampling, **sampling}
             answers = self.model.generate(prefix, answer_length=max_new_tokens, clock=clock, **options)
             with stage(clock, "decode"):
                 texts = [self.text(answer.ids) for answer in answers]

@@ -126,4 +126,5 @@ def _answer(
     if seed is not None:
         sampling["generator"] = torch.Generator(pipe.device).manual_seed(seed)
     with bad_input(ValueError, options=NAMES), live_steps(console, pipe, quiet=request.quiet) as on_step:
-        return pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)
+        answer: Answer = pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)
+    return answer

@@ -1,4 +1,4 @@
-"""The sampler's options: the only list of them. Commands, evaluations, pipeline and model take theirs from here.
+"""The sampler's options, listed here alone: commands, evaluations, pipeline and model take theirs from here.
 
 Cheap to import, because commands list the options before they wait for torch.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
@@ -110,6 +110,31 @@ class SamplingOptions:
                 raise ValueError(f'confidence_threshold needs remasking="low_confidence", got {self.remasking!r}')
         if self.pruning is not None and (not self.cache or self.wrap_step is not None):
             raise ValueError("pruning thins out the prefix cache: it needs cache=True and no wrap_step")
+
+
+class SamplingKeywords(TypedDict, total=False):
+    """`SamplingOptions` as keywords of `sample`, `generate` and a pipeline's call, for editors and type checkers."""
+
+    block_length: int | None
+    lookahead: bool
+    steps: int | None
+    step_ratio: float | None
+    schedule: str | None
+    shift: float
+    remasking: str
+    temperature: float
+    attention: str
+    cache: bool
+    stop_at_eos: bool
+    eos_penalty: float
+    allow_mask_prediction: bool
+    confidence_threshold: float | None
+    draft_ids: Tensor | None
+    generator: torch.Generator | None
+    pruning: Pruning | None
+    on_step: Callable[[int, Tensor], None] | None
+    verify_cache: bool
+    wrap_step: Callable[[Step], Step] | None
 
 
 VALUES: tuple[Field[Any], ...] = tuple(option for option in fields(SamplingOptions) if option.metadata)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.denoiser import Denoiser, check_ids, start_ids
-from shirg_lavida.sampling.options import SamplingOptions, check_attention
+from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions, check_attention
 from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block
 from shirg_lavida.sampling.step import ended, fill_after_end, settle
 
@@ -72,7 +72,7 @@ def sample(
     eos_id: int,
     answer_length: int,
     clock: Clock | None = None,
-    **options: Any,
+    **options: Unpack[SamplingKeywords],
 ) -> list[Answer]:
     """Sample an answer to each row; the module says what the defaults reproduce.
 
