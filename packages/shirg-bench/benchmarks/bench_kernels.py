@@ -180,7 +180,7 @@ def test_beside_them(preset):
     }
     text = {"text": torch.randn(1, TEXT, WIDTH, device="cuda").bfloat16(), "edges": scores, "attention": scores}
     for name in sorted(
-        name for name, m in METHODS.items() if m.selector and m.takes_budget and name not in ("v2", "v3")
+        name for name, m in METHODS.items() if m.selector and m.takes_budget and name not in ("v2", "v3", "v3-tower")
     ):
         baseline = get_selector(name, budget=k)
         runs[name] = lambda baseline=baseline: baseline(inputs["features"], layout, **text)

@@ -8,6 +8,7 @@ import torch
 from shirg_bench.accuracy.pages import check_model, draw, encode_pages
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.testing import tiny_lavida
+from shirg_lavida.vision.tower import TowerOutput
 from shirg_lavida.vision.views import to_unit
 from shirg_train.testbed.micro.visual import tower_features
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
@@ -48,9 +49,11 @@ def test_low_resolution_keeps_the_grid_and_loses_detail(model, images, source):
 def test_interpolated_features_are_between_their_neighbours(model, images, monkeypatch):
     side = model.config.vision.side
     ramp = torch.arange(side).float().repeat(side, 1).reshape(1, side * side, 1).expand(len(images), -1, -1)
-    monkeypatch.setattr("shirg_bench.accuracy.pages.tower_features", lambda *_, **__: ramp)
+    seen = TowerOutput(ramp, ramp[..., 0])
+    monkeypatch.setattr("shirg_bench.accuracy.pages.tower_output", lambda *_, **__: seen)
     monkeypatch.setattr(model, "projector", torch.nn.Identity())
-    smooth = encode_pages(model, images, "pooled").tokens
+    smooth, _, attention = encode_pages(model, images, "pooled")
+    assert torch.equal(attention, smooth[..., 0])
     assert smooth.shape == ramp.shape
     # A mean over 2 × 2, interpolated, gives a straight line back except at the border.
     inner = smooth.view(len(images), side, side)[:, :, 1:-1]

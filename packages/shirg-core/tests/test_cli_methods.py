@@ -63,7 +63,9 @@ def test_presets_get_the_options_they_have():
 
 
 WITHOUT_TEXT = [
-    name for name, m in METHODS.items() if m.selector and ("text" not in m.needs or "text_weight" in m.fields)
+    name
+    for name, m in METHODS.items()
+    if m.selector and "attention" not in m.needs and ("text" not in m.needs or "text_weight" in m.fields)
 ]
 
 
@@ -77,6 +79,7 @@ def test_every_method_that_needs_no_text_is_built(method):
     [
         ("v33", {}, "unknown method 'v33', did you mean 'v3'[?] known: v2, v3"),
         ("full", {}, "'full' has no selector: Every token"),
+        ("v3-tower", {}, "the vision tower's attention needs a model: without one, v3-tower cannot run"),
         ("fastv", {}, "runs only in `shirg ablate --what late`"),
         ("v3", {"text_weight": 0.0}, "no option --text-weight"),
         ("uniform", {"coverage_share": 0.5}, "no option --coverage-share"),

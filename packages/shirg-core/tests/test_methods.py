@@ -20,7 +20,7 @@ SELECTORS = [method for method in METHODS.values() if method.selector is not Non
 LAYOUT = ViewLayout.single(6, 6)
 GENERATOR = torch.Generator().manual_seed(0)
 FEATURES = torch.rand(1, 36, 8, generator=GENERATOR)
-INPUTS = {"text": FEATURES[:, :3], "edges": torch.rand(1, 36, generator=GENERATOR)}
+INPUTS = {"text": FEATURES[:, :3]} | {name: torch.rand(1, 36, generator=GENERATOR) for name in ("edges", "attention")}
 
 
 def of(methods):

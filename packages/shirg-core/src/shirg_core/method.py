@@ -67,6 +67,11 @@ class Method:
         return self.keeps == "exact"
 
     @property
+    def tower_attention(self) -> bool:
+        """Whether it is given the attention that the vision tower itself computed."""
+        return "attention" in self.needs
+
+    @property
     def one_by_one(self) -> bool:
         """Whether images of a batch are asked one at a time: each draws anew, or keeps a count of its own."""
         return "seed" in self.fields or self.keeps == "image"

@@ -36,6 +36,14 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("v2", "SHIRG-v2: variance, text relevance and edges; mean summary.", ShirgV2, needs=("text", "edges")),
         Method("v3", "SHIRG-v3: attention, magnitude and gradient; weighted summary.", ShirgV3, views="single"),
+        Method(
+            "v3-tower",
+            "SHIRG-v3 with the attention that the vision tower itself computed.",
+            ShirgV3,
+            {"attention_of": "tower"},
+            needs=("attention",),
+            views="single",
+        ),
         Method("uniform", "An evenly spaced grid of tokens in each view.", UniformGrid),
         Method("random", "K tokens drawn at random.", RandomTokens),
         Method(

@@ -23,6 +23,7 @@ from shirg_core.selection import Selection
 
 Coverage: TypeAlias = Literal["clusters", "cells", "none"]
 Summary: TypeAlias = Literal["mean", "attention", "none"]
+AttentionOf: TypeAlias = Literal["features", "tower"]
 
 
 MOST = 2.0**20
@@ -123,6 +124,8 @@ class ShirgV3(_Preset):
         coverage: `cells`, `clusters`, or `none` (one region, the whole image).
         coverage_share: share of the budget, in [0, 1], that coverage may claim.
         summary: `attention` (dropped tokens weighted by A), `mean`, or `none`.
+        attention_of: `features`: A comes from their cosines unless `attention` is given; `tower`: `attention` must be
+            given, as the vision tower's own.
 
     Raises:
         ValueError: a value outside its range.
@@ -135,9 +138,11 @@ class ShirgV3(_Preset):
     coverage: Coverage = "cells"
     coverage_share: float = 0.5
     summary: Summary = "attention"
+    attention_of: AttentionOf = "features"
 
     def __post_init__(self) -> None:
         self._check_shared(self.coverage, self.summary)
+        check_choice("attention_of", self.attention_of, get_args(AttentionOf))
         keep(self, real, "attention_weight", "magnitude_weight", "gradient_weight", low=0, high=MOST)
         keep(self, real, "temperature", above=0)
 
@@ -168,6 +173,9 @@ class ShirgV3(_Preset):
             attention=attention,
             check_finite=check_finite,
         )
+        if attention is None and self.attention_of == "tower":
+            given = "give tower_attention=True to what runs the tower"
+            raise ValueError(f"SHIRG-v3 with attention_of='tower' needs `attention` [B, N]: {given}")
         return dispatch.backend(impl, features).select_v3(self, features, layout, attention=attention)
 
 

@@ -23,11 +23,13 @@ class Choice(NamedTuple):
         selector: None = the model's own pooling on `anyres` views, every token of others.
         views: see `shirg_lavida.vision.views`.
         select_on: see `shirg_lavida.vision.options.VisionOptions`.
+        tower_attention: see there, too.
     """
 
     selector: Selector | None
     views: Views
     select_on: SelectOn = "projected"
+    tower_attention: bool = False
 
 
 def method_views(method: Method, views: str | None, recommended: Views | None = None) -> Views:
@@ -67,7 +69,8 @@ def choose_by(method: Method, views: Views, **fields: Any) -> Choice:
     """
     if not fields and (method.keeps == "all" or views == method.released_on):
         return Choice(None, views)
-    return Choice(method.build(**fields), views, "pixels" if method.on_pixels else "projected")
+    select_on: SelectOn = "pixels" if method.on_pixels else "projected"
+    return Choice(method.build(**fields), views, select_on, method.tower_attention)
 
 
 def with_method(

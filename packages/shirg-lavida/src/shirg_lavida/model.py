@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shirg_core.clock import Clock
+from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.language.backbone import Backbone
@@ -65,6 +66,7 @@ class LavidaModel(nn.Module):
         question: Ids | None = None,
         select_on: SelectOn = "projected",
         tower_attention: bool = False,
+        attention_layer: int = PENULTIMATE,
         clock: Clock | None = None,
     ) -> Prefix:
         """Embed prompts and their images as the prefix; selection happens here and nowhere else.
@@ -84,6 +86,7 @@ class LavidaModel(nn.Module):
                 tokens: without a tokenizer, a chat template's words cannot be told from the user's.
             select_on: see `VisionOptions`.
             tower_attention: see `VisionOptions`.
+            attention_layer: see `VisionOptions`.
             clock: times the stages `tower` and `select`; None = nothing is timed, and the device not waited for.
 
         Returns:
@@ -93,7 +96,7 @@ class LavidaModel(nn.Module):
             ValueError: ids, images, questions or options that do not fit.
             TooLongError: a prefix longer than the model's context.
         """
-        options = VisionOptions(selector, views, newline, select_on, tower_attention)
+        options = VisionOptions(selector, views, newline, select_on, tower_attention, attention_layer)
         rows = split_rows(input_ids, attention_mask, self.config.language.vocab_size)
         if not isinstance(images, EncodedImages):
             check_images(images)

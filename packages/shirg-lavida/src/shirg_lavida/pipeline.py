@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from shirg_core.clock import Clock, stage
 from shirg_core.images import load_image
 from shirg_core.numbers import integer
+from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
@@ -62,6 +63,7 @@ class LavidaPipeline:
         newline: `row`, `view` or `none`, see `shirg_lavida.vision.reading_order`.
         select_on: see `VisionOptions`.
         tower_attention: see `VisionOptions`.
+        attention_layer: see `VisionOptions`.
         chat: how questions become prompts.
     """
 
@@ -73,6 +75,7 @@ class LavidaPipeline:
     newline: Newline = "row"
     select_on: SelectOn = "projected"
     tower_attention: bool = False
+    attention_layer: int = PENULTIMATE
     chat: ChatStyle = field(default_factory=ChatStyle)
 
     @classmethod
@@ -224,6 +227,7 @@ class LavidaPipeline:
             newline=self.newline,
             select_on=self.select_on,
             tower_attention=self.tower_attention,
+            attention_layer=self.attention_layer,
             clock=clock,
         )
 

@@ -103,6 +103,7 @@ class Policy:
         selector: None = no selection.
         views: see `shirg_lavida.vision.views`.
         select_on: see `shirg_lavida.vision.options.VisionOptions`.
+        tower_attention: see there, too.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Policy:
     selector: Selector | None
     views: Views
     select_on: SelectOn = "projected"
+    tower_attention: bool = False
 
 
 def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
@@ -135,7 +137,7 @@ def build_policy(config: PolicyConfig, seed: int, views: Views | None = None) ->
     selector = choice.selector
     if config.cap_budget and selector is not None:
         selector = CappedBudget(selector)
-    return Policy(config.name, method, selector, choice.views, choice.select_on)
+    return Policy(config.name, method, selector, choice.views, choice.select_on, choice.tower_attention)
 
 
 def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.views import to_unit
 from shirg_train.testbed.micro.batches import MicroBatch, to_tensors
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.micro.visual import tower_features
+from shirg_train.testbed.micro.visual import tower_output
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import Split, split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -24,17 +24,18 @@ from shirg_train.testbed.pages.tokens import TEMPLATES
 SPLIT: Split = "test"
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(NamedTuple):
     """B pages, N tokens each.
 
     Attributes:
         tokens: `[B, N, d]`, projected.
         pixels: `[B, 3, S, S]` in [0, 1], for edges.
+        attention: `[B, N]`, what each token received in the tower.
     """
 
     tokens: Tensor
     pixels: Tensor
+    attention: Tensor
 
 
 def check_model(model: LavidaModel, tokenizer: Tokenizer) -> None:
@@ -71,15 +72,21 @@ def encode_pages(model: LavidaModel, images: Tensor, source: Source) -> Encoded:
     low = _resized(images, images.shape[-1] // 2)
     blurred = images if source == "page" else _resized(low, images.shape[-1])
     if source == "half":
-        features = _on_grid(tower_features(model, low, train_tower=False), side)
+        seen = _on_grid(_seen(model, low), side)
     elif source == "pooled":
-        features = tower_features(model, images, train_tower=False)
-        grid = features.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        grid = _seen(model, images).unflatten(1, (side, side)).permute(0, 3, 1, 2)
         coarse = F.interpolate(grid, size=(-(-side // 2),) * 2, mode="area")
-        features = _on_grid(coarse.flatten(2).transpose(1, 2), side)
+        seen = _on_grid(coarse.flatten(2).transpose(1, 2), side)
     else:
-        features = tower_features(model, blurred, train_tower=False)
-    return Encoded(model.projector(features.to(dtype)), to_unit(blurred))
+        seen = _seen(model, blurred)
+    return Encoded(model.projector(seen[..., :-1].to(dtype)), to_unit(blurred), seen[..., -1])
+
+
+def _seen(model: LavidaModel, images: Tensor) -> Tensor:
+    """`[B, N, D + 1]`: the tower's features, and the attention received, which is resized with them."""
+    seen = tower_output(model, images, attention=True)
+    assert seen.attention is not None, "it was asked for"
+    return torch.cat([seen.features, seen.attention[..., None].to(seen.features.dtype)], dim=-1)
 
 
 def _resized(images: Tensor, side: int) -> Tensor:

@@ -60,17 +60,15 @@ def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Varian
     ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
     texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
     words = list(model.backbone.embed(batch.questions.flatten(0, 1)))
-    tokens, pixels, method = encoded.tokens, encoded.pixels, get_method(variant.policy.method)
+    method = get_method(variant.policy.method)
     if method.one_by_one:
-        images = [
-            image
-            for i, seed in enumerate(seeds)
-            for image in _images(model, tokens[i : i + 1], pixels[i : i + 1], (), variant, seed)
-        ]
+        pages = (Encoded(*(x[i : i + 1] for x in encoded)) for i in range(b))
+        chosen = (_images(model, page, (), variant, seed) for page, seed in zip(pages, seeds, strict=True))
+        images = [image for each in chosen for image in each]
     elif "text" in method.needs:
-        images = _images(model, tokens.repeat_interleave(q, 0), pixels.repeat_interleave(q, 0), words, variant, 0)
+        images = _images(model, Encoded(*(x.repeat_interleave(q, 0) for x in encoded)), words, variant, 0)
     else:
-        images = _images(model, tokens, pixels, (), variant, 0)
+        images = _images(model, encoded, (), variant, 0)
     if len(images) == b:
         images = [image for image in images for _ in range(q)]
     prefix = join(ids, texts, images, variant.positions)
@@ -104,14 +102,14 @@ def _shown(selection: Selection | None, patches: Tensor) -> float:
 
 
 def _images(
-    model: LavidaModel, tokens: Tensor, pixels: Tensor, text: Sequence[Tensor], variant: Variant, seed: int
+    model: LavidaModel, pages: Encoded, text: Sequence[Tensor], variant: Variant, seed: int
 ) -> list[ImagePrefix]:
-    """Entries of B pages `tokens [B, N, d]`, selected as one batch."""
+    """Entries of B pages, selected as one batch."""
     policy = variant.policy
     built = build_policy(policy, derive(seed, "selection"), VIEWS)
     options = VisionOptions(built.selector, VIEWS, variant.newline, built.select_on)
-    attention = None
+    attention = pages.attention if built.tower_attention else None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.
-        attention = attention_received(tokens, _plan(model, selecting=True).layout)
-    return page_entries(model, tokens, pixels, options, text, attention)
+        attention = attention_received(pages.tokens, _plan(model, selecting=True).layout)
+    return page_entries(model, pages.tokens, pages.pixels, options, text, attention)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from shirg_core.clock import Clock
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import METHODS
 from shirg_core.progress import Report
-from shirg_core.selection import Selection, Selector
+from shirg_core.selection import Selection
 
 WIDTH, TEXT_TOKENS = 1152, 32
 LAYOUTS = (ViewLayout.anyres(2, 2, 27), ViewLayout.single(48, 48))
@@ -64,7 +64,8 @@ def _cell(
         if method.selector is None or not (method.takes_budget or first):
             continue
         selector = method.build(**method.accepted(budget=budget, seed=seed))
-        runs[name] = partial(_select, selector, layout, inputs)
+        given = {"text", "edges", *(("attention",) if method.tower_attention else ())}
+        runs[name] = partial(selector, inputs["features"], layout, **{each: inputs[each] for each in given})
         kept = runs[name]().indices.shape[1]
         asked = budget if method.takes_budget else None
         if asked is not None and kept != asked:
@@ -89,16 +90,13 @@ def _cell(
     return list(lines.values())
 
 
-def _select(selector: Selector, layout: ViewLayout, inputs: Mapping[str, Tensor]) -> Selection:
-    return selector(inputs["features"], layout, text=inputs["text"], edges=inputs["edges"])
-
-
 def _inputs(tokens: int, device: torch.device, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     given = {
         "features": torch.randn(1, tokens, WIDTH, generator=generator, dtype=torch.float32),
         "text": torch.randn(1, TEXT_TOKENS, WIDTH, generator=generator, dtype=torch.float32),
         "edges": torch.rand(1, tokens, generator=generator, dtype=torch.float32),
+        "attention": torch.rand(1, tokens, generator=generator, dtype=torch.float32),
     }
     return {name: value.to(device) for name, value in given.items()}
 

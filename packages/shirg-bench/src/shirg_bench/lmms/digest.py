@@ -35,7 +35,8 @@ def run_digest(pipe: LavidaPipeline, seed: int) -> str:
             "code": source_digest("shirg_bench.lmms"),
             # A selector's own words: every field that it has.
             "selector": repr(pipe.selector),
-            "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on, pipe.tower_attention],
+            "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on],
+            "attention": [pipe.tower_attention, pipe.attention_layer],
             "chat": repr(pipe.chat),
             "seed": seed,
             "numbers": [pipe.device.type, str(pipe.model.image_newline.dtype)],

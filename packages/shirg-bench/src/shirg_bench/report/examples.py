@@ -82,7 +82,7 @@ def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
 
 
 def _choosing(pipe: LavidaPipeline, policy: Policy) -> LavidaPipeline:
-    return replace(pipe, selector=policy.selector, select_on=policy.select_on)
+    return replace(pipe, selector=policy.selector, select_on=policy.select_on, tower_attention=policy.tower_attention)
 
 
 def _kept(pipe: LavidaPipeline, method: str, batch: PageBatch, page: int) -> NDArray[np.bool_]:

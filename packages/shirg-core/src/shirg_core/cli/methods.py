@@ -24,7 +24,8 @@ def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> 
         options: `coverage`, `coverage_share`, `text_weight`, `seed`; None = not given.
 
     Raises:
-        BadInput: unknown method, an option it has no use for, a value out of range, or text relevance without a model.
+        BadInput: unknown method, an option it has no use for, a value out of range, or text relevance or a tower's
+            attention without a model.
     """
     with bad_input(ValueError):
         method = get_method(name)
@@ -34,6 +35,8 @@ def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> 
     if "text" in method.needs and given.get("text_weight") != 0:
         possible = "runs only with --text-weight 0" if "text_weight" in method.fields else "cannot run"
         raise BadInput(f"text relevance needs a model: without one, {method.name} {possible}")
+    if "attention" in method.needs:
+        raise BadInput(f"the vision tower's attention needs a model: without one, {method.name} cannot run")
     with bad_input(ValueError, options=given):
         return method.build(**method.accepted(budget=budget), **given)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shirg_core.hf.features import unwrapped
 from shirg_core.hf.prune import Positions, Pruned, prune
+from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
 
 IMAGES = ("pixel_values", "pixel_values_videos", "pixel_values_images", "image_patches")
@@ -25,6 +26,8 @@ def pruning(
     *,
     positions: Positions = "original",
     question: Literal["auto"] | None = "auto",
+    tower_attention: bool = False,
+    attention_layer: int = PENULTIMATE,
     on_pruned: Callable[[Pruned], None] | None = None,
 ) -> Iterator[None]:
     """Prune the images of every `model(…)` and `model.generate(…)` inside the `with`; nothing of it is left behind.
@@ -37,6 +40,8 @@ def pruning(
         selector: as for `prune`.
         positions: as for `prune`.
         question: as for `prune`.
+        tower_attention: as for `prune`.
+        attention_layer: as for `prune`.
         on_pruned: called with the pruned inputs of every call, to log K or to draw.
 
     Raises:
@@ -44,7 +49,15 @@ def pruning(
     """
 
     def pruned(given: dict[str, Any]) -> Pruned:
-        inputs = prune(model, given, selector, positions=positions, question=question)
+        inputs = prune(
+            model,
+            given,
+            selector,
+            positions=positions,
+            question=question,
+            tower_attention=tower_attention,
+            attention_layer=attention_layer,
+        )
         if on_pruned is not None:
             on_pruned(inputs)
         return inputs

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from shirg_core.hf.geometry import find_geometry
+from shirg_core.hf.maps import in_order, vision_tower
 from shirg_core.hf.places import Geometry
+from shirg_core.hf.tower import tower_attention
 from shirg_core.layout import ViewLayout
 
 TILED = frozenset({"internvl"})
@@ -30,6 +32,7 @@ class ImageRows:
         tokens: `[N]` int64, the rows that are tokens of the image; the others are newlines.
         layout: geometry of the N tokens.
         edges: `[1, N]`, or None.
+        attention: `[1, N]`, received in the tower; None unless asked.
         prompt: which prompt of the batch shows it.
     """
 
@@ -38,6 +41,7 @@ class ImageRows:
     tokens: Tensor
     layout: ViewLayout
     edges: Tensor | None
+    attention: Tensor | None
     prompt: int
 
 
@@ -67,13 +71,16 @@ def encoder_of(model: Any) -> Any:
     return home
 
 
-def encode(home: Any, inputs: Mapping[str, Any], places: Tensor) -> tuple[list[ImageRows], Any, set[str]]:
+def encode(
+    home: Any, inputs: Mapping[str, Any], places: Tensor, attention_layer: int | None = None
+) -> tuple[list[ImageRows], Any, set[str]]:
     """Encode all images of the prompts.
 
     Args:
         home: from `encoder_of`.
         inputs: what the processor wrote.
         places: `[P, 2]` int64, prompt and index of every placeholder, in order.
+        attention_layer: of the tower, whose attention is to be observed; None = none.
 
     Returns:
         The images in the order of their placeholders, the model's own output, and the inputs that went into it.
@@ -83,7 +90,14 @@ def encode(home: Any, inputs: Mapping[str, Any], places: Tensor) -> tuple[list[I
     """
     names = inspect.signature(home.get_image_features).parameters
     given = {name: inputs[name] for name in names if inputs.get(name) is not None}
-    output = home.get_image_features(**given, return_dict=True)
+    maps = None
+    if attention_layer is None:
+        output = home.get_image_features(**given, return_dict=True)
+    else:
+        tower = vision_tower(home)
+        with tower_attention(tower, attention_layer) as seen:
+            output = home.get_image_features(**given, return_dict=True)
+        maps = in_order(tower, seen.images, inputs.get("image_grid_thw"), attention_layer)
     entries = _entries(output.pooler_output)
     rows = torch.cat(entries)
     if len(rows) != len(places):
@@ -92,7 +106,7 @@ def encode(home: Any, inputs: Mapping[str, Any], places: Tensor) -> tuple[list[I
     deep = [torch.cat(_entries(layer)) for layer in getattr(output, "deepstack_features", None) or ()]
     images: list[ImageRows] = []
     first = 0
-    for geometry in _pictures(home, find_geometry(home, inputs, entries), places):
+    for geometry in _pictures(home, find_geometry(home, inputs, entries, maps), places):
         span = slice(first, first + geometry.n_rows)
         prompts = places[span, 0].unique()
         if len(prompts) != 1:
@@ -100,7 +114,8 @@ def encode(home: Any, inputs: Mapping[str, Any], places: Tensor) -> tuple[list[I
             raise ValueError(f"image {len(images)} has {geometry.n_rows} features, {lack}")
         tokens = torch.arange(geometry.n_rows, device=rows.device) if geometry.tokens is None else geometry.tokens
         own = tuple(layer[span] for layer in deep)
-        images.append(ImageRows(rows[span], own, tokens, geometry.layout, geometry.edges, int(prompts)))
+        maps_own = geometry.edges, geometry.attention
+        images.append(ImageRows(rows[span], own, tokens, geometry.layout, *maps_own, int(prompts)))
         first = span.stop
     if first != len(rows):
         raise ValueError(f"the images give {len(rows)} features, of which {first} have a known place in an image")

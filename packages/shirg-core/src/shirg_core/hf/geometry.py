@@ -16,55 +16,70 @@ from typing import Any
 
 from torch import Tensor
 
+from shirg_core.hf.maps import grid_means, split_maps
 from shirg_core.hf.mosaic import find_mosaics
 from shirg_core.hf.places import Geometry, grid_edges
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
 
-def find_geometry(home: Any, inputs: Mapping[str, Any], entries: Sequence[Tensor]) -> list[Geometry]:
+def find_geometry(
+    home: Any, inputs: Mapping[str, Any], entries: Sequence[Tensor], maps: Sequence[Tensor] | None = None
+) -> list[Geometry]:
     """Geometry of every image, in the order of the rows.
 
     Args:
         home: the module that has `get_image_features`.
         inputs: what the processor wrote.
         entries: `[n, D]` rows as the model groups them.
+        maps: attention received by the patches of everything that the tower attended over; None = not asked for.
 
     Raises:
-        ValueError: rows that make no grid.
+        ValueError: rows that make no grid, or patches that do not fit them.
     """
     vision, pixels = getattr(home.config, "vision_config", None), inputs["pixel_values"]
     if inputs.get("image_grid_thw") is not None:
-        return _blocks(vision, pixels, inputs["image_grid_thw"].tolist())
+        return _blocks(vision, pixels, inputs["image_grid_thw"].tolist(), maps)
     if inputs.get("image_position_ids") is not None:
-        return [_patches(vision, *image) for image in zip(pixels, inputs["image_position_ids"], strict=True)]
+        each = zip(pixels, inputs["image_position_ids"], maps or [None] * len(pixels), strict=True)
+        return [_patches(vision, *image) for image in each]
     if isinstance(getattr(home, "image_newline", None), Tensor):
-        return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries)
-    return _grids(pixels, inputs.get("image_sizes"), entries)
+        return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries, maps)
+    return _grids(pixels, inputs.get("image_sizes"), entries, maps)
 
 
-def _blocks(vision: Any, pixels: Tensor, grids: list[list[int]]) -> list[Geometry]:
+def _blocks(vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[Tensor] | None) -> list[Geometry]:
     merge, patch = vision.spatial_merge_size, vision.patch_size
     found = []
-    for (frames, h, w), own in zip(grids, pixels.split([math.prod(grid) for grid in grids]), strict=True):
+    sizes = [math.prod(grid) for grid in grids]
+    received = split_maps(maps, sizes)
+    for (frames, h, w), own, values in zip(grids, pixels.split(sizes), received, strict=True):
         rows, columns = h // merge, w // merge
         # [t, rows, columns, merge, merge, channels, frames a patch, patch, patch]; a still image repeats its frame.
         tiles = own.reshape(frames, rows, columns, merge, merge, -1, vision.temporal_patch_size, patch, patch)
         image = tiles[..., 0, :, :].permute(0, 5, 1, 3, 6, 2, 4, 7).reshape(frames, -1, h * patch, w * patch)
-        found.append(Geometry(ViewLayout((View(rows, columns),) * frames), grid_edges(image, rows, columns)))
+        attention = None if values is None else values.reshape(1, -1, merge * merge).mean(dim=-1)
+        edges = grid_edges(image, rows, columns)
+        found.append(Geometry(ViewLayout((View(rows, columns),) * frames), edges, attention=attention))
     return found
 
 
-def _patches(vision: Any, pixels: Tensor, places: Tensor) -> Geometry:
+def _patches(vision: Any, pixels: Tensor, places: Tensor, values: Tensor | None) -> Geometry:
     real, patch, pool = (places >= 0).all(dim=-1), vision.patch_size, vision.pooling_kernel_size
     x, y = places[real].unbind(dim=-1)
     w, h = int(x.max()) + 1, int(y.max()) + 1
     image = pixels.new_zeros(h * w, pixels.shape[-1]).index_copy(0, (y * w + x).to(pixels.device), pixels[real])
     image = image.reshape(h, w, patch, patch, -1).permute(4, 0, 2, 1, 3).reshape(1, -1, h * patch, w * patch)
-    return Geometry(ViewLayout.single(h // pool, w // pool), grid_edges(image, h // pool, w // pool))
+    layout, attention = ViewLayout.single(h // pool, w // pool), None
+    if values is not None:
+        at = (y * w + x).to(values.device)
+        attention = grid_means(values.new_zeros(h * w).index_copy(0, at, values[real.to(values.device)]), layout)
+    return Geometry(layout, grid_edges(image, h // pool, w // pool), attention=attention)
 
 
-def _grids(pixels: Any, sizes: Tensor | None, entries: Sequence[Tensor]) -> list[Geometry]:
+def _grids(
+    pixels: Any, sizes: Tensor | None, entries: Sequence[Tensor], maps: Sequence[Tensor] | None
+) -> list[Geometry]:
     total = sum(len(entry) for entry in entries)
     if not isinstance(pixels, Tensor) or pixels.dim() not in (4, 5):
         given = list(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
@@ -77,9 +92,13 @@ def _grids(pixels: Any, sizes: Tensor | None, entries: Sequence[Tensor]) -> list
     counts = [total // len(pixels)] * len(pixels) if sizes is None else [len(entry) for entry in entries]
     shapes = [pixels.shape[-2:]] * len(pixels) if sizes is None else sizes.tolist()
     found = []
-    for image, n, (height, width) in zip(pixels, counts, shapes, strict=True):
+    patches = sum(map(len, maps)) if maps else 0
+    received = split_maps(maps, [n * patches // total for n in counts])
+    for image, n, (height, width), values in zip(pixels, counts, shapes, received, strict=True):
         h, w = round(math.sqrt(n * height / width)), round(math.sqrt(n * width / height))
         if h * w != n:
             raise ValueError(f"{n} features of {height} × {width} pixels make no grid, so their places are unknown")
-        found.append(Geometry(ViewLayout.single(h, w), grid_edges(image[None, :, :height, :width], h, w)))
+        layout = ViewLayout.single(h, w)
+        attention = None if values is None else grid_means(values, layout)
+        found.append(Geometry(layout, grid_edges(image[None, :, :height, :width], h, w), attention=attention))
     return found

@@ -6,6 +6,7 @@ That is no `ViewLayout.anyres`, whose tokens come crop after crop: it is two gri
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,12 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.anyres import best_canvas, unpad_margins
+from shirg_core.hf.maps import grid_means
 from shirg_core.hf.places import Geometry, grid_edges
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
 
-def find_mosaics(home: Any, pixels: Tensor, sizes: list[list[int]], entries: Sequence[Tensor]) -> list[Geometry]:
+def find_mosaics(
+    home: Any,
+    pixels: Tensor,
+    sizes: list[list[int]],
+    entries: Sequence[Tensor],
+    maps: Sequence[Tensor] | None = None,
+) -> list[Geometry]:
     """Geometry of every image; a prompt of several has a base view of each, and one newline.
 
     Args:
@@ -26,9 +34,10 @@ def find_mosaics(home: Any, pixels: Tensor, sizes: list[list[int]], entries: Seq
         pixels: `[images, crops, 3, S, S]`, filled up, or `[all crops, 3, S, S]`.
         sizes: `(height, width)` of every image in pixels.
         entries: `[n, D]` rows of every image.
+        maps: `[side²]` attention received in every base view and crop; None = not asked for.
 
     Raises:
-        ValueError: tokens that make no whole rows.
+        ValueError: tokens that make no whole rows, or maps of another size.
     """
     crop_px = home.config.vision_config.image_size
     side, found, first = crop_px // home.config.vision_config.patch_size, [], 0
@@ -40,22 +49,27 @@ def find_mosaics(home: Any, pixels: Tensor, sizes: list[list[int]], entries: Seq
         canvas = best_canvas((width, height), canvases) if mosaic else (0, 0)
         down, across = canvas[1] // crop_px, canvas[0] // crop_px
         crops = pixels[i, : 1 + down * across] if pixels.dim() == 5 else pixels[first : first + 1 + down * across]
-        first += 1 + down * across
-        edges = grid_edges(crops, side, side)
+        cut = slice(first, first + 1 + down * across)
+        first = cut.stop
+        edges, attention = grid_edges(crops, side, side), None
+        if maps is not None:
+            view = ViewLayout.single(side, side)
+            attention = torch.cat([grid_means(each, view) for each in maps[cut]]).reshape(1, -1)
         if mosaic:
             if not lines or mosaic % lines:
                 raise ValueError(f"image {i}: {mosaic} tokens beside {side} × {side} make no {lines} rows")
             views.append(View(lines, mosaic // lines))
-            if edges is not None:
-                edges = _mosaic_edges(edges[0].reshape(-1, side, side), (down, across), (width, height), views[1])[None]
-        found.append(Geometry(ViewLayout(tuple(views)), edges, tokens))
+            place = partial(_placed, crops=(down, across), size=(width, height), mosaic=views[1])
+            grids = (None if x is None else x.reshape(-1, side, side) for x in (edges, attention))
+            edges, attention = (None if x is None else place(x)[None] for x in grids)
+        found.append(Geometry(ViewLayout(tuple(views)), edges, tokens, attention))
     return found
 
 
-def _mosaic_edges(edges: Tensor, crops: tuple[int, int], size: tuple[int, int], mosaic: View) -> Tensor:
+def _placed(values: Tensor, crops: tuple[int, int], size: tuple[int, int], mosaic: View) -> Tensor:
     """`[1 + crops, side, side]` → `[side² + h·w]`: crops in their places, unpadded, and resized as their tokens are."""
-    side = edges.shape[1]
-    whole = edges[1:].reshape(*crops, side, side).transpose(1, 2).reshape(crops[0] * side, crops[1] * side)
+    side = values.shape[1]
+    whole = values[1:].reshape(*crops, side, side).transpose(1, 2).reshape(crops[0] * side, crops[1] * side)
     top, left = unpad_margins(size, (whole.shape[0], whole.shape[1]))
     whole = whole[top : whole.shape[0] - top, left : whole.shape[1] - left]
-    return torch.cat([edges[0].flatten(), F.adaptive_avg_pool2d(whole[None], (mosaic.h, mosaic.w)).flatten()])
+    return torch.cat([values[0].flatten(), F.adaptive_avg_pool2d(whole[None], (mosaic.h, mosaic.w)).flatten()])

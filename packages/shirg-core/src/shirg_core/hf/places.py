@@ -22,11 +22,13 @@ class Geometry(NamedTuple):
         layout: the N tokens.
         edges: `[1, N]`, None where the pixels have no known shape.
         tokens: `[N]` int64, which of the rows are tokens; None = all. The others are newlines.
+        attention: `[1, N]`, received in the tower; None unless asked.
     """
 
     layout: ViewLayout
     edges: Tensor | None
     tokens: Tensor | None = None
+    attention: Tensor | None = None
 
     @property
     def n_rows(self) -> int:
@@ -35,8 +37,15 @@ class Geometry(NamedTuple):
 
     def joined(self, tile: Geometry) -> Geometry:
         """The image with one more view; neither has newlines."""
-        edges = None if self.edges is None or tile.edges is None else torch.cat([self.edges, tile.edges], dim=1)
-        return Geometry(ViewLayout((*self.layout.views, *tile.layout.views)), edges)
+        return Geometry(
+            ViewLayout((*self.layout.views, *tile.layout.views)),
+            _joined(self.edges, tile.edges),
+            attention=_joined(self.attention, tile.attention),
+        )
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat([first, second], dim=1)
 
 
 def grid_edges(pixels: Tensor, h: int, w: int) -> Tensor | None:

@@ -15,6 +15,7 @@ from shirg_core.hf.prompts import padding_id, placeholder_id, read_prompts
 from shirg_core.hf.question import Question, question_words
 from shirg_core.layout import ViewLayout
 from shirg_core.names import check_choice
+from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selection, Selector
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def prune(
     *,
     positions: Positions = "original",
     question: Question = "auto",
+    tower_attention: bool = False,
+    attention_layer: int = PENULTIMATE,
 ) -> Pruned:
     """Encode the images, choose their tokens, and cut the prompts accordingly. Without gradients.
 
@@ -90,6 +93,9 @@ def prune(
             counts what is there.
         question: `auto`, all ids of the prompt except special ids and placeholders; or the ids of exactly the user's
             words, `[M]` or one sequence per prompt; or None.
+        tower_attention: pass the selector the attention that each token received in the vision tower, as v3's A; see
+            `shirg_core.hf.tower_attention`. Where features stand for several patches, it is their mean.
+        attention_layer: in which layer of the tower, as in Python.
 
     Returns:
         `input_ids`, `attention_mask`, `position_ids`, `mm_encoder_outputs` and what else was given, without pixels.
@@ -99,7 +105,8 @@ def prune(
 
     Raises:
         ValueError: a model without transformers' convention, no image, images and placeholders that do not match,
-            features instead of pixels, videos, or what the selector raises.
+            features instead of pixels, videos, a tower whose attention cannot be observed or does not fit the features,
+            or what the selector raises.
     """
     check_choice("positions", positions, get_args(Positions))
     model = unwrapped(model)
@@ -113,7 +120,7 @@ def prune(
     if not len(places):
         raise ValueError(f"no prompt has an image placeholder (id {placeholder}), so there is nothing to prune")
     words = question_words(model, ids, real, question)
-    images, output, encoded = encode(home, inputs, places)
+    images, output, encoded = encode(home, inputs, places, attention_layer if tower_attention else None)
     chosen = [_choose(selector, image, words[image.prompt]) for image in images]
     if positions == "original" or any(image.deep for image in images):
         _check_own_places(images, chosen)
@@ -133,8 +140,8 @@ def prune(
 
 def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selection:
     rows = image.rows[image.tokens][None]
-    edges = None if image.edges is None else image.edges.to(rows.device)
-    return selector(rows, image.layout, text=None if words is None else words.to(rows.device), edges=edges)
+    given = {"text": words, "edges": image.edges, "attention": image.attention}
+    return selector(rows, image.layout, **{name: x if x is None else x.to(rows.device) for name, x in given.items()})
 
 
 def _check_own_places(images: list[ImageRows], chosen: list[Selection]) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from shirg_core.names import check_choice
+from shirg_core.scores.heads import PENULTIMATE, layer_index
 from shirg_core.selection import Selector
 from shirg_lavida.config import LavidaConfig
 from shirg_lavida.vision.reading_order import Newline
@@ -41,7 +42,9 @@ class VisionOptions:
             `tower` features do not, so no text is passed, and only the kept tokens are projected afterwards. `pixels`
             are those of each token's patch, for methods that work before the tower (`on_pixels` in the registry):
             only the choice counts, so tokens are neither merged nor summarised.
-        tower_attention: pass the tower's own last-layer attention to the selector, as v3's A.
+        tower_attention: pass the selector the attention that each token received in the tower itself, as v3's A.
+        attention_layer: in which layer of the tower as trained: −2, the last that runs, whose features are projected;
+            or −L … −2, or 0 … L − 2.
 
     Raises:
         ValueError: not a selector, an unknown `select_on`, or options that need a selector and have none.
@@ -52,6 +55,7 @@ class VisionOptions:
     newline: Newline = "row"
     select_on: SelectOn = "projected"
     tower_attention: bool = False
+    attention_layer: int = PENULTIMATE
 
     def __post_init__(self) -> None:
         if self.selector is not None:
@@ -69,8 +73,12 @@ class VisionOptions:
         """Whether a checkpoint can serve these options.
 
         Raises:
-            ValueError: it has a `pooler` projector and they need one that works token by token.
+            ValueError: it has a `pooler` projector and they need one that works token by token, or a tower without the
+                layer.
         """
+        if self.tower_attention:
+            layers = config.vision.num_hidden_layers
+            layer_index(self.attention_layer, layers, runs=layers - 1)
         if config.projector != "pooler":
             return
         if self.select_on == "tower" or self.tower_attention:

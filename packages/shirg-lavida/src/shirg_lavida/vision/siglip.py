@@ -85,12 +85,17 @@ class SiglipAttention(nn.Module):
         self.scale = self.head_dim**-0.5
         self.k_proj, self.v_proj, self.q_proj, self.out_proj = (_linear(size, size) for _ in range(4))
 
+    def heads(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys `[V, H, T, d]` of `hidden [V, T, D]`."""
+        return self._split(self.q_proj(hidden)), self._split(self.k_proj(hidden))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
     def forward(self, hidden: Tensor) -> Tensor:
         """`[V, T, D]` → `[V, T, D]`."""
-        query, key, value = (
-            projection(hidden).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        query, key = self.heads(hidden)
+        value = self._split(self.v_proj(hidden))
         mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out

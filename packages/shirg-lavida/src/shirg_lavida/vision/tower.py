@@ -4,8 +4,7 @@
 checkpoints carry it, and is never applied). A view of another size than the tower was trained on gets bicubically
 interpolated position embeddings.
 
-Attention received, on request, of the last layer that runs: `a_i = mean_{head, j} softmax_i(q_j · k_i / √d_head)`.
-One head is formed at a time, so that no more than one `[V, T, T]` map is alive.
+Attention received in one of its layers, on request: see `shirg_core.scores.heads`. SigLIP has no CLS token.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from shirg_core.scores.heads import PENULTIMATE, layer_index, received_from_heads
 from shirg_lavida.vision.config import VisionConfig
 from shirg_lavida.vision.siglip import Siglip, SiglipLayer
 
@@ -24,8 +24,7 @@ class TowerOutput(NamedTuple):
 
     Attributes:
         features: `[V, T, D]`.
-        attention: `[V, T]` float32, attention each token received in the last layer, sums to 1 per view; None unless
-        asked.
+        attention: `[V, T]` float32, attention each token received in a layer, sums to 1 per view; None unless asked.
     """
 
     features: Tensor
@@ -44,31 +43,32 @@ class SiglipTower(nn.Module):
         self.config = config
         self.siglip = Siglip(config, num_hidden_layers=config.num_hidden_layers - 1)
 
-    def forward(self, pixels: Tensor, *, attention: bool = False) -> TowerOutput:
+    def forward(self, pixels: Tensor, *, attention: bool = False, layer: int = PENULTIMATE) -> TowerOutput:
         """`pixels [V, 3, S, S]`, normalised; S need not divide by the patch size: trailing pixels are ignored.
 
+        Args:
+            pixels: as above.
+            attention: whether to compute the attention received.
+            layer: in which layer of the tower as trained, 0 … L − 2 or −L … −2, the last that runs.
+
         Raises:
-            ValueError: not `[V, 3, S, S]`.
+            ValueError: not `[V, 3, S, S]`, or a layer that does not run.
         """
         if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.shape[2] != pixels.shape[3]:
             raise ValueError(f"the tower takes square views [V, 3, S, S], got {list(pixels.shape)}")
+        observed = layer_index(layer, self.config.num_hidden_layers, runs=len(self.siglip.encoder.layers))
         hidden: Tensor = self.siglip.embeddings(pixels)
-        *earlier, last = (cast("SiglipLayer", layer) for layer in self.siglip.encoder.layers)
-        for layer in earlier:
-            hidden = layer(hidden)
-        received = attention_received(last, hidden) if attention else None
-        return TowerOutput(last(hidden), received)
+        received = None
+        for index, each in enumerate(self.siglip.encoder.layers):
+            block = cast("SiglipLayer", each)
+            if attention and index == observed:
+                received = _received(block, hidden)
+            hidden = block(hidden)
+        return TowerOutput(hidden, received)
 
 
 @torch.no_grad()
-def attention_received(layer: SiglipLayer, hidden: Tensor) -> Tensor:
-    """Mean over heads and queries of the attention that `layer` pays to each token of its input `hidden [V, T, D]`."""
-    block = layer.self_attn
-    normed = layer.layer_norm1(hidden)
-    queries = block.q_proj(normed).unflatten(-1, (block.num_heads, block.head_dim))
-    keys = block.k_proj(normed).unflatten(-1, (block.num_heads, block.head_dim))
-    received = hidden.new_zeros(hidden.shape[:2], dtype=torch.float32)
-    for head in range(block.num_heads):
-        logits = queries[:, :, head] @ keys[:, :, head].transpose(1, 2) * block.scale
-        received += logits.softmax(dim=-1, dtype=torch.float32).mean(dim=1) / block.num_heads
-    return received
+def _received(layer: SiglipLayer, hidden: Tensor) -> Tensor:
+    """`[V, T]` attention that each token of the layer's input `hidden [V, T, D]` receives in it."""
+    query, key = layer.self_attn.heads(layer.layer_norm1(hidden))
+    return received_from_heads(query, key, scale=layer.self_attn.scale).mean

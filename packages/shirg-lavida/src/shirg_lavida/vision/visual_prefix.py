@@ -84,7 +84,8 @@ def encode(
         cuts.append(cut_views(upright, plans[-1]))
     pixels = to_unit(torch.cat(cuts).to(device_of(model.tower)))
     with stage(clock, "tower"):
-        seen = model.tower(normalize(pixels).to(model.image_newline.dtype), attention=options.tower_attention)
+        normal = normalize(pixels).to(model.image_newline.dtype)
+        seen = model.tower(normal, attention=options.tower_attention, layer=options.attention_layer)
     tokens = seen.features if options.select_on == "tower" else project(model, seen.features)
     return EncodedImages(plans, tokens, pixels, seen.attention)
 

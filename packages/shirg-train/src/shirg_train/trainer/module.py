@@ -60,6 +60,7 @@ class LossModule(nn.Module):
                     selector=policy.selector,
                     views=policy.views,
                     select_on=policy.select_on,
+                    tower_attention=policy.tower_attention,
                     positions=self.positions,
                 )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention

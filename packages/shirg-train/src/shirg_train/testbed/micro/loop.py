@@ -128,6 +128,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             stage,
             policy.selector,
             on=policy.select_on,
+            tower_attention=policy.tower_attention,
             points=not policy.method.merges,
             labels=run.labels,
             unknown=run.unknown,

@@ -12,12 +12,13 @@ from torch import Tensor
 from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.options import SelectOn
+from shirg_lavida.vision.tower import TowerOutput
 from shirg_train.noise import forward_process
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import StageConfig
-from shirg_train.testbed.micro.visual import tower_features, visual_rows
+from shirg_train.testbed.micro.visual import tower_output, visual_rows
 
 
 def objective(
@@ -28,6 +29,7 @@ def objective(
     selector: Selector | None,
     *,
     on: SelectOn = "projected",
+    tower_attention: bool = False,
     points: bool,
     labels: Tensor,
     unknown: int,
@@ -42,13 +44,15 @@ def objective(
         stage: layout, weights of the auxiliary losses, and whether the tower learns.
         selector: this step's policy.
         on: what the selector compares, see `visual_rows`.
+        tower_attention: whether it is given the attention that each token received in the tower.
         points: whether kept tokens stand for single patches, so that the pointer loss means something.
         labels: `[labels]` tokens.
         unknown: token of what belongs to no fact.
         generator: source of the noise.
     """
     weights = stage.aids
-    features = tower_features(model, batch.images, train_tower=stage.train_tower)
+    seen = tower_output(model, batch.images, train_tower=stage.train_tower, attention=tower_attention)
+    features = seen.features
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
         losses["chars"], losses["places"] = heads.glyphs(features, batch, weights.cut)
@@ -59,7 +63,7 @@ def objective(
         codes = model.backbone.wte.weight if heads.codes is None else heads.codes
         losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
-        losses |= _answer_losses(model, batch, stage, features, selector, on=on, points=points, generator=generator)
+        losses |= _answer_losses(model, batch, stage, seen, selector, on=on, points=points, generator=generator)
     losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
     return losses
 
@@ -68,7 +72,7 @@ def _answer_losses(
     model: LavidaModel,
     batch: MicroBatch,
     stage: StageConfig,
-    features: Tensor,
+    seen: TowerOutput,
     selector: Selector | None,
     *,
     on: SelectOn,
@@ -76,6 +80,7 @@ def _answer_losses(
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     joined = stage.layout == "joined"
+    features, attention = seen
     text: Sequence[Tensor] | Tensor = ()
     if joined:
         # One row per question: the page's features are shared, its prefix is not.
@@ -89,8 +94,9 @@ def _answer_losses(
             pointers=batch.pointers.flatten(0, 1)[:, None],
         )
         features = features.repeat_interleave(questions, 0)
+        attention = None if attention is None else attention.repeat_interleave(questions, 0)
         text = model.backbone.embed(batch.questions[:, 0])
-    visual = visual_rows(model, batch.images, features, selector, text, on)
+    visual = visual_rows(model, batch.images, features, selector, text, on, attention)
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers
     everything = torch.ones_like(answers, dtype=torch.bool)

@@ -16,6 +16,7 @@ from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import join
 from shirg_lavida.vision.options import SelectOn, VisionOptions
+from shirg_lavida.vision.tower import TowerOutput
 from shirg_lavida.vision.views import Views, normalize, plan_views, to_unit
 from shirg_lavida.vision.visual_prefix import EncodedImages, ImagePrefix, visual_prefix
 
@@ -40,9 +41,16 @@ class Visual:
 
 def tower_features(model: LavidaModel, images: Tensor, *, train_tower: bool) -> Tensor:
     """The tower's features `[B, N, D]` of `images [B, 3, S, S]` uint8."""
+    return tower_output(model, images, train_tower=train_tower).features
+
+
+def tower_output(
+    model: LavidaModel, images: Tensor, *, train_tower: bool = False, attention: bool = False
+) -> TowerOutput:
+    """The same, and the attention `[B, N]` that each token received there, if asked."""
     with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
-        features: Tensor = model.tower(normalize(to_unit(images))).features
-    return features
+        seen: TowerOutput = model.tower(normalize(to_unit(images)), attention=attention)
+    return seen
 
 
 def page_entries(
@@ -75,6 +83,7 @@ def visual_rows(
     selector: Selector | None,
     text: Sequence[Tensor] | Tensor = (),
     on: SelectOn = "projected",
+    attention: Tensor | None = None,
 ) -> Visual:
     """Project, select, order and pad.
 
@@ -85,9 +94,10 @@ def visual_rows(
         selector: None keeps every token.
         text: `[B, W, d]` embeddings of the words of each row's question; empty without a question.
         on: `projected` or `pixels`, what the selector compares, see `shirg_lavida.vision.options.VisionOptions`.
+        attention: `[B, N]`, see `page_entries`.
     """
     options = VisionOptions(selector, VIEWS, select_on=on)
-    entries = page_entries(model, model.projector(features), to_unit(images), options, text)
+    entries = page_entries(model, model.projector(features), to_unit(images), options, text, attention)
     # Each page a prompt of its own, whose positions are the entries' places on the full page.
     place = torch.tensor([IMAGE_TOKEN_ID])
     nothing = entries[0].embeddings[:0]
