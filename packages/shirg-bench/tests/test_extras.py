@@ -11,6 +11,7 @@ WITHOUT = "import sys; sys.modules[{name!r}] = None; from shirg_core.cli.app imp
     ("name", "argv", "extra"),
     [
         ("lmms_eval", ["eval", "--tasks", "shirg_docs", "--limit", "1"], "shirg-bench[eval]"),
+        ("onnx", ["pages"], "shirg-bench[real]"),
         ("pypdfium2", ["select", "page.pdf"], "shirg-core[cli]"),
     ],
 )

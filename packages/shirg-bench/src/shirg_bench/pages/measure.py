@@ -1,0 +1,181 @@
+"""What every variant keeps of every page, with what was computed so far kept in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shirg_bench.pages.features import FeatureCache
+from shirg_bench.pages.geometry import VIEWS, covered
+from shirg_bench.pages.page import PrintedPage, Source
+from shirg_bench.pages.reader import Found, Read, picture_key, read_share
+from shirg_bench.pages.shown import Pixels, averaged_page, full_page, kept_page
+from shirg_bench.pages.variants import Variant
+from shirg_bench.results.journal import Journal
+from shirg_bench.results.provenance import source_digest
+from shirg_core.images.views import ImageViews
+
+NAN = float("nan")
+SHOWN: Mapping[str, Callable[[ImageViews], Pixels]] = {"full page": full_page, "averaged page": averaged_page}
+"""What is read beside the variants."""
+Line: TypeAlias = tuple[str, float | None]
+"""A variant's name or one of `SHOWN`, and the budget."""
+
+
+class Kept(NamedTuple):
+    """What is left of one page; NaN = not measured, or unknown.
+
+    Attributes:
+        tokens: K.
+        print: share of min(K, tokens with print) that was kept.
+        value: share of the tokens that show the asked value that was kept.
+        words: share of the page's words that the reader still reads.
+        lines: share of its lines.
+    """
+
+    tokens: float = NAN
+    print: float = NAN
+    value: float = NAN
+    words: float = NAN
+    lines: float = NAN
+
+
+@dataclass(frozen=True)
+class PageResult:
+    """One page.
+
+    Attributes:
+        key: of the page.
+        with_print: share of its selectable tokens that hold print.
+        unreadable: see `PrintedPage`.
+        outside: see `PrintedPage`.
+        kept: what is left of it, by line.
+        masks: which tokens a variant kept at a budget, `[N]` bool, by line.
+    """
+
+    key: str
+    with_print: float
+    unreadable: int
+    outside: int
+    kept: Mapping[Line, Kept] = field(default_factory=dict)
+    masks: Mapping[Line, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """What is compared, and where what was computed is kept.
+
+    Args:
+        source: of pages.
+        variants: columns of the comparison.
+        budgets: fractions or counts.
+        views: a key of `geometry.VIEWS`.
+        features: the tower's.
+        folder: for the journals.
+        seed: of random selections; page i's is `seed + i`.
+        reader: a function from pixels to text; called when a picture was never read.
+        reads: names of what is read, of variants and `SHOWN`.
+        read_budgets: budgets at which variants are read.
+    """
+
+    source: Source
+    variants: Sequence[Variant]
+    budgets: Sequence[float]
+    views: str
+    features: FeatureCache
+    folder: Path
+    seed: int = 0
+    reader: Callable[[Pixels], Found] | None = None
+    reads: Sequence[str] = ()
+    read_budgets: Sequence[float] = ()
+
+    @cached_property
+    def chosen(self) -> Journal[str]:
+        """Kept tokens by page, variant, budget, seed and code, as hexadecimal bits."""
+        return Journal(self.folder / "chosen", str)
+
+    @cached_property
+    def readings(self) -> Journal[Found]:
+        """What was found in a picture."""
+        return Journal(self.folder / "read", lambda value: [(str(text), tuple(box)) for text, box in value])
+
+    @cached_property
+    def _code(self) -> str:
+        return source_digest("shirg_bench.pages")
+
+    @property
+    def damaged(self) -> Sequence[str]:
+        """Lines of the journals that are no entries, see `Journal`."""
+        return [*self.chosen.damaged, *(self.readings.damaged if self.reads else ())]
+
+    def page(self, number: int, key: str, page: PrintedPage, *, read: bool = False) -> PageResult:
+        """Measure one page.
+
+        Args:
+            number: of the page in its source, from 0.
+            key: its name.
+            page: what the source has under this name.
+            read: let the reader read it, too.
+
+        Raises:
+            ValueError: a selector that refuses it.
+        """
+        views = VIEWS[self.views](page.image)
+        layout = views.layout
+        printed = covered([box for line in page.lines for box in line.boxes], page.image.size, layout)
+        value = covered(page.value, page.image.size, layout)
+        masks = dict(self._masks(number, key, views))
+        kept: dict[Line, Kept] = {}
+        for line, mask in masks.items():
+            most = min(int(mask.sum()), int(printed.sum()))
+            of_value = float((mask & value).sum() / value.sum()) if value.any() else NAN
+            kept[line] = Kept(float(mask.sum()), float((mask & printed).sum()) / most, of_value)
+        for line, share in self._read(page, views, masks) if read else ():
+            kept[line] = kept.get(line, Kept())._replace(words=share.words, lines=share.lines)
+        with_print = int(printed.sum()) / layout.n_selectable
+        return PageResult(key, with_print, page.unreadable, page.outside, kept, masks)
+
+    def _masks(self, number: int, key: str, views: ImageViews) -> Iterator[tuple[Line, Tensor]]:
+        digest, n = self.source.digest(key), views.layout.n_tokens
+        page = None
+        for variant in self.variants:
+            for budget in self.budgets:
+                seed = self.seed + number
+                facts = [digest, self.views, self.features.tower_name, variant.name, budget, seed, self._code]
+                entry = json.dumps(facts)
+                bits = self.chosen.find(entry)
+                if bits is None:
+                    page = page or self.features.features(digest, self.views, views)
+                    mask = variant.choose(page, budget, seed)
+                    self.chosen.add(entry, np.packbits(mask.numpy()).tobytes().hex())
+                else:
+                    mask = torch.from_numpy(np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8), count=n)).bool()
+                yield (variant.name, budget), mask
+
+    def _read(self, page: PrintedPage, views: ImageViews, masks: Mapping[Line, Tensor]) -> Iterator[tuple[Line, Read]]:
+        for name in self.reads:
+            pictures = (
+                {(name, None): SHOWN[name](views)}
+                if name in SHOWN
+                else {(name, budget): kept_page(views, masks[name, budget]) for budget in self.read_budgets}
+            )
+            for line, picture in pictures.items():
+                yield line, read_share(page.lines, self._found(picture), page.image.size)
+
+    def _found(self, picture: Pixels) -> Found:
+        key = picture_key(picture)
+        found = self.readings.find(key)
+        if found is None:
+            if self.reader is None:
+                raise ValueError("nothing reads: no reader was given")
+            found = self.reader(picture)
+            self.readings.add(key, found)
+        return found

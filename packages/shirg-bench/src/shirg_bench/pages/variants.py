@@ -1,0 +1,102 @@
+"""What is compared: methods of the registry, with options and with the tower's attention, as a person types them.
+
+    METHOD[:FIELD=VALUE]…[+ATTENTION]        v3, v2:coverage_share=0.1, v3+received, top-attention+cls
+
+`+received` and `+cls` give a selector the tower's attention (see `tower`); without, it gets none, except for a method
+that needs it, which gets what was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from shirg_bench.pages.features import PageFeatures
+from shirg_core.budget import Budget
+from shirg_core.method import Method
+from shirg_core.methods import METHODS, get_method
+
+ATTENTIONS = ("received", "cls")
+WITH_ATTENTION = ("v3+received", "v3+cls", "top-attention+received", "top-attention+cls")
+"""Also measured unasked."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One column of the comparison.
+
+    Attributes:
+        name: as typed.
+        method: of the registry.
+        options: fields of the method.
+        attention: what the selector gets of the tower's attention; None = nothing.
+
+    Raises:
+        ValueError: a method that cannot be compared here, an unknown field, or a value out of range.
+    """
+
+    name: str
+    method: Method
+    options: Mapping[str, Any] = field(default_factory=dict)
+    attention: str | None = None
+
+    def __post_init__(self) -> None:
+        if reason := _unfit(self.method):
+            raise ValueError(f"method {self.method.name!r} {reason}")
+        self.method.build(budget=1, **self.options)
+
+    def choose(self, page: PageFeatures, budget: Budget, seed: int) -> Tensor:
+        """`[N]` bool, the tokens that are kept of a page.
+
+        Raises:
+            ValueError: what the selector refuses, such as a budget that the layout cannot hold.
+        """
+        given = self.method.accepted(text_weight=0.0, seed=seed) | dict(self.options)
+        selector = self.method.build(budget=budget, **given)
+        tokens = page.patches if self.method.on_pixels else page.seen.features[None]
+        attention = None if self.attention is None else getattr(page.seen, self.attention)[None]
+        with torch.inference_mode():
+            chosen = selector(tokens, page.layout, edges=page.edges, attention=attention, check_finite=True)
+        return chosen.mask[0]
+
+
+def parse_variant(text: str) -> Variant:
+    """The variant of what a person typed.
+
+    Raises:
+        ValueError: an unknown method, attention or field, or a value out of range.
+    """
+    before, plus, attention = text.partition("+")
+    name, *pairs = before.split(":")
+    if plus and attention not in ATTENTIONS:
+        raise ValueError(f"{text!r}: what follows + must be one of {', '.join(ATTENTIONS)}, got {attention!r}")
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise ValueError(f"{text!r}: an option must be FIELD=VALUE, got {wrong[0]!r}")
+    method = get_method(name)
+    options = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+    given = attention or ("received" if "attention" in method.needs else None)
+    return Variant(text, method, options, given)
+
+
+def default_variants() -> list[Variant]:
+    """Every method that fits, and those of `WITH_ATTENTION`."""
+    names = [name for name, method in METHODS.items() if not _unfit(method)]
+    return [parse_variant(name) for name in (*names, *WITH_ATTENTION)]
+
+
+def _unfit(method: Method) -> str:
+    """Why a method cannot be compared here; empty if it can."""
+    if method.only is not None:
+        return f"runs only in `{method.only}`"
+    if method.selector is None or not method.takes_budget:
+        return "keeps no given number of tokens"
+    if method.merges:
+        return "averages tokens, so that nothing says what is left of a patch's print"
+    if "text" in method.needs and "text_weight" not in method.fields:
+        return "needs text, and real pages come without questions"
+    return ""
