@@ -8,7 +8,7 @@ from shirg_bench.pages.geometry import padded_view
 from shirg_core.scores.edges import layout_edges
 
 
-@pytest.mark.parametrize(("number", "kind"), enumerate(KINDS))
+@pytest.mark.parametrize(("number", "kind"), [*enumerate(KINDS)])
 def test_a_page_says_where_its_print_stands(number, kind):
     page = draw_page(number, kind)
     again = draw_page(number, kind)
@@ -40,6 +40,14 @@ def test_edges_are_not_all_of_it():
 
 def test_page_numbers_are_seeds():
     source = DrawnPages(7)
-    assert source.keys() == ["000-invoice", "001-letter", "002-form", "003-leaflet", "004-chart", "005-invoice", "006-letter"]
+    assert source.keys() == [
+        "000-invoice",
+        "001-letter",
+        "002-form",
+        "003-leaflet",
+        "004-chart",
+        "005-invoice",
+        "006-letter",
+    ]
     assert len({source.digest(key) for key in source.keys()}) == 7
     assert not np.array_equal(draw_page(0, "form").image, draw_page(5, "form").image)

