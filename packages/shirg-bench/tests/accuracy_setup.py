@@ -16,9 +16,9 @@ SIZE = SizeConfig(tower_width=24, tower_layers=1, tower_mlp=32, width=24, layers
 DATA = DataConfig(questions=2)
 
 
-def write_micro(folder: Path, seed: int = 0) -> Path:
+def write_micro(folder: Path, seed: int = 0, size: SizeConfig = SIZE) -> Path:
     """Untrained, but its answers depend on what it sees: it attends more strongly than fresh weights do."""
-    model = build_model(SIZE, build_tokenizer(), seed)
+    model = build_model(size, build_tokenizer(), seed)
     with torch.no_grad():
         for block in model.backbone.blocks:
             block.attn_out.weight.mul_(20)

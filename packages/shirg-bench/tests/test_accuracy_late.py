@@ -11,12 +11,13 @@ import torch
 from shirg_bench.accuracy.late import Late, patch_entries
 from shirg_bench.accuracy.measure import open_bench
 from shirg_bench.accuracy.pages import draw, encode_pages
-from shirg_bench.accuracy.prefixes import VIEWS, ask
+from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.vision.views import plan_views
 from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.testbed.micro.visual import VIEWS
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro

@@ -34,7 +34,7 @@ def fine_detail(pixels):
 def test_the_page_is_seen_as_in_training(model, images):
     encoded = encode_pages(model, images, "page")
     torch.testing.assert_close(encoded.tokens, model.projector(tower_features(model, images, train_tower=False)))
-    assert torch.equal(encoded.pixels, to_unit(images))
+    assert torch.equal(encoded.pixels[:, 0], to_unit(images))
 
 
 @pytest.mark.parametrize("source", ["blurred", "half", "pooled"])

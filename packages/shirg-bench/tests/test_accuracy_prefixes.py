@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,6 +38,12 @@ def batch(model):
     return draw(model, build_tokenizer(), DATA, "hard", range(len(SEEDS)))
 
 
+@pytest.fixture(scope="module")
+def five_views(tmp_path_factory):
+    folder = write_micro(tmp_path_factory.mktemp("micro") / "views", size=replace(SIZE, views="anyres"))
+    return load_lavida(folder, dtype=torch.float32)
+
+
 @pytest.mark.parametrize(
     "policy",
     [PolicyConfig("baseline"), PolicyConfig("pooling"), PolicyConfig("v2", 1 / 6), PolicyConfig("top-edge", 41)],
@@ -63,6 +70,43 @@ def test_counts_and_shown_values_are_each_question_s_own(model, batch, policy):
         assert torch.equal(first.scores, second.scores)
 
 
+@pytest.mark.parametrize(
+    ("policy", "kept", "base"),
+    [
+        (PolicyConfig("baseline"), 980, 196),
+        (PolicyConfig("pooling"), 245, 49),
+        (PolicyConfig("uniform", 245), 245, 49),
+        (PolicyConfig("v2", 327, views="pooled_base"), 327, 49),
+    ],
+    ids=lambda value: value.name if isinstance(value, PolicyConfig) else str(value),
+)
+def test_five_views_count_their_base_view_and_show_values_in_their_crops(five_views, policy, kept, base):
+    batch = draw(five_views, build_tokenizer(), DATA, "easy", range(1))
+    asked = ask(five_views, batch, encode_pages(five_views, batch.images, "page"), Variant(policy), (5,))
+    assert (asked.kept, asked.base) == ([kept] * DATA.questions, [base] * DATA.questions)
+    for pointers, selection, shown in zip(batch.pointers[0], asked.prefix.selections, asked.shown, strict=True):
+        if policy.method == "pooling":
+            assert math.isnan(shown)
+            continue
+        places = [divmod(at, 28) for at in pointers[pointers >= 0].tolist()]
+        first = 49 if policy.views == "pooled_base" else 196
+        tokens = [first + (y // 14 * 2 + x // 14) * 196 + y % 14 * 14 + x % 14 for y, x in places]
+        whole = set(range(980)) if selection is None else set(selection.indices[0].tolist())
+        assert shown == pytest.approx(sum(at in whole for at in tokens) / len(tokens))
+
+
+def test_v2_normalised_per_image_is_v2_on_one_view_and_another_choice_on_five(model, batch, five_views):
+    policy = PolicyConfig("v2", 60, options={"alpha": 1.0, "beta": 0.0})
+    larger = draw(five_views, build_tokenizer(), DATA, "hard", range(1))
+    for seen, pages, same in ((model, batch, True), (five_views, larger, False)):
+        encoded = encode_pages(seen, pages.images, "page")
+        chosen = [
+            ask(seen, pages, encoded, Variant(policy, normalize=per), SEEDS[: len(pages.images)]).prefix.selections[0]
+            for per in ("view", "image")
+        ]
+        assert torch.equal(chosen[0].indices, chosen[1].indices) == same
+
+
 def test_random_tokens_are_drawn_for_each_page_from_its_seed(model, batch):
     encoded = encode_pages(model, batch.images, "page")
     variant = Variant(PolicyConfig("random", 20))
@@ -85,11 +129,14 @@ def test_v2_can_weigh_its_summary_by_attention(model, batch):
     assert not torch.allclose(mean.summary, weighted.summary)
 
 
-def test_a_prefix_within_pooling_is_never_longer(model, batch):
+@pytest.mark.parametrize("views", ["single384", "anyres"])
+def test_a_prefix_within_pooling_is_never_longer(model, batch, five_views, views):
     from shirg_bench.accuracy.budgets import entries
 
+    if views == "anyres":
+        model, batch = five_views, draw(five_views, build_tokenizer(), DATA, "hard", range(len(SEEDS)))
     encoded = encode_pages(model, batch.images, "page")
-    table = entries(model.config.vision.side)
+    table = entries(model.config.vision.side, views)
     pooled = ask(model, batch, encoded, next(e.variant for e in table if e.method == "pooling"), SEEDS)
     for entry in (entry for entry in table if entry.group == "pooled-prefix"):
         assert max(ask(model, batch, encoded, entry.variant, SEEDS).visual) <= min(pooled.visual)
@@ -102,7 +149,7 @@ def test_a_selector_sees_the_question_s_words_alone(model, batch, monkeypatch):
         seen.extend(text)
         return shirg_v2(budget=0.25)(features, layout, text=text, **inputs)
 
-    monkeypatch.setattr(prefixes, "build_policy", lambda *_: Policy("v2", METHODS["v2"], spy, VIEWS))
+    monkeypatch.setattr(prefixes, "page_policy", lambda *_: Policy("v2", METHODS["v2"], spy, VIEWS))
     ask(model, batch, encode_pages(model, batch.images, "page"), Variant(PolicyConfig("v2", 0.25)), SEEDS)
     pages = draw_pages(DATA.pages(SIZE, "hard"), [split_seed("test", place) for place in range(len(SEEDS))])
     asked = [TEMPLATES[0].format(pages.label(page, i)) for page in range(len(SEEDS)) for i in range(DATA.questions)]

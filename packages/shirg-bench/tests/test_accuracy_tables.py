@@ -24,7 +24,8 @@ def answers(correct):
     correct = np.asarray(correct, dtype=bool)
     ones = np.ones(correct.shape, dtype=np.int64)
     nothing = np.zeros(len(correct))
-    return Answers(correct[..., None].astype(np.int64), correct, ones, ones, ones.astype(float), nothing, nothing)
+    real = ones.astype(float)
+    return Answers(correct[..., None].astype(np.int64), correct, ones, real, ones, real, nothing, nothing)
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():
@@ -40,7 +41,7 @@ def test_a_paired_difference_is_surer_than_two_intervals():
 
 def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
     promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "positions", "newline"]
-    promised += ["adapter", "adapted", "lowres", "cache", "late"]
+    promised += ["adapter", "adapted", "lowres", "cache", "late", "views"]
     assert sorted(ABLATIONS) == sorted(promised)
     for name in promised:
         comparisons = comparisons_of(name, ADAPTERS)

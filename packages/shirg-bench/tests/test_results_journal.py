@@ -41,6 +41,7 @@ def test_arrays_come_back_exactly(tmp_path):
         np.arange(8).reshape(2, 2, 2),
         np.array([[True, False], [False, False]]),
         np.full((2, 2), 3),
+        np.array([[1.0, np.nan], [0.0, 3.0]]),
         np.full((2, 2), 4),
         np.array([[1 / 3, np.nan], [0.0, 1.0]]),
         np.array([7.5, np.pi]),

@@ -102,7 +102,7 @@ def test_micro_training_shows_what_the_pipeline_shows(pipe, pages) -> None:
         pipe.model,
         batch,
         stage,
-        objective.tower_features(pipe.model, batch.images, train_tower=False),
+        objective.tower_output(pipe.model, batch.images),
         spy,
         on="projected",
         points=False,

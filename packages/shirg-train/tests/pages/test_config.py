@@ -14,6 +14,7 @@ from shirg_train.testbed.pages.config import SPLIT_BITS, TIERS, PageConfig, Tier
         ({"faces": ("roboto-9",)}, "tiny"),
         ({"faces": ("tiny", "comic-9")}, "comic-9"),
         ({"kinds": (1.0,)}, "6 weights"),
+        ({"parts": 3}, "224 px in 3"),
     ],
 )
 def test_a_wrong_value_is_named(wrong, said):

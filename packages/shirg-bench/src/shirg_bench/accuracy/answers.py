@@ -18,6 +18,7 @@ class Answers:
         given: `[P, Q, L]` ids that the model answered.
         correct: `[P, Q]` bool, all L ids are right.
         kept: `[P, Q]` kept tokens.
+        base: `[P, Q]` those of the base view, NaN where there is none.
         visual: `[P, Q]` entries of the prefix that stand for the page, newlines and summary included.
         shown: `[P, Q]` share of the true answer's characters whose patch is among the kept tokens; NaN where tokens are
             mixtures of patches. What is dropped cannot be read; what is kept may still be misread.
@@ -28,6 +29,7 @@ class Answers:
     given: NDArray[np.int64]
     correct: NDArray[np.bool_]
     kept: NDArray[np.int64]
+    base: NDArray[np.float64]
     visual: NDArray[np.int64]
     shown: NDArray[np.float64]
     nll: NDArray[np.float64]
@@ -46,5 +48,5 @@ class Answers:
             ValueError, KeyError, TypeError: they are no answers.
         """
         whole, real = np.int64, np.float64
-        kinds = (whole, np.bool_, whole, whole, real, real, real)
+        kinds = (whole, np.bool_, whole, real, whole, real, real, real)
         return cls(*(np.array(arrays[f.name], dtype=kind) for f, kind in zip(fields(cls), kinds, strict=True)))

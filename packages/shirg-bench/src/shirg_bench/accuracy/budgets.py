@@ -11,8 +11,10 @@ from shirg_bench.accuracy.measure import Bench, open_bench
 from shirg_bench.accuracy.rows import Run, change, identity, score_row
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.methods import METHODS, lookup
+from shirg_lavida.vision.views import Views
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.testbed.micro.config import DataConfig
+from shirg_train.testbed.micro.config import CROPS, DataConfig
+from shirg_train.testbed.micro.visual import VIEWS, views_of
 
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
@@ -53,11 +55,13 @@ def table_method(name: str) -> str:
     return method.name
 
 
-def entries(side: int) -> list[Entry]:
-    """The table of a model with `side × side` tokens a page."""
-    pooled = -(-side // 2)
-    # Kept tokens may stand in `side` lines, a newline after each, and a summary follows; pooled ones in half of them.
-    within_prefix = pooled * pooled + pooled - side - 1
+def entries(side: int, views: Views = VIEWS) -> list[Entry]:
+    """The table of a model with `side × side` tokens a view."""
+    crops = 1 if views == VIEWS else CROPS
+    pooled_side = -(-side // 2)
+    pooled = pooled_side**2 * (crops**2 + (crops > 1))
+    # Kept tokens may stand in every line, a newline after each, and a summary follows; pooled ones in half of them.
+    within_prefix = pooled + crops * (pooled_side - side) - 1
     whole, exact = Variant(), exact_methods()
     rows = [
         Entry("full", whole, "whole"),
@@ -70,7 +74,7 @@ def entries(side: int) -> list[Entry]:
     ]
     for group, methods, budgets in (
         ("budget", exact, BUDGETS),
-        ("pooled-k", exact, (pooled * pooled,)),
+        ("pooled-k", exact, (pooled,)),
         ("pooled-prefix", AT_EQUAL_PREFIX, (within_prefix,)),
     ):
         rows += [Entry(m, Variant(PolicyConfig(m, budget)), group) for m in methods for budget in budgets]
@@ -146,5 +150,6 @@ def curve_rows(
 
 def entries_of(bench: Bench, methods: Sequence[str] | None = None) -> list[Entry]:
     """The table of a bench's model, or its lines of some methods."""
-    table = entries(bench.models[None].config.vision.side)
+    model = bench.models[None]
+    table = entries(model.config.vision.side, views_of(model))
     return table if methods is None else [entry for entry in table if entry.method in methods]

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
-from shirg_bench.accuracy.compare import ablate, ablation_plan, comparisons_of, variants_of
+from shirg_bench.accuracy.compare import (
+    NEEDS_ADAPTERS,
+    NEEDS_VIEWS,
+    ablate,
+    ablation_plan,
+    comparisons_for,
+    variants_of,
+)
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
 from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
@@ -21,6 +28,10 @@ from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 
 FILES = {BUDGET: "accuracy_budget.jsonl", KINDS: "accuracy_kinds.jsonl"}
 """Table → name of its file; ablations share one."""
+MISSING = dict.fromkeys(NEEDS_ADAPTERS, "no --adapter was given") | dict.fromkeys(
+    NEEDS_VIEWS, "the model sees pages in one view"
+)
+"""Ablation → why it may have no rows."""
 
 
 def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
@@ -68,7 +79,7 @@ def _measure_all(options: AblateOptions, bench: Bench, *, quiet: bool) -> str:
             written.append(
                 _write(_results(options, name), rows, whole=options.is_whole(name))
                 if rows
-                else f"{name}: no rows, because no --adapter was given"
+                else f"{name}: no rows, because {MISSING[name]}"
             )
     return "\n".join(written)
 
@@ -94,7 +105,7 @@ def _variant_count(options: AblateOptions, bench: Bench, name: str) -> int:
     """How many variants a table measures."""
     if name == BUDGET:
         return len(entries_of(bench, options.chosen))
-    return len(VARIANTS if name == KINDS else variants_of(comparisons_of(name, bench.adapters)))
+    return len(VARIANTS if name == KINDS else variants_of(comparisons_for(bench, name)))
 
 
 def _write(path: Path, rows: Sequence[Row], *, whole: bool) -> str:

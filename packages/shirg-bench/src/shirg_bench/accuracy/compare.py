@@ -7,8 +7,10 @@ from typing import Any
 
 from shirg_bench.accuracy import model_ablations, selector_ablations
 from shirg_bench.accuracy.case import Adapters, Case, Comparison
+from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.rows import Run, identity, paired, score_row
 from shirg_bench.accuracy.variant import Variant
+from shirg_train.testbed.micro.visual import VIEWS, views_of
 
 ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
     "coverage": selector_ablations.coverage,
@@ -24,9 +26,10 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
     "lowres": model_ablations.lowres,
     "cache": model_ablations.cache,
     "late": model_ablations.late,
+    "views": model_ablations.views,
 }
 """Name → its comparisons, given the adapters at hand."""
-NEEDS_ADAPTERS = ("adapter", "adapted")
+NEEDS_ADAPTERS, NEEDS_VIEWS = ("adapter", "adapted"), ("views",)
 BY_LINE = ("adapted",)
 """Tables whose lines may be measured run by run, because their reference is none of the adapters that a run names."""
 
@@ -42,6 +45,17 @@ def comparisons_of(ablation: str, adapters: Adapters) -> list[Comparison]:
     return ABLATIONS[ablation](adapters)
 
 
+def comparisons_for(bench: Bench, ablation: str) -> list[Comparison]:
+    """Those that a bench can measure; none where the ablation needs adapters, or several views, and there are none.
+
+    Raises:
+        ValueError: an unknown ablation.
+    """
+    if ablation in NEEDS_VIEWS and views_of(bench.models[None]) == VIEWS:
+        return []
+    return comparisons_of(ablation, bench.adapters)
+
+
 def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
     """All variants, each once."""
     cases = [case for comparison in comparisons for case in (comparison.reference, *comparison.others)]
@@ -53,7 +67,7 @@ def ablation_plan(run: Run, ablation: str, tiers: Sequence[str]) -> list[dict[st
     return [
         _told(run, ablation, tier, reference, case)
         for tier in tiers
-        for reference, others in comparisons_of(ablation, run.bench.adapters)
+        for reference, others in comparisons_for(run.bench, ablation)
         for case in (reference, *others)
     ]
 
@@ -61,7 +75,7 @@ def ablation_plan(run: Run, ablation: str, tiers: Sequence[str]) -> list[dict[st
 def ablate(
     run: Run, ablation: str, tiers: Sequence[str], advance: Callable[[], None] = lambda: None
 ) -> list[dict[str, Any]]:
-    """Rows of kind `ablation`, references (difference 0) among them; none where adapters are needed and missing.
+    """Rows of kind `ablation`, references (difference 0) among them; none where see `comparisons_for`.
 
     Args:
         run: what answers.
@@ -72,7 +86,7 @@ def ablate(
     Raises:
         ValueError: an unknown ablation, or a selector that refuses.
     """
-    comparisons = comparisons_of(ablation, run.bench.adapters)
+    comparisons = comparisons_for(run.bench, ablation)
     variants = variants_of(comparisons)
     rows = []
     for tier in tiers if variants else ():

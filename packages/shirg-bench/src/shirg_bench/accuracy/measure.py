@@ -104,6 +104,7 @@ class Bench:
             given=given.numpy(),
             correct=(given == batch.answers).all(dim=-1).numpy(),
             kept=torch.tensor(asked.kept).view(per_question).numpy(),
+            base=torch.tensor(asked.base, dtype=torch.float64).view(per_question).numpy(),
             visual=torch.tensor(asked.visual).view(per_question).numpy(),
             shown=torch.tensor(asked.shown, dtype=torch.float64).view(per_question).numpy(),
             nll=nll[:, 0].numpy(),

@@ -5,10 +5,15 @@ The tower's size is fixed, so low resolution is made from the page, see `variant
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shirg_bench.accuracy.case import BUDGETS, SIXTH, THIRD, Adapters, Case, Comparison
 from shirg_bench.accuracy.late import Late
 from shirg_bench.accuracy.variant import Variant
+from shirg_core.budget import kept_tokens
+from shirg_core.layout import ViewLayout
 from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.testbed.micro.config import CROPS, SizeConfig
 
 UNSEEN = "out of distribution: the model was trained with packed positions, row newlines and the prefix mask"
 LOW_RESOLUTION = "the tower never saw such features in training"
@@ -98,6 +103,30 @@ def cache(_: Adapters) -> list[Comparison]:
         )
         for name, policy in _whole_and(THIRD).items()
     ]
+
+
+def views(_: Adapters) -> list[Comparison]:
+    """Of five views: v2 without normalisation per view, and with the base view pooled and pinned, at equal K."""
+    scores: dict[str, dict[str, float]] = {"v2": {}, "v2, variance alone": {"alpha": 1.0, "beta": 0.0}}
+    return [_five_views(name, k, score) for name, score in scores.items() for k in _kept_of_five_views()]
+
+
+def _five_views(name: str, k: int, options: dict[str, float]) -> Comparison:
+    policy = PolicyConfig("v2", k, options=options)
+    pinned = replace(policy, views="pooled_base")
+    return Comparison(
+        Case(name, Variant(policy)),
+        [
+            Case(f"{name}, normalised per image", Variant(policy, normalize="image")),
+            Case(f"{name}, base view pooled and pinned", Variant(pinned), "pooled and single patches were never mixed"),
+        ],
+    )
+
+
+def _kept_of_five_views() -> list[int]:
+    size = SizeConfig()
+    layout = ViewLayout.anyres(CROPS, CROPS, size.image_size // size.patch_size)
+    return [kept_tokens(budget, layout) for budget in BUDGETS]
 
 
 def late(_: Adapters) -> list[Comparison]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.views import to_unit
 from shirg_train.testbed.micro.batches import MicroBatch, to_tensors
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
-from shirg_train.testbed.micro.visual import tower_output
+from shirg_train.testbed.micro.visual import page_views, tower_output, views_of
 from shirg_train.testbed.pages.batch import PageBatch
 from shirg_train.testbed.pages.config import Split, split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -29,7 +29,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         tokens: `[B, N, d]`, projected.
-        pixels: `[B, 3, S, S]` in [0, 1], for edges.
+        pixels: `[B, V, 3, S, S]` in [0, 1], of each view, for edges.
         attention: `[B, N]`, what each token received in the tower.
     """
 
@@ -61,25 +61,25 @@ def draw(model: LavidaModel, tokenizer: Tokenizer, data: DataConfig, tier: str, 
 def draw_pages_of(model: LavidaModel, data: DataConfig, tier: str, pages: range) -> PageBatch:
     """The test pages with these numbers, of the model's own size, with everything that is known about them."""
     vision = model.config.vision
-    size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size)
+    size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size, views=views_of(model))
     return draw_pages(data.pages(size, tier), [split_seed(SPLIT, number) for number in pages])
 
 
 @torch.no_grad()
 def encode_pages(model: LavidaModel, images: Tensor, source: Source) -> Encoded:
-    """Tower and projector over `images [B, 3, S, S]` uint8."""
+    """Tower and projector over all views of pages `images [B, 3, P, P]` uint8."""
     dtype, side = model.image_newline.dtype, model.config.vision.side
     low = _resized(images, images.shape[-1] // 2)
     blurred = images if source == "page" else _resized(low, images.shape[-1])
     if source == "half":
-        seen = _on_grid(_seen(model, low), side)
+        coarse = model.config.vision.image_size // 2 // model.config.vision.patch_size
+        seen = _enlarged(_seen(model, low), coarse, side)
     elif source == "pooled":
-        grid = _seen(model, images).unflatten(1, (side, side)).permute(0, 3, 1, 2)
-        coarse = F.interpolate(grid, size=(-(-side // 2),) * 2, mode="area")
-        seen = _on_grid(coarse.flatten(2).transpose(1, 2), side)
+        coarse = -(-side // 2)
+        seen = _enlarged(_resampled(_seen(model, images), side, coarse, mode="area"), coarse, side)
     else:
         seen = _seen(model, blurred)
-    return Encoded(model.projector(seen[..., :-1].to(dtype)), to_unit(blurred), seen[..., -1])
+    return Encoded(model.projector(seen[..., :-1].to(dtype)), to_unit(page_views(model, blurred)), seen[..., -1])
 
 
 def _seen(model: LavidaModel, images: Tensor) -> Tensor:
@@ -95,8 +95,12 @@ def _resized(images: Tensor, side: int) -> Tensor:
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
-def _on_grid(features: Tensor, side: int) -> Tensor:
-    """`[B, n², D]` → `[B, side², D]`, bilinear."""
-    coarse = int(features.shape[1] ** 0.5)
-    grid = features.unflatten(1, (coarse, coarse)).permute(0, 3, 1, 2)
-    return F.interpolate(grid, size=(side, side), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+def _enlarged(features: Tensor, coarse: int, side: int) -> Tensor:
+    return _resampled(features, coarse, side, mode="bilinear", align_corners=False)
+
+
+def _resampled(features: Tensor, before: int, after: int, **how: Any) -> Tensor:
+    """`[B, V·before², D]` → `[B, V·after², D]`, each view's grid by itself."""
+    grids = features.reshape(-1, before, before, features.shape[-1]).permute(0, 3, 1, 2)
+    resampled = F.interpolate(grids, size=(after, after), **how).flatten(2).transpose(1, 2)
+    return resampled.reshape(len(features), -1, features.shape[-1])

@@ -14,10 +14,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shirg_bench.accuracy.image_wide import ImageWide
 from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Encoded
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.methods import get_method
+from shirg_core.presets import ShirgV2
 from shirg_core.scores import attention_received
 from shirg_core.selection import Selection
 from shirg_lavida.config import IMAGE_TOKEN_ID
@@ -26,12 +28,11 @@ from shirg_lavida.prompt.join import join
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import VisionOptions
-from shirg_lavida.vision.views import ViewPlan, plan_views
+from shirg_lavida.vision.views import ViewPlan
 from shirg_lavida.vision.visual_prefix import ImagePrefix
-from shirg_train.keep_ratio import build_policy
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import MicroBatch
-from shirg_train.testbed.micro.visual import VIEWS, page_entries
+from shirg_train.testbed.micro.visual import page_entries, page_plan, page_policy, token_of_patch, views_of
 
 
 class PromptBatch(NamedTuple):
@@ -40,6 +41,7 @@ class PromptBatch(NamedTuple):
     Attributes:
         prefix: `[B·Q, P, d]`.
         kept: `[B·Q]` kept tokens K.
+        base: `[B·Q]` those of the base view; NaN where there is none, or nobody knows.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
         shown: `[B·Q]`, see `shirg_bench.accuracy.answers.Answers`.
         pruning: what the variant drops inside the model.
@@ -47,6 +49,7 @@ class PromptBatch(NamedTuple):
 
     prefix: Prefix
     kept: list[int]
+    base: list[float]
     visual: list[int]
     shown: list[float]
     pruning: Pruning | None
@@ -73,32 +76,41 @@ def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Varian
         images = [image for image in images for _ in range(q)]
     prefix = join(ids, texts, images, variant.positions)
     kept = [image.layout.n_tokens if image.selection is None else image.selection.indices.shape[1] for image in images]
+    plan = _plan(model, variant)
     pointers = batch.pointers.flatten(0, 1)
     if variant.late is not None:
-        plan = _plan(model, selecting=False)
         patches = patch_entries(plan, variant.newline, (b * q, prefix.shape[1]), len(batch.head))
         dropped = plan.layout.n_tokens - variant.late.kept(plan)
         visual = [n - dropped for n in prefix.visual_tokens]
         pruning = variant.late.pruning(patches, plan)
-        return PromptBatch(prefix, [n - dropped for n in kept], visual, [math.nan] * len(images), pruning)
+        unknown = [math.nan] * len(images)
+        return PromptBatch(prefix, [n - dropped for n in kept], unknown, visual, unknown, pruning)
     if method.merges:
         shown = [math.nan] * len(images)
     else:
-        shown = [_shown(image.selection, patches) for image, patches in zip(images, pointers, strict=True)]
-    return PromptBatch(prefix, kept, list(prefix.visual_tokens), shown, None)
+        tokens = token_of_patch(plan)
+        shown = [_shown(image.selection, tokens[at[at >= 0]]) for image, at in zip(images, pointers, strict=True)]
+    base = [_of_base_view(image, plan) for image in images]
+    return PromptBatch(prefix, kept, base, list(prefix.visual_tokens), shown, None)
 
 
-def _plan(model: LavidaModel, *, selecting: bool) -> ViewPlan:
+def _plan(model: LavidaModel, variant: Variant) -> ViewPlan:
     """Of a page."""
-    size = model.config.vision.image_size
-    return plan_views(model.config, (size, size), VIEWS, selecting=selecting)
+    views = page_policy(variant.policy, 0, views_of(model)).views
+    return page_plan(model, views, selecting=variant.policy.selects)
 
 
-def _shown(selection: Selection | None, patches: Tensor) -> float:
-    """Share of `patches [L]` (−1 = none) that an image's own selection kept."""
-    if selection is None:
-        return 1.0
-    return float(selection.mask[0, patches[patches >= 0]].double().mean())
+def _shown(selection: Selection | None, tokens: Tensor) -> float:
+    """Share of `tokens` that an image's own selection kept."""
+    return 1.0 if selection is None else float(selection.mask[0, tokens].double().mean())
+
+
+def _of_base_view(image: ImagePrefix, plan: ViewPlan) -> float:
+    """Kept tokens of an image's base view; NaN where it has none."""
+    if not plan.base_views:
+        return math.nan
+    first = plan.layout.starts[plan.base_views]
+    return first if image.selection is None else int((image.selection.indices < first).sum())
 
 
 def _images(
@@ -106,10 +118,14 @@ def _images(
 ) -> list[ImagePrefix]:
     """Entries of B pages, selected as one batch."""
     policy = variant.policy
-    built = build_policy(policy, derive(seed, "selection"), VIEWS)
-    options = VisionOptions(built.selector, VIEWS, variant.newline, built.select_on)
+    built = page_policy(policy, derive(seed, "selection"), views_of(model))
+    selector = built.selector
+    if variant.normalize == "image":
+        assert isinstance(selector, ShirgV2), "only v2 normalises a component per view and is measured without"
+        selector = ImageWide(selector)
+    options = VisionOptions(selector, built.views, variant.newline, built.select_on)
     attention = pages.attention if built.tower_attention else None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.
-        attention = attention_received(pages.tokens, _plan(model, selecting=True).layout)
+        attention = attention_received(pages.tokens, _plan(model, variant).layout)
     return page_entries(model, pages.tokens, pages.pixels, options, text, attention)

@@ -15,6 +15,7 @@ from shirg_bench.accuracy.pages import SPLIT
 from shirg_bench.accuracy.variant import Variant
 from shirg_bench.results.merge import Rules
 from shirg_bench.results.provenance import provenance
+from shirg_train.testbed.micro.visual import VIEWS, views_of
 
 CPU = torch.device("cpu")
 _SHOWN = ("kind", "ablation", "regime")
@@ -59,9 +60,11 @@ def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
         variant: what is run.
     """
     adapter = {} if variant.adapter is None else {"adapter_weights": run.bench.digests[variant.adapter]}
+    views = views_of(run.bench.models[None])
     return {
         "regime": run.regime,
         "tier": tier,
+        **({} if views == VIEWS else {"views": views}),
         **variant.facts(),
         **adapter,
         "pages": run.pages,
@@ -85,7 +88,8 @@ def score_row(
 
     Returns:
         The row. `nll` is the validation NLL in nats per token, where the variant measures it. `value_recall` is the
-        share of asked values' characters whose patch was kept; None where tokens are mixtures.
+        share of asked values' characters whose patch was kept; None where tokens are mixtures. `base_tokens` are
+        the kept ones of the base view, where there is one.
     """
     if asked is None:
         asked = np.ones(answers.correct.shape, dtype=bool)
@@ -94,6 +98,7 @@ def score_row(
     return {
         **identity(run, tier, variant),
         "kept_tokens": round(float(answers.kept[asked].mean()), 1),
+        **({} if np.isnan(answers.base).all() else {"base_tokens": round(float(answers.base[asked].mean()), 1)}),
         "visual_tokens": round(float(answers.visual[asked].mean()), 1),
         "value_recall": None if np.isnan(recall) else round(recall, 4),
         "questions": int(asked.sum()),

@@ -23,6 +23,7 @@ Source: TypeAlias = Literal["page", "blurred", "half", "pooled"]
 Edges come from the blurred page for all but `page`.
 """
 Attention: TypeAlias = Literal["prefix", "full"]
+Normalize: TypeAlias = Literal["view", "image"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Variant:
         adapter: name of the adapter in the weights; None = the checkpoint's own weights.
         late: what is dropped inside the model, of a page that the policy keeps whole; None = nothing.
         nll_times: diffusion times of the validation NLL; 0 = it is not measured.
+        normalize: where SHIRG-v2's variance is brought to one scale; `image` is not what v2 is.
 
     Raises:
         ValueError: a value that is not one of its type's, full attention with a cache, `late` beside a selection or
@@ -54,9 +56,11 @@ class Variant:
     adapter: str | None = None
     late: Late | None = None
     nll_times: int = 0
+    normalize: Normalize = "view"
 
     def __post_init__(self) -> None:
-        for name, choices in (("source", Source), ("newline", Newline), ("positions", Positions)):
+        named = {"source": Source, "newline": Newline, "positions": Positions, "normalize": Normalize}
+        for name, choices in named.items():
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}")
         if self.attention not in get_args(Attention) or (self.attention == "full" and self.cache):
@@ -74,8 +78,12 @@ class Variant:
     def facts(self) -> dict[str, Any]:
         """Everything that decides the answers, as plain values."""
         policy = {"method": self.policy.method, "budget": self.budget, "options": dict(self.policy.options)}
+        if self.policy.views is not None:
+            policy["views"] = self.policy.views
         own = asdict(self)
         silent = {"policy"} | {name for name in ("late", "nll_times") if not own[name]}
+        if self.normalize == "view":
+            silent.add("normalize")
         return {**policy, **{name: own[name] for name in own if name not in silent}}
 
     @property

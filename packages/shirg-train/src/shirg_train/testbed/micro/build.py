@@ -20,7 +20,6 @@ from shirg_lavida.vision.config import VisionConfig
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import SizeConfig
-from shirg_train.testbed.micro.visual import VIEWS
 from shirg_train.testbed.pages.tokenizer import SpecialIds
 
 EMBEDDING_STD = 0.5
@@ -56,7 +55,7 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
     own = {
         "system": None,
         "released_ids": False,
-        "views": VIEWS,
+        "views": size.views,
         "method": ASK_METHOD,
         "budget": ASK_BUDGET,
         "max_new_tokens": ANSWER_LENGTH,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from shirg_core.methods import get_method
+from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.config import TIER_WORDS, TIERS, PageConfig, tier_of
@@ -15,6 +16,9 @@ from shirg_train.testbed.pages.plan import check_questions
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
+PageViews: TypeAlias = Literal["single384", "anyres"]
+CROPS = 2
+"""Crops along the side of a page that is seen in `anyres` views."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class SizeConfig:
     """The model's shape.
 
     Args:
-        image_size: side of a page in pixels: one view, the tower's own size.
+        image_size: side of a view in pixels, the tower's own size.
         patch_size: side of a token in pixels.
         tower_width: channels of the tower.
         tower_layers: layers that run; the checkpoint's config names one more, as LaViDa drops the last.
@@ -32,6 +36,8 @@ class SizeConfig:
         mlp: width of its gated MLP.
         heads: attention heads of both.
         rope_theta: base of the rotary frequencies; contexts are hundreds of tokens long, not thousands.
+        views: how a page is seen: as one view (`single384`), or, twice as large, as a base view and 2 × 2 crops
+            (`anyres`).
     """
 
     image_size: int = 112
@@ -44,12 +50,19 @@ class SizeConfig:
     mlp: int = 256
     heads: int = 3
     rope_theta: float = 10_000.0
+    views: PageViews = "single384"
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name != "rope_theta":
+            if field.name not in ("rope_theta", "views"):
                 integer(field.name, getattr(self, field.name), low=1)
         real("rope_theta", self.rope_theta, above=0)
+        check_choice("views", self.views, get_args(PageViews))
+
+    @property
+    def page_size(self) -> int:
+        """Side of a page in pixels."""
+        return self.image_size * (CROPS if self.views == "anyres" else 1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class DataConfig:
     """The pages.
 
     Args:
-        facts: fewest and most label–value pairs aimed at per page.
+        facts: fewest and most label–value pairs aimed at per page of one view, and in each crop of a larger one.
         questions: asked per page.
         faces: print sizes of the facts.
         kinds: weights of the first six of `shirg_train.testbed.pages.config.KINDS` for a page's largest block. One
@@ -79,14 +92,16 @@ class DataConfig:
 
     def pages(self, size: SizeConfig, tier: str) -> PageConfig:
         """The generator's config for one tier."""
+        parts = size.page_size // size.image_size
         return PageConfig(
-            size=size.image_size,
+            size=size.page_size,
             patch=size.patch_size,
             tier=tier,
-            facts=(self.facts[0], self.facts[1]),
+            facts=(self.facts[0] * parts**2, self.facts[1] * parts**2),
             questions=self.questions,
             faces=self.faces,
             kinds=self.kinds,
+            parts=parts,
         )
 
 

@@ -15,7 +15,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shirg_core.clock import Clock
 from shirg_train.in_use import hold
-from shirg_train.keep_ratio import build_policy
 from shirg_train.metrics import forget_after
 from shirg_train.recipe import build, plain
 from shirg_train.seeds import derive, draw, generator
@@ -25,7 +24,7 @@ from shirg_train.testbed.micro.muon import build_optimizers, set_lr
 from shirg_train.testbed.micro.objective import objective
 from shirg_train.testbed.micro.run import Run, export, start_run
 from shirg_train.testbed.micro.state import Progress, load_state, save_stage, save_state
-from shirg_train.testbed.micro.visual import VIEWS
+from shirg_train.testbed.micro.visual import page_policy
 
 Report: TypeAlias = Callable[[str, int, int, float], None]
 LOG_FILE, CHECKPOINT = "training_log.jsonl", "checkpoint"
@@ -118,7 +117,8 @@ def _run_stage(
 def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
     """Name of the policy and losses of step `total`, which depend on the weights, the seed and the step only."""
     seed = run.config.seed
-    policy = build_policy(draw(stage.policies, seed, "policy", total), derive(seed, "choice", total), VIEWS)
+    views = run.config.size.views
+    policy = page_policy(draw(stage.policies, seed, "policy", total), derive(seed, "choice", total), views)
     batch = draw_batch(run.config, stage, total, run.tokenizer)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
         return policy.name, objective(
@@ -129,6 +129,7 @@ def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Te
             policy.selector,
             on=policy.select_on,
             tower_attention=policy.tower_attention,
+            views=policy.views,
             points=not policy.method.merges,
             labels=run.labels,
             unknown=run.unknown,

@@ -13,12 +13,13 @@ from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.tower import TowerOutput
+from shirg_lavida.vision.views import Views
 from shirg_train.noise import forward_process
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import StageConfig
-from shirg_train.testbed.micro.visual import tower_output, visual_rows
+from shirg_train.testbed.micro.visual import VIEWS, on_page, tower_output, visual_rows
 
 
 def objective(
@@ -30,6 +31,7 @@ def objective(
     *,
     on: SelectOn = "projected",
     tower_attention: bool = False,
+    views: Views = VIEWS,
     points: bool,
     labels: Tensor,
     unknown: int,
@@ -45,6 +47,7 @@ def objective(
         selector: this step's policy.
         on: what the selector compares, see `visual_rows`.
         tower_attention: whether it is given the attention that each token received in the tower.
+        views: of the policy, see `shirg_train.testbed.micro.visual.page_policy`.
         points: whether kept tokens stand for single patches, so that the pointer loss means something.
         labels: `[labels]` tokens.
         unknown: token of what belongs to no fact.
@@ -55,15 +58,18 @@ def objective(
     features = seen.features
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
-        losses["chars"], losses["places"] = heads.glyphs(features, batch, weights.cut)
-    projected = model.projector(features)
+        losses["chars"], losses["places"] = heads.glyphs(on_page(model, features), batch, weights.cut)
+    # Print is legible in the crops, and its truth is known patch by patch of the page.
+    projected = on_page(model, model.projector(features))
     if weights.values > 0:
         losses["values"] = heads.characters(projected, batch)
     if weights.owners > 0:
         codes = model.backbone.wte.weight if heads.codes is None else heads.codes
         losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
-        losses |= _answer_losses(model, batch, stage, seen, selector, on=on, points=points, generator=generator)
+        losses |= _answer_losses(
+            model, batch, stage, seen, selector, on=on, views=views, points=points, generator=generator
+        )
     losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
     return losses
 
@@ -76,6 +82,7 @@ def _answer_losses(
     selector: Selector | None,
     *,
     on: SelectOn,
+    views: Views = VIEWS,
     points: bool,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
@@ -96,7 +103,7 @@ def _answer_losses(
         features = features.repeat_interleave(questions, 0)
         attention = None if attention is None else attention.repeat_interleave(questions, 0)
         text = model.backbone.embed(batch.questions[:, 0])
-    visual = visual_rows(model, batch.images, features, selector, text, on, attention)
+    visual = visual_rows(model, batch.images, features, selector, text, on, attention, views)
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers
     everything = torch.ones_like(answers, dtype=torch.bool)

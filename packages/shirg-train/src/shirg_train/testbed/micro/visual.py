@@ -1,27 +1,36 @@
 """Pages through the model's own tower, and their entries of the prefix as padded rows, batched and differentiable.
 
-Pages are tensors of the tower's own size, one view each. The training-only losses also look at what lies between.
+A page is one view of the tower's own size, or a base view and 2 × 2 crops of that size: the model says which. The
+training-only losses also look at what lies between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from shirg_core.methods import get_method
 from shirg_core.selection import Selector
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import join
 from shirg_lavida.vision.options import SelectOn, VisionOptions
+from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.tower import TowerOutput
-from shirg_lavida.vision.views import Views, normalize, plan_views, to_unit
+from shirg_lavida.vision.views import ViewPlan, Views, cut_views, normalize, plan_views, to_unit
 from shirg_lavida.vision.visual_prefix import EncodedImages, ImagePrefix, visual_prefix
+from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
+from shirg_train.testbed.micro.config import CROPS
 
 VIEWS: Views = "single384"
-"""One view of the tower's own size."""
+"""Of the embedded models: one view of the tower's own size."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Visual:
     Attributes:
         rows: `[B, T, d]` what the language model reads: kept tokens, newlines, summary.
         valid: `[B, T]` bool, False = padding.
-        columns: `[B, N]` column of every kept patch's token in `rows`, −1 for dropped ones.
+        columns: `[B, N]` column in `rows` of the token of every patch of the page, −1 for dropped ones; of crops, where
+            there are any.
     """
 
     rows: Tensor
@@ -39,8 +49,43 @@ class Visual:
     columns: Tensor
 
 
+def views_of(model: LavidaModel) -> Views:
+    """In which views a micro model sees a page."""
+    return Recommended.from_checkpoint(model.config.raw).views or VIEWS
+
+
+def page_policy(policy: PolicyConfig, seed: int, views: Views) -> Policy:
+    """A policy on its own views, or those of a model; one that keeps every token keeps all views', unpooled."""
+    views = cast("Views", policy.views) or views
+    whole = views == "anyres" and get_method(policy.method).keeps == "all"
+    return build_policy(policy, seed, "anyres_full" if whole else views)
+
+
+def page_plan(model: LavidaModel, views: Views, *, selecting: bool) -> ViewPlan:
+    """Of a page, in some views of a model that is made for pages of this size."""
+    side = model.config.vision.image_size * (1 if views_of(model) == VIEWS else CROPS)
+    return plan_views(model.config, (side, side), views, selecting=selecting)
+
+
+def page_views(model: LavidaModel, images: Tensor) -> Tensor:
+    """Cut pages `[B, 3, P, P]` uint8 as inference does: `[B, V, 3, S, S]`; pages of another size, into other views."""
+    plan = page_plan(model, views_of(model), selecting=True)
+    if plan.canvas is None:
+        return images[:, None]
+    px = images.shape[-1] // CROPS
+    plan = replace(plan, px=px, canvas=(px * CROPS, px * CROPS))
+    return torch.stack([cut_views(Image.fromarray(np.ascontiguousarray(i.permute(1, 2, 0))), plan) for i in images])
+
+
+def token_of_patch(plan: ViewPlan) -> Tensor:
+    """`[patches]` the token of every patch of the page in raster order; of crops, where there are any."""
+    (rows, cols), view = plan.mosaic, plan.layout.views[-1]
+    crops = torch.arange(rows * cols * view.n_tokens).reshape(rows, cols, view.h, view.w)
+    return plan.layout.starts[plan.base_views] + crops.transpose(1, 2).flatten()
+
+
 def tower_features(model: LavidaModel, images: Tensor, *, train_tower: bool) -> Tensor:
-    """The tower's features `[B, N, D]` of `images [B, 3, S, S]` uint8."""
+    """The tower's features `[B, N, D]` of all views of pages `images [B, 3, P, P]` uint8."""
     return tower_output(model, images, train_tower=train_tower).features
 
 
@@ -48,9 +93,17 @@ def tower_output(
     model: LavidaModel, images: Tensor, *, train_tower: bool = False, attention: bool = False
 ) -> TowerOutput:
     """The same, and the attention `[B, N]` that each token received there, if asked."""
+    views = page_views(model, images).flatten(0, 1)
     with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
-        seen: TowerOutput = model.tower(normalize(to_unit(images)), attention=attention)
-    return seen
+        features, received = model.tower(normalize(to_unit(views)), attention=attention)
+    features = features.reshape(len(images), -1, features.shape[-1])
+    return TowerOutput(features, None if received is None else received.reshape(len(images), -1))
+
+
+def on_page(model: LavidaModel, tokens: Tensor) -> Tensor:
+    """Of `tokens [B, N, c]` of all views those of the page's patches, in raster order."""
+    plan = page_plan(model, views_of(model), selecting=True)
+    return tokens if plan.canvas is None else tokens[:, token_of_patch(plan)]
 
 
 def page_entries(
@@ -66,14 +119,16 @@ def page_entries(
     Args:
         model: whose newline is used.
         tokens: `[B, N, d]`, projected.
-        pixels: `[B, 3, S, S]` in [0, 1].
-        options: with `views=VIEWS`.
+        pixels: `[B, V, 3, S, S]` in [0, 1].
+        options: with views that the model's can be cut into.
         text: per page.
         attention: `[B, N]`, what a selector is told instead of attention of its own.
     """
-    size = model.config.vision.image_size
-    plan = plan_views(model.config, (size, size), options.views, selecting=options.selector is not None)
-    return visual_prefix(model, EncodedImages([plan] * len(tokens), tokens, pixels, attention), options, text)
+    plan = page_plan(model, options.views, selecting=options.selector is not None)
+    of_view = tokens.unflatten(1, (plan.n_views, -1)).flatten(0, 1)
+    attention = None if attention is None else attention.reshape(of_view.shape[:2])
+    images = EncodedImages([plan] * len(tokens), of_view, pixels.flatten(0, 1), attention)
+    return visual_prefix(model, images, options, text)
 
 
 def visual_rows(
@@ -84,20 +139,23 @@ def visual_rows(
     text: Sequence[Tensor] | Tensor = (),
     on: SelectOn = "projected",
     attention: Tensor | None = None,
+    views: Views = VIEWS,
 ) -> Visual:
     """Project, select, order and pad.
 
     Args:
         model: whose projector and newline are used.
-        images: `[B, 3, S, S]` uint8, for edges and patches.
+        images: pages `[B, 3, P, P]` uint8, for edges and patches.
         features: `[B, N, D]` from `tower_features`.
         selector: None keeps every token.
         text: `[B, W, d]` embeddings of the words of each row's question; empty without a question.
         on: `projected` or `pixels`, what the selector compares, see `shirg_lavida.vision.options.VisionOptions`.
         attention: `[B, N]`, see `page_entries`.
+        views: of the policy, see `page_policy`.
     """
-    options = VisionOptions(selector, VIEWS, select_on=on)
-    entries = page_entries(model, model.projector(features), to_unit(images), options, text, attention)
+    options = VisionOptions(selector, views, select_on=on)
+    pixels = to_unit(page_views(model, images))
+    entries = page_entries(model, model.projector(features), pixels, options, text, attention)
     # Each page a prompt of its own, whose positions are the entries' places on the full page.
     place = torch.tensor([IMAGE_TOKEN_ID])
     nothing = entries[0].embeddings[:0]
@@ -105,10 +163,11 @@ def visual_rows(
     rows, places = prefix.embeddings, prefix.positions
     assert places is not None, "original positions are always given"
     valid = torch.ones_like(places, dtype=torch.bool) if prefix.mask is None else prefix.mask
-    count = features.shape[1]
+    plan = page_plan(model, views, selecting=selector is not None)
+    count = plan.layout.n_tokens
     kept = [torch.arange(count)[None] if e.selection is None else e.selection.indices for e in entries]
     indices = torch.cat(kept)
-    side = model.config.vision.side
-    # With a newline after each row of the grid, token i's place in the full sequence is i + i // side.
-    at = (places.masked_fill(~valid, -1)[:, None] == (indices + indices // side)[..., None]).int().argmax(dim=-1)
-    return Visual(rows, valid, torch.full((len(rows), count), -1).scatter(1, indices, at))
+    place = reading_order(plan, options.newline).place[indices]
+    at = (places.masked_fill(~valid, -1)[:, None] == place[..., None]).int().argmax(dim=-1)
+    columns = torch.full((len(rows), count), -1).scatter(1, indices, at)
+    return Visual(rows, valid, columns[:, token_of_patch(plan)])

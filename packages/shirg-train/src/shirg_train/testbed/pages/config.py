@@ -64,6 +64,7 @@ class PageConfig:
         questions: asked per page, all different.
         faces: names of `FACES` that facts are printed in, where they fit; `tiny` must be among them, it always fits.
         kinds: weights of the main block's kinds, the first six of `KINDS`.
+        parts: parts along a page's side, each cut by itself into blocks with a main one; no block reaches into another.
 
     Raises:
         ValueError: a value outside its range; the message names it.
@@ -77,6 +78,7 @@ class PageConfig:
     questions: int = 6
     faces: tuple[str, ...] = SMALL_PRINT
     kinds: tuple[float, ...] = (0.4, 0.3, 0.1, 0.08, 0.06, 0.06)
+    parts: int = 1
     difficulty: Tier = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class PageConfig:
             raise ValueError(f"faces must be among {', '.join(FACES)} and include {TINY}, got {self.faces}")
         if len(self.kinds) != FACT_KINDS or min(self.kinds) < 0 or sum(self.kinds) <= 0:
             raise ValueError(f"kinds needs {FACT_KINDS} weights ≥ 0, got {self.kinds}")
+        if self.parts < 1 or self.size % self.parts or self.size // self.parts < 112:
+            raise ValueError(f"parts must be whole pixels and ≥ 112 px wide, got {self.size} px in {self.parts}")
         if isinstance(self.tier, str):
             object.__setattr__(self, "tier", tier_of(self.tier))
         if isinstance(self.tier, str) and self.tier not in TIERS:

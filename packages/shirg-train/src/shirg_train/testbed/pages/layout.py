@@ -55,19 +55,32 @@ def _cut(box: _Cells, dealer: random.Random) -> list[_Cells]:
     return _cut((x0, y0, x1, at), dealer) + _cut((x0, at, x1, y1), dealer)
 
 
-def cut_pages(generator: RowGenerator, size: int) -> NDArray[np.int64]:
-    """`[B, blocks, 4]` rectangles in pixels that tile each page; those without area are none."""
-    side = grid_side(size)
+def cut_pages(generator: RowGenerator, size: int, parts: int = 1) -> NDArray[np.int64]:
+    """Rectangles in pixels that tile each page; those without area are none.
+
+    Args:
+        generator: a stream for every page.
+        size: side of a page in pixels.
+        parts: parts along its side, which are cut by themselves.
+
+    Returns:
+        `[B, blocks, 4]`, the parts in raster order with as many blocks each, the largest of each first.
+    """
+    part = size // parts
+    side = grid_side(part)
     table = templates(side)
-    picked = table[generator.integers(1, 0, len(table))[:, 0]]
-    bend = generator.uniform(2 * (side + 1), -BEND, BEND).reshape(len(generator), 2, side + 1)
-    bend[:, :, [0, -1]] = 0
-    lines = np.rint((np.arange(side + 1) + bend) * size / side).astype(np.int64)
-    return np.take_along_axis(lines[:, [0, 1, 0, 1]].transpose(0, 2, 1), picked, axis=1)
+    picked = table[generator.integers(parts * parts, 0, len(table))]
+    bend = generator.uniform(parts * parts * 2 * (side + 1), -BEND, BEND)
+    bend = bend.reshape(len(generator), parts * parts, 2, side + 1)
+    bend[..., [0, -1]] = 0
+    corner = np.stack(np.divmod(np.arange(parts * parts), parts)[::-1], axis=-1) * part
+    lines = np.rint((np.arange(side + 1) + bend) * part / side).astype(np.int64) + corner[..., None]
+    blocks = np.take_along_axis(lines[:, :, [0, 1, 0, 1]].transpose(0, 1, 3, 2), picked, axis=2)
+    return blocks.reshape(len(generator), -1, 4)
 
 
 def smallest_main(size: int) -> tuple[int, int]:
-    """Width and height in pixels that every page's largest block has at least."""
+    """Width and height in pixels that the largest block of every page, or part, of this size has at least."""
     side = grid_side(size)
     main = templates(side)[:, 0]
     # Only lines inside the page bend, and each by at most `BEND` cells; rounding costs a pixel at either end.

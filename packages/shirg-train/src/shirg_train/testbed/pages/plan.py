@@ -53,11 +53,11 @@ class _Boxes(NamedTuple):
 
 def plan_pages(generator: RowGenerator, config: PageConfig) -> Plan:
     """Plan one page for every stream of `generator`."""
-    grid = cut_pages(generator, config.size)
+    grid = cut_pages(generator, config.size, config.parts)
     n_pages, n_blocks = grid.shape[:2]
     most_facts = min(config.facts[1] + n_blocks, len(LABELS))
     kind_grid = generator.choose(config.difficulty.kinds, n_blocks)
-    kind_grid[:, 0] = generator.choose(config.kinds, 1)[:, 0]
+    kind_grid[:, :: n_blocks // config.parts**2] = generator.choose(config.kinds, config.parts**2)
     target = generator.integers(1, config.facts[0], config.facts[1] + 1)[:, 0]
     page, order = np.nonzero(grid[..., 2] > grid[..., 0])
     x0, y0, x1, y1 = grid[page, order].T
@@ -137,7 +137,7 @@ def check_questions(config: PageConfig) -> None:
     Raises:
         ValueError: it cannot.
     """
-    w, h = (np.array(side - 2 * INSET_PX) for side in smallest_main(config.size))
+    w, h = (np.array(side - 2 * INSET_PX) for side in smallest_main(config.size // config.parts))
     tiny = np.array(FACE_NAMES.index(TINY))
     most: NDArray[np.int64] = forms.capacity(w, h, tiny, np.array(load_atlas().line_height[tiny] + GAP_PX))
     if config.questions > most:
