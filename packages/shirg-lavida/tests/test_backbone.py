@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from shirg_lavida.families.llada import LLADA
 from shirg_lavida.language.backbone import Backbone, BackboneConfig, rotate
 from shirg_lavida.language.masks import prefix_mask
 
@@ -81,7 +82,7 @@ def test_observed_attention_is_a_distribution_and_changes_nothing():
 
 def test_key_map_names_every_parameter_once_with_upstreams_names():
     config = BackboneConfig(32, 4, 2, 48, 64)
-    names = Backbone.key_map(config)
+    names = LLADA.key_map(config)
     assert sorted(names.values()) == sorted(Backbone(config).state_dict())
     assert names["model.transformer.blocks.1.attn_out.weight"] == "blocks.1.attn_out.weight"
     assert names["model.transformer.wte.weight"] == "wte.weight"
@@ -90,7 +91,7 @@ def test_key_map_names_every_parameter_once_with_upstreams_names():
 
 def test_tied_output_has_no_key_and_uses_the_embedding():
     model = backbone(weight_tying=True)
-    assert "model.transformer.ff_out.weight" not in Backbone.key_map(model.config)
+    assert "model.transformer.ff_out.weight" not in LLADA.key_map(model.config)
     hidden = torch.randn(2, 3, 32)
     torch.testing.assert_close(model.logits(hidden), hidden @ model.wte.weight.T)
 

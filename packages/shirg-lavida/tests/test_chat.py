@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.prompt.chat import LLADA_TEMPLATE, SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces, question_ids
+from shirg_lavida.families.llada import TEMPLATE
+from shirg_lavida.prompt.chat import SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces, question_ids
 from shirg_lavida.prompt.tokenizer import load_tokenizer
 from shirg_lavida.testing import VOCAB_SIZE, write_tiny_tokenizer
 
@@ -19,7 +20,7 @@ def tokenizer(folder, **config):
 
 
 @pytest.mark.parametrize("kind", ["textual_bos", "own_bos"])
-@pytest.mark.parametrize("template", [None, LLADA_TEMPLATE], ids=["no template", "own template"])
+@pytest.mark.parametrize("template", [None, TEMPLATE], ids=["no template", "own template"])
 def test_ids_are_the_released_codes(tmp_path, kind, template):
     config = {} if template is None else {"chat_template": template}
     one = tokenizer(tmp_path, adds_bos=kind == "own_bos", **config)

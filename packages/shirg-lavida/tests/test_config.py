@@ -1,6 +1,6 @@
 import pytest
 
-from shirg_lavida.config import EOS_TOKEN_ID, MASK_TOKEN_ID, LavidaConfig, parse_canvases
+from shirg_lavida.config import LavidaConfig, parse_canvases
 from shirg_lavida.testing import tiny_raw_config, tiny_vision
 
 FIVE = ((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152))
@@ -28,7 +28,7 @@ def test_ids_come_from_the_checkpoint():
     raw = tiny_raw_config(tiny_vision(), vocab_size=126464, embedding_size=126464)
     default = {k: v for k, v in raw.items() if k not in {"mask_token_id", "eos_token_id"}}
     read = LavidaConfig.from_checkpoint(default, tiny_vision())
-    assert (read.mask_token_id, read.eos_token_id) == (MASK_TOKEN_ID, EOS_TOKEN_ID)
+    assert (read.mask_token_id, read.eos_token_id) == (126336, 126081)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from shirg_core.precision import default_dtype
 from shirg_lavida import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pruning.fastv import FastV
-from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
+from shirg_lavida.sampling.schedule import PLANNED, transfer_plan
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
@@ -67,7 +67,7 @@ def test_pruning_drops_the_same(model, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", PLANNED)
 def test_schedules_are_the_same(schedule, dtype):
     plan = transfer_plan([1000, 37], 300, schedule=schedule)
     with default_dtype(dtype):

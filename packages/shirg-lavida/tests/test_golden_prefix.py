@@ -1,4 +1,4 @@
-"""What the released LaViDa code computed for a tiny model; golden/prefix.safetensors holds its outputs."""
+"""What the released LaViDa code computed for tiny models; golden/{prefix,dream_prefix}.safetensors hold its outputs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from shirg_lavida.testing import tiny_lavida
+from shirg_lavida.testing import tiny_dream, tiny_lavida
 from shirg_lavida.vision.views import cut_views, normalize, plan_views, to_unit
 
 SIZES = {
@@ -50,3 +50,10 @@ def test_prefix_is_the_released_one(model, golden, name):
     assert prefix.visual_tokens == (VISUAL_TOKENS[name],)
     assert prefix.shape[1] == VISUAL_TOKENS[name] + 3
     torch.testing.assert_close(prefix[0], golden[f"{name}.embeddings"], rtol=0, atol=2e-5)
+
+
+def test_dreams_prefix_is_the_released_one():
+    model = tiny_dream(7, hidden_size=8, num_attention_heads=2, num_key_value_heads=1, intermediate_size=8)
+    released = load_file(Path(__file__).parent / "golden" / "dream_prefix.safetensors")
+    prefix = model.embed_prompt(torch.tensor([1, 2, -200, 3]), [pattern(*SIZES["wide"])])
+    torch.testing.assert_close(prefix[0], released["wide.embeddings"], rtol=0, atol=2e-5)

@@ -2,8 +2,15 @@ import pytest
 import torch
 
 from shirg_lavida.sampling.denoiser import check_ids, start_ids
-from shirg_lavida.sampling.options import SCHEDULES, SamplingKeywords, SamplingOptions
-from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block, transfer_plan
+from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions
+from shirg_lavida.sampling.schedule import (
+    PLANNED,
+    block_size,
+    plan_block,
+    steps_per_block,
+    timestep_shares,
+    transfer_plan,
+)
 
 HOME = {"mask_id": 60, "vocab_size": 64, "device": torch.device("cpu")}
 
@@ -103,6 +110,20 @@ def test_plan_counts_each_rows_masks_and_drops_empty_steps():
     assert quotas.tolist() == [[1, 1], [1, 0], [1, 0]]
 
 
+def test_timesteps_by_hand():
+    # t = 1, 0.75025, 0.5005, 0.25075, 0.001: the shares are 0.24975 / t, and all of what is left.
+    shares = timestep_shares(4, 4)
+    torch.testing.assert_close(shares, torch.tensor([0.24975, 0.24975 / 0.75025, 0.24975 / 0.5005, 1.0]))
+    plan = plan_block(torch.full((2, 8), 60), 0, 8, 60, 4, "timesteps", 1.0)
+    left = torch.tensor([[60] * 7 + [1], [60] * 2 + [1] * 6])
+    assert [plan.quota(step, left, 60).tolist() for step in range(4)] == [[1, 0], [2, 0], [3, 0], [7, 2]]
+
+
+def test_a_ratio_leaves_out_late_timesteps():
+    plan = plan_block(torch.full((1, 8), 60), 0, 8, 60, 2, "timesteps", 1.0, total=4)
+    torch.testing.assert_close(plan.quotas[:, 0], torch.tensor([0.24975, 1.0]))
+
+
 def test_window_reaches_back_to_masks_left_behind():
     ids = torch.tensor([[1, 60, 60, 60]])
     assert plan_block(ids, 2, 4, 60, 2, None, 1.0).window == (0, 4)
@@ -141,7 +162,7 @@ def test_no_more_steps_than_a_block_has_tokens(steps, ratio):
     assert steps_per_block(24, 8, steps, ratio) == 8
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", PLANNED)
 @pytest.mark.parametrize("masked", [0, 3, 8])
 def test_steps_beyond_the_blocks_length_are_empty_under_every_schedule(schedule, masked):
     (bounded,), (whole,) = (transfer_plan([masked], steps, schedule=schedule) for steps in (8, 50))

@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shirg_lavida.sampling.schedule import SCHEDULES, transfer_plan
+from shirg_lavida.sampling.schedule import PLANNED, transfer_plan
 
 
 @given(
     st.integers(0, 70),
     st.integers(1, 70),
-    st.sampled_from(SCHEDULES),
+    st.sampled_from(PLANNED),
     st.sampled_from([1e-3, 0.1, 1 / 3, 1.0, 3.0, 100.0]),
 )
 def test_a_plan_settles_every_token_and_wastes_no_step(masked, steps, schedule, shift):

@@ -1,4 +1,4 @@
-"""What a LaViDa checkpoint is made of, read and validated once; special ids have their home here.
+"""What a LaViDa checkpoint is made of, read and validated once.
 
 Everything comes from the checkpoint's own `config.json` (upstream's keys) and the SigLIP tower's `config.json`. A key
 that this code reads is either there, or has the default the released code uses; a value it cannot honour is an error.
@@ -14,15 +14,15 @@ from typing import Any, Literal, cast, get_args
 
 from shirg_core.anyres import LAVIDA_CANVASES
 from shirg_core.names import check_choice
+from shirg_lavida.families.family import Family
+from shirg_lavida.families.llada import LLADA
+from shirg_lavida.families.registry import family_of
 from shirg_lavida.language.config import BackboneConfig
+from shirg_lavida.sampling.options import VALUES
 from shirg_lavida.vision.config import VisionConfig
 
 IMAGE_TOKEN_ID = -200
 """Stands for one image in `input_ids`; never an embedding's index."""
-MASK_TOKEN_ID = 126336
-"""LLaDA's mask; a checkpoint's `mask_token_id` wins."""
-EOS_TOKEN_ID = 126081
-"""LLaDA's end of text; a checkpoint's `eos_token_id` wins."""
 
 PoolMode = Literal["bilinear", "average", "max"]
 LAVIDA_CROP_PX = 384
@@ -35,6 +35,7 @@ class LavidaConfig:
     """A whole LaViDa.
 
     Args:
+        family: which of the released LaViDas it is one of.
         language: the language model.
         vision: the tower.
         projector: `linear`, `mlp<n>x_gelu` or `pooler`.
@@ -46,14 +47,15 @@ class LavidaConfig:
         raw: the checkpoint's whole `config.json`, so that saving loses nothing.
     """
 
+    family: Family
     language: BackboneConfig
     vision: VisionConfig
     projector: str
     canvases: tuple[tuple[int, int], ...]
+    mask_token_id: int
+    eos_token_id: int
     pool_mode: PoolMode = "bilinear"
     pooler_ratio: int = 2
-    mask_token_id: int = MASK_TOKEN_ID
-    eos_token_id: int = EOS_TOKEN_ID
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,25 +71,31 @@ class LavidaConfig:
 
     @classmethod
     def from_checkpoint(cls, config: Mapping[str, Any], vision: VisionConfig) -> LavidaConfig:
-        """Read a LaViDa-LLaDA `config.json`.
+        """Read a LaViDa's `config.json`.
 
         Raises:
-            ValueError: not LaViDa-LLaDA, or a value this code cannot honour; the message names the key.
+            ValueError: no LaViDa of a known family, or a value this code cannot honour; the message names the key.
         """
-        check_lavida(config)
+        family = check_lavida(config)
         if config.get("mm_hidden_size", vision.hidden_size) != vision.hidden_size:
             raise ValueError(f"mm_hidden_size is {config['mm_hidden_size']}, but the tower has {vision.hidden_size}")
         return cls(
-            language=BackboneConfig.from_checkpoint(dict(config)),
+            family=family,
+            language=family.read(config),
             vision=vision,
             projector=config.get("mm_projector_type", "linear"),
             canvases=parse_canvases(config.get("image_grid_pinpoints"), vision.image_size),
             pool_mode=cast("PoolMode", config.get("mm_spatial_pool_mode", "bilinear")),
             pooler_ratio=config.get("mm_pooler_ratio", 2),
-            mask_token_id=config.get("mask_token_id", MASK_TOKEN_ID),
-            eos_token_id=config.get("eos_token_id", EOS_TOKEN_ID),
+            mask_token_id=config.get("mask_token_id", family.mask_token_id),
+            eos_token_id=config.get("eos_token_id", family.eos_token_id),
             raw=dict(config),
         )
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The sampler's options by name, with the values that reproduce the family's released sampler."""
+        return {option.name: option.default for option in VALUES} | dict(self.family.sampling)
 
     @property
     def projected_side(self) -> int:
@@ -103,7 +111,13 @@ class LavidaConfig:
 
 
 def upstream_config(
-    language: BackboneConfig, vision: VisionConfig, *, mask_token_id: int, eos_token_id: int, **more: Any
+    language: BackboneConfig,
+    vision: VisionConfig,
+    *,
+    mask_token_id: int,
+    eos_token_id: int,
+    family: Family = LLADA,
+    **more: Any,
 ) -> dict[str, Any]:
     """A new LaViDa's `config.json` in upstream's keys, with LaViDa's projector, pooling and canvases.
 
@@ -112,28 +126,13 @@ def upstream_config(
         vision: the tower.
         mask_token_id: the mask.
         eos_token_id: end of text, and padding.
+        family: whose keys the language model has.
         more: further keys, or other values.
     """
     return {
-        "model_type": "llava_llada",
-        "architectures": ["LlavaLladaForMaskedDiffusion"],
-        "d_model": language.d_model,
-        "n_heads": language.n_heads,
-        "n_kv_heads": language.kv_heads,
-        "n_layers": language.n_layers,
-        "mlp_hidden_size": language.mlp_hidden_size,
-        "vocab_size": language.vocab_size,
-        "embedding_size": language.vocab_size,
-        "max_sequence_length": language.max_sequence_length,
-        "block_type": "llama",
-        "activation_type": "silu",
-        "layer_norm_type": "rms",
-        "rope": True,
-        "rope_theta": language.rope_theta,
-        "rms_norm_eps": language.rms_norm_eps,
-        "weight_tying": language.weight_tying,
-        "include_bias": False,
-        "include_qkv_bias": False,
+        "model_type": family.model_type,
+        "architectures": [family.architecture],
+        **family.write(language),
         "mask_token_id": mask_token_id,
         "eos_token_id": eos_token_id,
         "pad_token_id": eos_token_id,
@@ -147,20 +146,19 @@ def upstream_config(
     }
 
 
-def check_lavida(config: Mapping[str, Any]) -> None:
-    """Whether a `config.json` describes a LaViDa-LLaDA that this code runs.
+def check_lavida(config: Mapping[str, Any]) -> Family:
+    """The family of the LaViDa that a `config.json` describes, which this code runs.
 
     Only `model_type` must be there; what LaViDa leaves to its launch scripts means LaViDa's choice when it is absent.
 
     Raises:
-        ValueError: it does not; the message names the key.
+        ValueError: it describes something else; the message names the key.
     """
-    kind = config.get("model_type")
-    if kind != "llava_llada":
-        raise ValueError(f"not a LaViDa-LLaDA config: model_type must be 'llava_llada', got {kind!r}")
+    family = family_of(config)
     for key, value in (("image_aspect_ratio", "anyres"), ("mm_patch_merge_type", "spatial_unpad")):
         if config.get(key, value) != value:
             raise ValueError(f"{key} must be {value!r}, the only one implemented, got {config[key]!r}")
+    return family
 
 
 def parse_canvases(value: Any, crop_px: int) -> tuple[tuple[int, int], ...]:

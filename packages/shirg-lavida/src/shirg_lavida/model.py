@@ -1,4 +1,4 @@
-"""LaViDa-LLaDA with SHIRG: image views, SigLIP tower, projector, LLaDA backbone.
+"""LaViDa with SHIRG: image views, SigLIP tower, projector, the backbone of LLaDA or Dream.
 
 arXiv 2505.16839. The classes are the released model's shape for shape; `checkpoint/load.py` maps weights one to one.
 """
@@ -136,7 +136,7 @@ class LavidaModel(nn.Module):
             prefix: `[B, P, d]`, a `Prefix` or a plain tensor.
             answer_length: L.
             clock: see `shirg_lavida.sampling.sampler.sample`.
-            options: of `shirg_lavida.sampling.options.SamplingOptions`.
+            options: of `shirg_lavida.sampling.options.SamplingOptions`; `config.sampling` are the defaults.
 
         Raises:
             ValueError: an option that cannot be followed, or an answer that does not fit the context.
@@ -149,5 +149,5 @@ class LavidaModel(nn.Module):
             eos_id=self.config.eos_token_id,
             answer_length=answer_length,
             clock=clock,
-            **options,
+            **{**self.config.family.sampling, **options},
         )

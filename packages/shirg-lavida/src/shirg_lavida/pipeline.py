@@ -108,7 +108,7 @@ class LavidaPipeline:
 
         Raises:
             OSError: a folder, file or download that is not there.
-            ValueError: not a LaViDa-LLaDA checkpoint, or a tokenizer or adapter that does not fit it.
+            ValueError: no LaViDa checkpoint of a known family, or a tokenizer or adapter that does not fit it.
         """
         folder = locate(named(location), Path(), weights=True)
         model = load_lavida(folder, dtype=dtype, device=device, device_map=device_map, vision_tower=vision_tower)
@@ -121,7 +121,8 @@ class LavidaPipeline:
                 options["positions"] = trained_positions(lora)
         if views is None:
             views = "anyres" if recommended.views is None else recommended.views
-        options = {"views": views, "chat": recommended.chat, **options}
+        chat = replace(recommended.chat, template=model.config.family.template)
+        options = {"views": views, "chat": chat, **options}
         return cls(model, tokenizer, selector, **options)
 
     @overload

@@ -20,6 +20,9 @@ from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.load import TOWER_FOLDER, TOWER_KEY, checkpoint_keys, save_lavida
 from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.config import LavidaConfig, upstream_config
+from shirg_lavida.families.dream import DREAM
+from shirg_lavida.families.family import Family
+from shirg_lavida.families.llada import LLADA
 from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.character_tokenizer import EOS_ID, MASK_ID, write_tiny_tokenizer
@@ -52,31 +55,39 @@ def tiny_vision(*, side: int = 27, patch_size: int = 14) -> VisionConfig:
     )
 
 
-def tiny_raw_config(vision: VisionConfig, **overrides: Any) -> dict[str, Any]:
+def tiny_raw_config(vision: VisionConfig, *, family: Family = LLADA, **overrides: Any) -> dict[str, Any]:
     """An upstream `config.json` for `vision`; `overrides` replace or add keys."""
     ids = {"mask_token_id": MASK_ID, "eos_token_id": EOS_ID, "pad_token_id": EOS_ID}
-    language = BackboneConfig(d_model=64, n_heads=4, n_layers=2, mlp_hidden_size=96, vocab_size=VOCAB_SIZE)
-    return upstream_config(language, vision, **{**ids, "mm_vision_tower": TOWER_FOLDER, **overrides})
+    language = BackboneConfig(64, n_heads=4, n_layers=2, mlp_hidden_size=96, vocab_size=VOCAB_SIZE)
+    return upstream_config(language, vision, **{**ids, "family": family, "mm_vision_tower": TOWER_FOLDER, **overrides})
 
 
-def tiny_lavida(seed: int = 0, *, side: int = 27, patch_size: int = 14, **overrides: Any) -> LavidaModel:
+def tiny_lavida(
+    seed: int = 0, *, side: int = 27, patch_size: int = 14, family: Family = LLADA, **overrides: Any
+) -> LavidaModel:
     """A tiny random LaViDa in eval mode and float32, weights frozen as after `load_lavida`.
 
     Args:
         seed: of the weights.
         side: tokens along a view's side.
         patch_size: side of a token in pixels.
+        family: of the language model, such as `shirg_lavida.families.dream.DREAM`.
         overrides: keys of the upstream `config.json`, such as `mm_projector_type="pooler"` or `d_model=128`.
     """
     vision = tiny_vision(side=side, patch_size=patch_size)
     # Module constructors draw initial weights; those are replaced below, and the caller's random state is left alone.
     with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
-        model = LavidaModel(LavidaConfig.from_checkpoint(tiny_raw_config(vision, **overrides), vision))
+        model = LavidaModel(LavidaConfig.from_checkpoint(tiny_raw_config(vision, family=family, **overrides), vision))
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for key, name in checkpoint_keys(model).items():
             parameters[name].copy_(_random_weight(key, parameters[name].shape, seed))
     return model.eval().requires_grad_(requires_grad=False)
+
+
+def tiny_dream(seed: int = 0, **options: Any) -> LavidaModel:
+    """A tiny random LaViDa-Dream; options as of `tiny_lavida`."""
+    return tiny_lavida(seed, family=DREAM, **options)
 
 
 def write_tiny_checkpoint(
@@ -87,6 +98,7 @@ def write_tiny_checkpoint(
     patch_size: int = 14,
     tower: Literal["checkpoint", "folder"] = "checkpoint",
     max_shard_size: str = "5GB",
+    family: Family = LLADA,
     **overrides: Any,
 ) -> Path:
     """Write `tiny_lavida` as a checkpoint folder.
@@ -99,13 +111,14 @@ def write_tiny_checkpoint(
         tower: keep the tower's weights in the checkpoint (as released), or in its own SigLIP folder, last layer
             and all.
         max_shard_size: a larger checkpoint is split into shards.
+        family: see `tiny_lavida`.
         overrides: keys of the upstream `config.json`.
 
     Returns:
         The folder.
     """
     folder = Path(folder)
-    model = tiny_lavida(seed, side=side, patch_size=patch_size, **overrides)
+    model = tiny_lavida(seed, side=side, patch_size=patch_size, family=family, **overrides)
     save_lavida(model, folder, max_shard_size=max_shard_size)
     if tower == "folder":
         if not (folder / WEIGHTS_FILE).is_file():

@@ -12,7 +12,6 @@ from PIL import Image
 from shirg_bench.lmms.costs import costs_of
 from shirg_bench.lmms.sampling import Sampling
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.sampling.options import VALUES
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,6 @@ def answer(
         max_new_tokens=sampling.max_new_tokens,
         timings=True,
         generator=torch.Generator(pipe.device).manual_seed(seed),
-        **({option.name: option.default for option in VALUES} | dict(sampling.options)),
+        **(pipe.model.config.sampling | dict(sampling.options)),
     )
     return [GenerationResult(sampling.cut(one.text), costs_of(one, len(answers))) for one in answers]

@@ -18,7 +18,7 @@ from typing import Any
 from shirg_bench.lmms.values import Kind, amount, count, is_none, switch, text, typed
 from shirg_core.names import check_known
 from shirg_lavida.sampling.options import VALUES, SamplingOptions, type_of
-from shirg_lavida.sampling.schedule import block_size, steps_per_block, transfer_plan
+from shirg_lavida.sampling.schedule import PLANNED, block_size, steps_per_block, transfer_plan
 
 _KINDS: Mapping[type, Kind] = {int: count, float: amount, bool: switch, str: text}
 SAMPLER: Mapping[str, Kind] = {
@@ -183,4 +183,5 @@ def _check(length: int, options: Mapping[str, Any]) -> None:
     how = SamplingOptions(**options)
     size = block_size(length, how.block_length)
     steps_per_block(length, size, how.steps, how.step_ratio)
-    transfer_plan([size], 1, schedule=how.schedule, shift=how.shift)
+    if how.schedule in PLANNED:
+        transfer_plan([size], 1, schedule=how.schedule, shift=how.shift)

@@ -31,7 +31,6 @@ from shirg_lavida.checkpoint.weights import (
     stored_weights,
 )
 from shirg_lavida.config import LavidaConfig, check_lavida
-from shirg_lavida.language.backbone import TIED_KEYS, Backbone
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import SO400M_384, VisionConfig
 
@@ -48,7 +47,7 @@ def load_lavida(
     device_map: DeviceMap | None = None,
     vision_tower: PathOrId | None = None,
 ) -> LavidaModel:
-    """Load a LaViDa-LLaDA checkpoint: eval mode, weights frozen, one pass over the files.
+    """Load a LaViDa checkpoint of any of `shirg_lavida.families`: eval mode, weights frozen, one pass over the files.
 
     Args:
         folder: a folder or a hub id.
@@ -60,8 +59,8 @@ def load_lavida(
 
     Raises:
         OSError: a folder, file or download that is not there.
-        ValueError: not a LaViDa-LLaDA checkpoint, a damaged file, or weights that do not fit; the message names what
-        is wrong.
+        ValueError: not a LaViDa checkpoint of a known family, a damaged file, or weights that do not fit; the message
+        names what is wrong.
     """
     by_name = {str(known).removeprefix("torch."): known for known in FLOAT_DTYPES.values()}
     chosen = by_name.get(dtype) if isinstance(dtype, str) else dtype
@@ -87,7 +86,7 @@ def load_lavida(
         model = LavidaModel(LavidaConfig.from_checkpoint(raw, vision))
     names = checkpoint_keys(model)
     if model.config.language.weight_tying:
-        stored = drop_tied(stored, *TIED_KEYS)
+        stored = drop_tied(stored, *model.config.family.tied_keys)
     check_match(stored, names, {name: parameter.shape for name, parameter in model.named_parameters()})
     devices = part_devices(model, _device_map(device, device_map), chosen)
     for key, weight in read_weights(stored):
@@ -140,7 +139,7 @@ def checkpoint_keys(model: LavidaModel) -> dict[str, str]:
     names = {TOWER_KEY + name: f"tower.siglip.{name}" for name, _ in model.tower.siglip.named_parameters()}
     names |= {f"model.mm_projector.{name}": f"projector.{name}" for name, _ in model.projector.named_parameters()}
     names |= {"model.image_newline": "image_newline"}
-    names |= {key: f"backbone.{name}" for key, name in Backbone.key_map(model.config.language).items()}
+    names |= {key: f"backbone.{name}" for key, name in model.config.family.key_map(model.config.language).items()}
     own = {name for name, _ in model.named_parameters()}
     if own != set(names.values()):
         raise ValueError(f"no upstream name for {sorted(own ^ set(names.values()))[:4]}")

@@ -15,7 +15,6 @@ from shirg_core.versions import versions
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.sampling.options import VALUES
 
 SCHEMA = "shirg.ask/2"
 """Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
@@ -65,7 +64,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Everything that decided the answer, in JSON's types: another run with it gives the same."""
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-    sampling = {option.name: option.default for option in VALUES} | recommended.sampling | dict(request.sampling)
+    sampling = pipe.model.config.sampling | recommended.sampling | dict(request.sampling)
     return {
         "schema": SCHEMA,
         "image": str(request.image),

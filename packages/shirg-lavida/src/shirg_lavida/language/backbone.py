@@ -1,10 +1,10 @@
-"""LLaDA's backbone: Llama-shaped, but every token sees every other (arXiv 2502.09992).
+"""The backbone of LLaDA and Dream: Llama-shaped, but every token sees every other (arXiv 2502.09992, arXiv 2508.15487).
 
     x ← x + W_o · softmax(R(q) R(k)ᵀ / √c + mask) v        q, k, v = W_q n, W_k n, W_v n,   n = RMSNorm(x)
     x ← x + W_2 (silu(W_1 n) ⊙ W_3 n)                      n = RMSNorm(x)
 
-R rotates channel pairs (i, i + c/2) of a head with c channels by position · θ^(−2i/c), in float32. No biases.
-Upstream names: W_1 `ff_proj`, W_3 `up_proj`, W_2 `ff_out`, W_o `attn_out`.
+R rotates channel pairs (i, i + c/2) of a head with c channels by position · θ^(−2i/c), in float32. No biases but
+Dream's on q, k and v. Names are LLaDA's: W_1 `ff_proj`, W_3 `up_proj`, W_2 `ff_out`, W_o `attn_out`.
 
 B: batch, S: tokens, P: prefix tokens, L: answer tokens, d: width, H: heads, c: channels of a head, V: vocabulary.
 Written out rather than wrapped around transformers' Llama because it measured faster where it counts and because
@@ -17,17 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shirg_lavida.checkpoint.empty import no_weights
 from shirg_lavida.language.attention import attend, attention_weights
 from shirg_lavida.language.cache import LayerCache, PrefixCache
 from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.language.protocol import Thin
 
 __all__ = ["Backbone", "BackboneConfig"]
-
-UPSTREAM_PREFIX = "model.transformer."
-TIED_KEYS = (f"{UPSTREAM_PREFIX}ff_out.weight", f"{UPSTREAM_PREFIX}wte.weight")
-"""Upstream's output and embedding, which are one weight under `weight_tying`."""
 
 
 class RmsNorm(nn.Module):
@@ -51,9 +46,9 @@ class Block(nn.Module):
         d, kv = config.d_model, config.kv_heads * config.head_dim
         self.head_dim = config.head_dim
         self.attn_norm = RmsNorm(d, config.rms_norm_eps)
-        self.q_proj = nn.Linear(d, d, bias=False)
-        self.k_proj = nn.Linear(d, kv, bias=False)
-        self.v_proj = nn.Linear(d, kv, bias=False)
+        self.q_proj = nn.Linear(d, d, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(d, kv, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(d, kv, bias=config.qkv_bias)
         self.attn_out = nn.Linear(d, d, bias=False)
         self.ff_norm = RmsNorm(d, config.rms_norm_eps)
         self.ff_proj = nn.Linear(d, config.mlp_hidden_size, bias=False)
@@ -78,7 +73,7 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """LLaDA. Parameter names are upstream's without `model.transformer.`, so loading is a plain rename."""
+    """A bidirectional language model; `shirg_lavida.families` maps its parameters' names to checkpoints'."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -103,6 +98,11 @@ class Backbone(nn.Module):
         """Largest allowed position + 1."""
         return self.config.max_sequence_length
 
+    @property
+    def shifted(self) -> bool:
+        """See `DiffusionBackbone.shifted`."""
+        return self.config.shifted
+
     def embed(self, ids: Tensor) -> Tensor:
         """`[B, L]` int64 → `[B, L, d]`."""
         out: Tensor = self.wte(ids)
@@ -125,14 +125,18 @@ class Backbone(nn.Module):
             q, k, v = block.project(x, rotary)
             layers.append(LayerCache.write(k, v, mask, answer_length))
             if number == self.config.n_layers:
-                break  # what follows the last layer's keys and values reaches no answer token
+                break  # what follows the last layer's keys and values reaches no answer token, but see below
             x = block.finish(x, attend(q, k, v, None if mask is None else mask[:, None, None]))
             index = None if thin is None else thin(number, q, k, mask)
             if index is not None:
                 x = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
                 positions, mask = positions.gather(1, index), None if mask is None else mask.gather(1, index)
                 rotary = self.rotary(positions)
-        return PrefixCache(tuple(layers))
+        if not self.config.shifted:
+            return PrefixCache(tuple(layers))
+        # The last token predicts the answer's first.
+        attended = attend(q[:, :, -1:], k, v, None if mask is None else mask[:, None, None])
+        return PrefixCache(tuple(layers), self.ln_f(block.finish(x[:, -1:], attended)))
 
     @torch.no_grad()
     def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache, *, paid: list[Tensor] | None = None) -> Tensor:
@@ -166,12 +170,13 @@ class Backbone(nn.Module):
         """`[…, d]` → `[…, V]`."""
         return F.linear(hidden, self.wte.weight if self.ff_out is None else self.ff_out.weight)
 
-    @staticmethod
-    def key_map(config: BackboneConfig) -> dict[str, str]:
-        """Upstream checkpoint key → own parameter name, for every parameter. A tied output has no key of its own."""
-        with no_weights():
-            names = Backbone(config).state_dict().keys()
-        return {UPSTREAM_PREFIX + name: name for name in names}
+    def predicting(self, hidden: Tensor, last: Tensor | None) -> Tensor:
+        """See `DiffusionBackbone.predicting`."""
+        if not self.config.shifted:
+            return hidden
+        if last is None:
+            raise RuntimeError("this model needs the state of the prefix's last token")
+        return torch.cat([last, hidden[:, :-1]], dim=1)
 
     def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine, float32 `[B, 1, S, c]`, of `positions [B, S]`."""

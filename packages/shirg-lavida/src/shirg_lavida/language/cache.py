@@ -76,9 +76,15 @@ class LayerCache:
 
 @dataclass(frozen=True)
 class PrefixCache:
-    """All layers' prefix keys and values. Layers may hold different numbers of entries (FastV)."""
+    """All layers' prefix keys and values. Layers may hold different numbers of entries (FastV).
+
+    Attributes:
+        layers: keys and values, layer by layer.
+        last: `[B, 1, d]`, the state of the prefix's last token, where it predicts the answer's first; None elsewhere.
+    """
 
     layers: tuple[LayerCache, ...]
+    last: Tensor | None = None
 
     @property
     def bytes(self) -> int:
@@ -89,7 +95,7 @@ class PrefixCache:
 
     def gathered(self, index: Tensor) -> PrefixCache:
         """A new cache of the prefix entries `index [B, K]` in every layer."""
-        return PrefixCache(tuple(layer.gathered(index) for layer in self.layers))
+        return PrefixCache(tuple(layer.gathered(index) for layer in self.layers), self.last)
 
     def digest(self) -> str:
         """SHA-256 over every bit of the prefix part: equal digests, untouched cache. Slow, for checking."""

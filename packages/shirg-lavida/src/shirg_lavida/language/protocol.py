@@ -1,8 +1,4 @@
-"""What the sampler, the pruning baselines and the loss need from a backbone, whatever its architecture.
-
-A second backbone (Dream is Qwen2-shaped: biases on q, k and v, and logits shifted by one position) gets its own file
-beside `backbone.py` with these methods; nothing else has to know it.
-"""
+"""What the sampler, the pruning baselines and the loss need from a backbone, whatever its architecture."""
 
 from __future__ import annotations
 
@@ -37,6 +33,11 @@ class DiffusionBackbone(Protocol):
     @property
     def max_sequence_length(self) -> int:
         """Largest allowed position + 1."""
+        ...
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the state of the token before predicts a token; that of a prefix's last token then is needed, too."""
         ...
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -75,6 +76,15 @@ class DiffusionBackbone(Protocol):
         """Uncached and differentiable: `x [B, S, d]` → hidden `[B, S, d]`.
 
         `allowed` bool, broadcastable to `[B, H, S, S]`, says which query may see which key; None = all.
+        """
+        ...
+
+    def predicting(self, hidden: Tensor, last: Tensor | None) -> Tensor:
+        """The states that predict an answer's tokens, `[B, L, d]`: here, and nowhere else, Dream's are shifted by one.
+
+        Args:
+            hidden: `[B, L, d]`, the states of the answer's tokens.
+            last: `[B, 1, d]`, the state of the prefix's last token; may be None if the model is not `shifted`.
         """
         ...
 

@@ -2,8 +2,8 @@
 
     system turn, user turn with its images on a line before the question, and the header of the assistant's turn
 
-in the tokenizer's own chat template; a tokenizer without one gets LLaDA's. The text is tokenised in pieces, cut where
-the images stand, for which the ids hold `IMAGE_TOKEN_ID`.
+in the tokenizer's own chat template; a tokenizer without one gets its family's. The text is tokenised in pieces, cut
+where the images stand, for which the ids hold `IMAGE_TOKEN_ID`.
 
 The released code drops one token from the start of every piece when the first piece begins with the start of text. That
 is right for tokenizers that put one before each piece. LLaDA's does not: its template writes the start of text once, so
@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.families.llada import TEMPLATE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -34,13 +35,6 @@ SYSTEM_PROMPT = (
     "provides, and assist the user with a variety of tasks using natural language."
 )
 """LaViDa was trained with these words."""
-LLADA_TEMPLATE = (
-    "{{ bos_token }}"
-    "{% for message in messages %}"
-    "{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' + message.content | trim + '<|eot_id|>' }}"
-    "{% endfor %}"
-    "{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
-)
 
 
 @dataclass(frozen=True)
@@ -50,10 +44,12 @@ class ChatStyle:
     Args:
         system: the system turn; None = there is none.
         released_ids: reproduce the released code's ids, see the module.
+        template: of a tokenizer without one.
     """
 
     system: str | None = SYSTEM_PROMPT
     released_ids: bool = True
+    template: str = TEMPLATE
 
 
 def split_at_images(question: str, n_images: int) -> list[str]:
@@ -93,7 +89,7 @@ def prompt_pieces(tokenizer: PreTrainedTokenizerFast, question: str, style: Chat
     rendered = str(
         tokenizer.apply_chat_template(
             turns,
-            chat_template=tokenizer.chat_template or LLADA_TEMPLATE,
+            chat_template=tokenizer.chat_template or style.template,
             tokenize=False,
             add_generation_prompt=True,
         )

@@ -1,4 +1,4 @@
-"""The three ways to get hidden states of an answer: cached prefix attention, the same uncached, and full attention."""
+"""Three ways to get the states that predict an answer: cached prefix attention, the same uncached, full attention."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shirg_lavida.language.masks import full_mask, prefix_mask
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import Context
 from shirg_lavida.pruning.protocol import Pruning
+from shirg_lavida.sampling.remasking import log_probability
 from shirg_lavida.sampling.step import Step
 
 
@@ -62,25 +63,40 @@ class Denoiser:
         return cls(backbone, context, allowed=prefix_mask(positions.shape[1], length, mask, positions.device))
 
     def hidden(self, ids: Tensor) -> Tensor:
-        """`[B, n]` → `[B, n, d]`; n < L: the rest of the answer is not there."""
-        x = self.backbone.embed(ids)
-        answer_positions = self.context.answer_positions[:, : ids.shape[1]]
+        """`[B, n]` → `[B, n, d]`, what predicts each of the tokens; n < L: the rest of the answer is not there."""
+        x, n = self.backbone.embed(ids), ids.shape[1]
+        answer_positions = self.context.answer_positions[:, :n]
         if self.cache is not None:
-            return self.backbone.denoise(x, answer_positions, self.cache)
+            return self.backbone.predicting(self.backbone.denoise(x, answer_positions, self.cache), self.cache.last)
         x = torch.cat([self.context.embeddings, x], dim=1)
         positions = torch.cat([self.context.positions, answer_positions], dim=1)
         allowed = None if self.allowed is None else self.allowed[..., : x.shape[1], : x.shape[1]]
-        return self.backbone.forward(x, positions, allowed)[:, -ids.shape[1] :]
+        states = self.backbone.forward(x, positions, allowed)
+        return self.backbone.predicting(states[:, -n:], states[:, -n - 1 : -n])
 
     def observed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """`hidden`, and the attention `[B, n, P]` it paid to the cached prefix, mean over heads and layers.
+        """`hidden`, and the attention `[B, n, P]` of the tokens to the cached prefix, mean over heads and layers.
 
         Raises:
             RuntimeError: there is no cache.
         """
-        x = self.backbone.embed(ids)
-        positions = self.context.answer_positions[:, : ids.shape[1]]
-        return self.backbone.observe(x, positions, self.require_cache())
+        x, cache = self.backbone.embed(ids), self.require_cache()
+        states, paid = self.backbone.observe(x, self.context.answer_positions[:, : ids.shape[1]], cache)
+        return self.backbone.predicting(states, cache.last), paid
+
+    def settle_first(self, ids: Tensor, mask_id: int) -> tuple[Tensor, Tensor]:
+        """`ids [B, L]` with the first token that the prefix alone predicts, if it is masked, and its probability `[B]`.
+
+        That is what a `shifted` model's prefill says about the answer. The first token is never the mask.
+        """
+        last = None if self.cache is None else self.cache.last
+        last = self.hidden(ids)[:, :1] if last is None else last
+        logits = self.backbone.logits(last)
+        banned = torch.arange(logits.shape[-1], device=logits.device) == mask_id
+        likeliest = logits.masked_fill(banned, float("-inf")).argmax(dim=-1)
+        first = torch.where(ids[:, :1] == mask_id, likeliest, ids[:, :1])
+        probability = log_probability(logits.float(), first).exp()
+        return torch.cat([first, ids[:, 1:]], dim=1), probability[:, 0]
 
     def stepper(self, finish: Callable[[Tensor, Tensor, Tensor], Tensor], seen: int | None = None) -> Step:
         """One whole step: `ids, quota → finish(hidden(ids[:, :seen]), ids, quota)`."""

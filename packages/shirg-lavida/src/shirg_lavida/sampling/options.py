@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 REMASKING = ("low_confidence", "entropy", "margin", "random")
 """Valid values of `remasking`, see `remasking.py`. Upstream spells the second "entrophy"."""
-SCHEDULES = (None, "linear", "cosine", "shift", "logit_normal")
+SCHEDULES = (None, "linear", "cosine", "shift", "logit_normal", "timesteps")
 """Valid values of `schedule`, see `schedule.py`."""
+DRAWS = ("gumbel", "categorical")
+"""Valid values of `draw`, see `remasking.py`: LLaDA's and Dream's way of drawing tokens at a temperature."""
 ATTENTION = ("prefix", "full")
 """Valid values of `attention`: "prefix" = the prefix sees only itself (LaViDa), "full" = all see all (LLaDA)."""
 _OWN = "the model's own"
@@ -36,7 +38,7 @@ def _value(default: Any, help: str, shown: str | None = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SamplingOptions:
-    """How to sample; the defaults reproduce the released sampler, see `sampler.py`.
+    """How to sample; the defaults reproduce LaViDa-LLaDA's released sampler, see `sampler.py`.
 
     Args:
         block_length: tokens of a block; None = 128. The last block may be shorter.
@@ -48,6 +50,10 @@ class SamplingOptions:
         shift: parameter of the schedule "shift".
         remasking: one of `REMASKING`.
         temperature: 0 = the likeliest token.
+        draw: one of `DRAWS`.
+        top_p: tokens go that come, by probability, after others which hold more than this already; draw "categorical"
+            only.
+        top_k: the k likeliest tokens stay; draw "categorical" only.
         attention: one of `ATTENTION`.
         cache: keep the prefix's keys and values; attention "prefix" only.
         stop_at_eos: stop once every row has an end of text with nothing masked before it; what follows it becomes it.
@@ -75,10 +81,13 @@ class SamplingOptions:
     lookahead: bool = _value(True, "Let a block see that later blocks follow.", _OWN)
     steps: int | None = _value(None, "Steps over all blocks.", "one a token")
     step_ratio: float | None = _value(None, "Fraction of --steps to run.")
-    schedule: str | None = _value(None, "linear, cosine, shift or logit_normal.")
+    schedule: str | None = _value(None, "linear, cosine, shift, logit_normal or timesteps.", _OWN)
     shift: float = _value(1 / 3, "Of --schedule shift: below 1 settles more early, above 1 late.", "1/3")
-    remasking: str = _value("low_confidence", "low_confidence, entropy, margin or random.")
+    remasking: str = _value("low_confidence", "low_confidence, entropy, margin or random.", _OWN)
     temperature: float = _value(0.0, "0 = the likeliest.")
+    draw: str = _value("gumbel", "gumbel or categorical: how tokens are drawn at a temperature.", _OWN)
+    top_p: float | None = _value(None, "Draw from the likeliest tokens that hold this probability.")
+    top_k: int | None = _value(None, "Draw from this many of the likeliest tokens.")
     attention: str = _value("prefix", "prefix or full.")
     cache: bool = _value(True, "Keep the prefix's keys and values.")
     stop_at_eos: bool = _value(False, "Stop once the answer has an end of text.", "True")
@@ -102,6 +111,15 @@ class SamplingOptions:
         real("shift", self.shift, above=0)
         check_choice("remasking", self.remasking, REMASKING)
         real("temperature", self.temperature, low=0)
+        check_choice("draw", self.draw, DRAWS)
+        if self.top_p is not None:
+            real("top_p", self.top_p, above=0, high=1)
+        if self.top_k is not None:
+            integer("top_k", self.top_k, low=1)
+        if self.draw != "categorical" and (self.top_p, self.top_k) != (None, None):
+            raise ValueError(
+                f'top_p={self.top_p} and top_k={self.top_k} need draw="categorical", got draw={self.draw!r}'
+            )
         check_attention(self.attention, cache=self.cache)
         real("eos_penalty", self.eos_penalty, low=0, infinite=True)
         if self.confidence_threshold is not None:
@@ -123,6 +141,9 @@ class SamplingKeywords(TypedDict, total=False):
     shift: float
     remasking: str
     temperature: float
+    draw: str
+    top_p: float | None
+    top_k: int | None
     attention: str
     cache: bool
     stop_at_eos: bool

@@ -5,13 +5,15 @@ With logits l ∈ ℝ^V, p = softmax(l), x the chosen token, and 1 and 2 the two
     low_confidence  log p_x              margin  log(p_1 − p_2)
     entropy         Σ_v p_v log(p_v + 1e-10)     random  u ~ U(0, 1)
 
-All are monotone in what the released sampler ranks by (which takes p in float64 over the whole vocabulary). Taking
+All are monotone in what the released samplers rank by (LLaDA's takes p in float64 over the whole vocabulary). Taking
 the chosen or largest entry out of the sum first, r = Σ_{v≠x} exp(l_v − l_x), log p_x = −log(1 + r), keeps float32's
 full relative precision where p → 1, so that confident positions rank as they do in float64 and do not collapse to
 ties at 1.0.
 
-Sampling at temperature T > 0 is upstream's Gumbel-max, argmax_v exp(l_v) / (−log u_v)^T, in its logarithm and in
-float64 as there (low precision biases it: arXiv 2409.02908). Confidence is always that of the logits without noise.
+Sampling at temperature T > 0 is LLaDA's Gumbel-max, argmax_v exp(l_v) / (−log u_v)^T, in its logarithm and in float64
+as there (low precision biases it: arXiv 2409.02908); confidence then is that of the logits without noise. Or it is
+Dream's categorical draw from softmax(l / T) without the tokens that `top_p` and `top_k` take out, and these are the
+probabilities of its confidence, too, at T = 0 as well.
 """
 
 from __future__ import annotations
@@ -41,6 +43,38 @@ def predict(logits: Tensor, temperature: float = 0.0, uniform: Tensor | None = N
     if uniform is None:
         raise ValueError(f"temperature={temperature} needs uniform draws")
     return (logits.double() - temperature * (-uniform.log()).log()).argmax(dim=-1)
+
+
+def filtered(logits: Tensor, temperature: float, top_p: float | None, top_k: int | None) -> Tensor:
+    """The logits of a categorical draw, float32 `[…, V]`: divided by T > 0, and lowest where a token is taken out.
+
+    Args:
+        logits: `[…, V]`.
+        temperature: T ≥ 0; at 0 they are left as they are.
+        top_p: a token goes if the likelier ones hold more than this already; None or 1 = none goes.
+        top_k: a token goes if k others are likelier; None = none goes.
+    """
+    logits = logits.float()
+    if temperature > 0:
+        logits = logits / temperature
+    lowest = torch.finfo(logits.dtype).min
+    if top_p is not None and top_p < 1:
+        ranked, order = logits.sort(dim=-1, descending=True)
+        before = F.pad(ranked.softmax(dim=-1).cumsum(dim=-1)[..., :-1], (1, 0))
+        gone = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before > top_p)
+        logits = logits.masked_fill(gone, lowest)
+    if top_k is not None:
+        least = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < least, lowest)
+    return logits
+
+
+def draw_categorical(logits: Tensor, generator: torch.Generator | None) -> Tensor:
+    """A token for every position from softmax of `[…, V]`: `[…]` int64."""
+    p = logits.softmax(dim=-1)
+    p = p / p.sum(dim=-1, keepdim=True)
+    drawn = torch.multinomial(p.flatten(end_dim=-2), 1, replacement=True, generator=generator)
+    return drawn.view(p.shape[:-1])
 
 
 def confidence(logits: Tensor, chosen: Tensor, remasking: str) -> Tensor:

@@ -1,10 +1,10 @@
-"""LaViDa's sampler: from a masked answer to text, the surest tokens first (arXiv 2502.09992, arXiv 2505.16839).
+"""LaViDa's samplers: from a masked answer to text, the surest tokens first (arXiv 2502.09992, arXiv 2505.16839).
 
 The answer is cut into blocks, decoded left to right. A block of m masked tokens takes n steps; each step predicts
 every masked token at once and settles as many as the plan says (`schedule.py`), those the model is surest of
 (`remasking.py`).
 
-Defaults reproduce the released sampler, quirks included:
+Defaults reproduce LaViDa-LLaDA's released sampler, quirks included:
 
 - steps per block: ⌊(steps // blocks) · step_ratio⌋. The released one ignores its own `steps` and takes the answer's
   length, as `steps=None` does here. Its default shift is 3, which its `predict.py` leaves as it is; its evaluation
@@ -15,9 +15,13 @@ Defaults reproduce the released sampler, quirks included:
 - temperature adds float64 Gumbel noise. With `attention="prefix"` the random draws equal the released sampler's for the
   same generator state; with "full" only random remasking's do, since there noise is drawn for the whole prefix, too.
 
+The options in `shirg_lavida.families.dream` reproduce LaViDa-Dream's: one block, Dream's `timesteps`, tokens drawn from
+tempered probabilities. Under attention "prefix" it settles the answer's first token before the first step, the
+likeliest one after the prefix whatever the temperature; this one does so for every model that is `shifted`.
+
 Where they part: a batch is planned row by row (the released code takes the first row's number of masks for all); a
-step that would settle nothing is not run, nor are its random numbers drawn; and where a predicted mask outlives a
-curve's plan, which crashes there, it is left.
+step that would settle nothing is not run, nor are its random numbers drawn; where a predicted mask outlives a curve's
+plan, which crashes there, it is left; and a first token that is settled by the prefix alone is never the mask.
 """
 
 from __future__ import annotations
@@ -97,6 +101,7 @@ def sample(
     prefix = Prefix(prefix) if isinstance(prefix, Tensor) else prefix
     size = block_size(answer_length, how.block_length)
     block_steps = steps_per_block(answer_length, size, how.steps, how.step_ratio)
+    all_steps = steps_per_block(answer_length, size, how.steps, None)
     context = answer_context(prefix, answer_length, backbone.max_sequence_length)
     shape = (prefix.shape[0], answer_length)
     ids = start_ids(shape, how.draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
@@ -108,6 +113,10 @@ def sample(
             denoiser = Denoiser.cached(backbone, context, how.pruning)
     else:
         denoiser = Denoiser.uncached(backbone, context, how.attention)
+    if backbone.shifted and how.attention == "prefix":
+        masked = ids[:, 0] == mask_id
+        ids, probability = denoiser.settle_first(ids, mask_id)
+        probabilities[:, 0] = torch.where(masked, probability, 1.0)
     # 3. Blocks, left to right.
     nfe, begin = 0, 0.0
     step_ms: list[float] = []
@@ -116,11 +125,12 @@ def sample(
             break
         stop = min(start + size, answer_length)
         n_steps = max(1, block_steps * (stop - start) // size)
-        window, quotas = plan_block(ids, start, stop, mask_id, n_steps, how.schedule, how.shift)
+        n_all = max(n_steps, all_steps * (stop - start) // size)
+        plan = plan_block(ids, start, stop, mask_id, n_steps, how.schedule, how.shift, n_all)
         finish = partial(
             settle,
             backbone,
-            window=window,
+            window=plan.window,
             options=how,
             mask_id=mask_id,
             eos_id=eos_id,
@@ -131,7 +141,10 @@ def sample(
         seen = answer_length if how.lookahead else stop
         step = denoiser.stepper(finish, seen)
         step = step if how.wrap_step is None else how.wrap_step(step)
-        for quota in quotas:
+        for number in range(len(plan.quotas)):
+            quota = plan.quota(number, ids, mask_id)
+            if how.schedule == "timesteps" and not bool(quota.any()):
+                continue
             digest = denoiser.digest() if how.verify_cache else None
             if clock is not None:
                 begin = clock.now()

@@ -1,4 +1,4 @@
-"""How many tokens each step of a block settles, exactly as the released sampler plans it.
+"""How many tokens each step of a block settles, exactly as the released samplers plan it.
 
 For m masked tokens, n steps and a curve σ: [0, 1] → [0, 1],
 
@@ -12,6 +12,10 @@ one, and the plan is **reversed**: a curve that rises late therefore settles man
 
 With `schedule=None` there is no curve: every step settles ⌊m / n⌋ tokens and the first m mod n steps one more. That
 differs from "linear", whose floors put the larger steps elsewhere.
+
+`timesteps` is Dream's own: t runs from 1 to ε in N steps, and step i settles ⌊(1 − t_{i+1} / t_i) · (tokens that are
+still masked)⌋, the last one all that are left. A step ratio below 1 leaves out late steps and thins out none, so the
+last one then settles many at once.
 
 An answer is cut into blocks first; `plan_block` is one block's plan.
 """
@@ -27,7 +31,6 @@ from torch import Tensor
 
 from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
-from shirg_lavida.sampling.options import SCHEDULES
 
 _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "linear": lambda t, _: t,
@@ -35,8 +38,12 @@ _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "shift": lambda t, s: s * t / (1 + (s - 1) * t),
     "logit_normal": lambda t, _: 0.5 * (1 + torch.erf(torch.log(t / (1 - t)) / math.sqrt(2))),
 }
+PLANNED = (None, *_CURVES)
+"""Schedules that a plan is made for ahead: all but `timesteps`."""
+EPSILON = 1e-3
+"""Dream's ε."""
 RELEASED_BLOCK_LENGTH = 128
-"""Upstream's default block; shorter answers are one block."""
+"""LLaDA's default block; shorter answers are one block."""
 
 
 class BlockPlan(NamedTuple):
@@ -44,15 +51,23 @@ class BlockPlan(NamedTuple):
 
     Attributes:
         window: `(start, stop)` of the answer in which masked tokens are eligible.
-        quotas: `[n, B]` int64, tokens to settle per step and row.
+        quotas: `[n, B]` int64, tokens to settle per step and row; under `timesteps` `[n, 1]` float32, the share of
+            those that are still masked.
     """
 
     window: tuple[int, int]
     quotas: Tensor
 
+    def quota(self, step: int, ids: Tensor, mask_id: int) -> Tensor:
+        """`[B]` int64, the tokens that a step settles in each row of `ids [B, L]`."""
+        quota = self.quotas[step]
+        if quota.is_floating_point():
+            quota = (ids[:, slice(*self.window)] == mask_id).sum(dim=1) * quota
+        return quota.to(torch.int64)
+
 
 def block_size(answer_length: int, block_length: int | None) -> int:
-    """The block length, at most the answer's; None means upstream's default. The last block may be shorter.
+    """The block length, at most the answer's; None means LLaDA's default. The last block may be shorter.
 
     Raises:
         ValueError: a length that is not an integer ≥ 1.
@@ -91,7 +106,7 @@ def transfer_plan(
     Args:
         masked: m of every row.
         steps: n, the steps a block may take, ≥ 1. With a curve, a row takes at most m of them.
-        schedule: a curve's name, or None.
+        schedule: one of `PLANNED`.
         shift: s of "shift", > 0. Below 1 more tokens are settled early, above 1 late.
 
     Returns:
@@ -102,7 +117,7 @@ def transfer_plan(
     """
     if steps < 1:
         raise ValueError(f"a block needs at least one step, got {steps}")
-    check_choice("schedule", schedule, SCHEDULES)
+    check_choice("schedule", schedule, PLANNED)
     real("shift", shift, above=0)
     if schedule is None:
         return [[m // steps + (i < m % steps) for i in range(steps)] for m in masked]
@@ -129,14 +144,41 @@ def _curve_plan(masked: int, steps: int, schedule: str, shift: float) -> list[in
     return counts[::-1]
 
 
+def timestep_shares(total: int, steps: int) -> Tensor:
+    """`[steps]` float32, the share of the masked tokens that each of the first `steps` of N = `total` steps settles."""
+    t = torch.linspace(1, EPSILON, total + 1, dtype=torch.float32)
+    shares = (1 - t[1:] / t[:-1])[:steps]
+    shares[-1] = 1
+    return shares
+
+
 def plan_block(
-    ids: Tensor, start: int, stop: int, mask_id: int, steps: int, schedule: str | None, shift: float
+    ids: Tensor,
+    start: int,
+    stop: int,
+    mask_id: int,
+    steps: int,
+    schedule: str | None,
+    shift: float,
+    total: int | None = None,
 ) -> BlockPlan:
-    """The plan of the block `[start, stop)` of `ids [B, L]`. Reads the ids, which synchronises the device."""
+    """The plan of the block `[start, stop)` of `ids [B, L]`. Reads the ids, which synchronises the device.
+
+    Args:
+        ids: `[B, L]`.
+        start: first token of the block.
+        stop: behind its last token.
+        mask_id: the mask.
+        steps: see `transfer_plan`.
+        schedule: see the module.
+        shift: see `transfer_plan`.
+        total: N of `timesteps`; None = `steps`.
+    """
     masked = (ids == mask_id).cpu()
+    # A mask predicted in an earlier block is still a mask, and eligible.
+    window = (0 if bool(masked[:, :start].any()) else start, stop)
+    if schedule == "timesteps":
+        return BlockPlan(window, timestep_shares(steps if total is None else total, steps)[:, None].to(ids.device))
     rows = transfer_plan(masked[:, start:stop].sum(dim=1).tolist(), steps, schedule=schedule, shift=shift)
     quotas = torch.tensor(rows, dtype=torch.int64).T
-    quotas = quotas[quotas.any(dim=1)]
-    # A mask predicted in an earlier block is still a mask, and eligible.
-    first = 0 if bool(masked[:, :start].any()) else start
-    return BlockPlan((first, stop), quotas.to(ids.device))
+    return BlockPlan(window, quotas[quotas.any(dim=1)].to(ids.device))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.sampling.options import SamplingOptions
-from shirg_lavida.sampling.remasking import confidence, log_probability, predict
+from shirg_lavida.sampling.remasking import confidence, draw_categorical, filtered, log_probability, predict
 
 Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """`(ids [B, L], quota [B]) → ids [B, L]`: one denoising step."""
@@ -63,13 +63,18 @@ def settle(
     if not options.allow_mask_prediction:
         banned = torch.arange(logits.shape[-1], device=logits.device) == mask_id
         logits = logits.masked_fill(banned, float("-inf"))
-    # 2. A token for every position. Upstream draws noise for the whole answer; so do we, or the draws would not match.
-    uniform = None
-    if options.temperature > 0:
-        shape = (*ids.shape, logits.shape[-1])
-        uniform = torch.rand(shape, generator=options.generator, device=ids.device, dtype=torch.float64)[:, start:stop]
-        uniform = uniform[rows] if compact else uniform
-    chosen = predict(logits, options.temperature, uniform)
+    # 2. A token for every position. LLaDA draws noise for the whole answer; so do we, or the draws would not match.
+    plain, uniform = logits, None
+    if options.draw == "categorical":
+        logits = filtered(logits, options.temperature, options.top_p, options.top_k)
+    if options.temperature > 0 and options.draw == "categorical":
+        chosen = draw_categorical(logits, options.generator)
+    else:
+        if options.temperature > 0:
+            shape = (*ids.shape, logits.shape[-1])
+            uniform = torch.rand(shape, generator=options.generator, device=ids.device, dtype=torch.float64)
+            uniform = uniform[:, start:stop][rows] if compact else uniform[:, start:stop]
+        chosen = predict(logits, options.temperature, uniform)
     # 3. How sure the model is of it.
     if options.remasking == "random":
         shape = (ids.shape[0], unseen + ids.shape[1])
@@ -80,8 +85,8 @@ def settle(
         sure = _spread(sure, rows) if compact else sure
     log_p = None
     if probabilities is not None:
-        same = options.remasking == "low_confidence"
-        log_p = sure if same else log_probability(logits, chosen)
+        same = options.remasking == "low_confidence" and options.draw == "gumbel"
+        log_p = sure if same else log_probability(plain.float(), chosen)
         log_p = _spread(log_p, rows) if compact and not same else log_p
     chosen = inside.masked_scatter(rows, chosen) if compact else chosen
     if options.eos_penalty > 0:

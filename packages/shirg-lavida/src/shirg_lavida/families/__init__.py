@@ -1,0 +1,1 @@
+"""What differs between the released LaViDas, as data: one file per family of language models."""
