@@ -120,7 +120,7 @@ def test_a_batch_answers_as_its_rows_do():
 
 @pytest.mark.parametrize("option", [{"top_p": 0.9}, {"top_k": 5}])
 def test_filters_need_a_categorical_draw(option):
-    with pytest.raises(ValueError, match=r'need draw="categorical", got draw=\'gumbel\''):
+    with pytest.raises(ValueError, match="needs draw=\"categorical\", got 'gumbel'"):
         sample(dream(), prefix(), **{**OPTIONS, "draw": "gumbel"}, **option)
 
 

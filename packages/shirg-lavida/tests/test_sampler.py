@@ -110,10 +110,13 @@ def test_predicted_masks_stay_unless_banned():
 class Stubborn:
     """Surest of all that answer token 1 is the mask, for four steps; else token 5, the surer the earlier."""
 
-    n_layers, max_sequence_length, vocab_size = 1, 100, MASK + 1
+    n_layers, max_sequence_length, vocab_size, shifted = 1, 100, MASK + 1, False
 
     def __init__(self):
         self.calls = 0
+
+    def predicting(self, hidden, _):
+        return hidden
 
     def embed(self, ids):
         return ids[..., None].float()

@@ -47,7 +47,8 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         asked = None if request.method is None else get_method(request.method).name
     budget = None if request.budget is None else parse_budget(request.budget)
     with bad_input(ValueError, options=NAMES):
-        SamplingOptions(**request.sampling)
+        # How the model draws by itself is not known yet.
+        SamplingOptions(**{"draw": "categorical", **request.sampling})
         if request.max_new_tokens is not None:
             integer("max_new_tokens", request.max_new_tokens, low=1)
     if "shift" in request.sampling and request.sampling.get("schedule") != "shift":

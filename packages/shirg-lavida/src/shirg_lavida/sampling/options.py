@@ -116,10 +116,9 @@ class SamplingOptions:
             real("top_p", self.top_p, above=0, high=1)
         if self.top_k is not None:
             integer("top_k", self.top_k, low=1)
-        if self.draw != "categorical" and (self.top_p, self.top_k) != (None, None):
-            raise ValueError(
-                f'top_p={self.top_p} and top_k={self.top_k} need draw="categorical", got draw={self.draw!r}'
-            )
+        for name in ("top_p", "top_k"):
+            if (value := getattr(self, name)) is not None and self.draw != "categorical":
+                raise ValueError(f'{name}={value} needs draw="categorical", got {self.draw!r}')
         check_attention(self.attention, cache=self.cache)
         real("eos_penalty", self.eos_penalty, low=0, infinite=True)
         if self.confidence_threshold is not None:
