@@ -109,6 +109,7 @@ def test_rows_say_what_was_run_where(rows):
     full, low = rows[:2]
     assert (full["method"], full["visual_tokens"], full["kept_tokens"]) == ("full", 210.0, 196.0)
     assert (low["method"], low["source"]) == ("downsampled", "blurred")
+    assert {row["method"] for row in rows if "note" in row} == {"v3-tower"}
     assert {row["method"] for row in rows if row["value_recall"] is None} == {"pooling", "scissor", "tome"}
     assert full["value_recall"] == 1
     drawn = [row["value_recall"] for row in rows if row["method"] == "random" and row["group"] == "budget"]

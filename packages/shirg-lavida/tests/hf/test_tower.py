@@ -12,7 +12,7 @@ from shirg_core.hf import prune, pruning, tower_attention
 from shirg_core.hf.maps import grid_means, split_maps
 from shirg_core.layout import ViewLayout
 
-from .families import FAMILIES, IMAGE, OTHERS, SIZES
+from .families import FAMILIES, OTHERS, SIZES
 
 FAMILY = {family.name: family for family in FAMILIES + OTHERS}
 LLAVA, QWEN = FAMILY["llava"], FAMILY["qwen2_5_vl"]
@@ -146,31 +146,61 @@ def test_llavas_attention_is_that_of_the_layer_whose_features_it_takes():
 
 
 def test_windows_are_put_back_in_order():
-    """Qwen2.5-VL sorts its patches: moved in front of the observed layer, an image's print moves in the map alike."""
-    model, inputs = QWEN.model(), QWEN.prompts([0])
-    visual = model.model.visual
-    keys = {}
-
-    def remember(_, __, output):
-        keys["norm"] = output.norm(dim=-1).unflatten(0, (-1, 4)).mean(dim=-1)
-
-    # A layer that attends to a patch by its size alone, so that the map is known: q constant, k along the norm.
-    handle = visual.blocks[0].register_forward_hook(remember)
-    (attention,) = recorded(QWEN, inputs, tower_attention=True, attention_layer=-1)
+    """Qwen2.5-VL sorts its patches into windows, and its features back: these tell where its patches were."""
+    inputs, visual = QWEN.prompts([0, 1]), QWEN.model().model.visual
+    hidden = []
+    handle = visual.merger.register_forward_pre_hook(lambda _, args: hidden.append(args[0]))
+    with torch.no_grad(), tower_attention(visual, -1) as seen:
+        features = visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
     handle.remove()
-    assert attention.shape == (1, 24)
+    with torch.no_grad():
+        sorted_features = visual.merger(hidden[0])
+    place = (features[:, None] == sorted_features).all(dim=-1).int().argmax(dim=1)
+    assert place.tolist() != sorted(place.tolist())
+    by_token = torch.cat(seen.images).unflatten(0, (-1, 4)).mean(dim=1)[place]
+    attention = recorded(QWEN, inputs, tower_attention=True, attention_layer=-1)
+    torch.testing.assert_close(torch.cat(attention, dim=1)[0], by_token)
+
+
+def test_a_layer_that_attends_within_windows_is_refused():
     with pytest.raises(ValueError, match=r"layer -2 of Qwen2_5_Vision.* attends within windows: give one of \[1\]"):
-        recorded(QWEN, inputs, tower_attention=True)
+        recorded(QWEN, QWEN.prompts([0]), tower_attention=True)
+
+
+def test_gemma4s_patches_have_places_of_their_own():
+    family = FAMILY["gemma4"]
+    inputs, tower = family.prompts([1]), family.model().model.vision_tower
+    with torch.no_grad(), tower_attention(tower) as seen:
+        family.model().model.get_image_features(**family.picture(1), return_dict=True)
+    expected = nn.functional.avg_pool2d(seen.images[0][:24].view(1, 6, 4), 2)
+    (attention,) = recorded(family, inputs, tower_attention=True)
+    torch.testing.assert_close(attention, expected.flatten(1))
+
+
+def test_crops_of_a_mosaic_lie_where_their_tokens_do():
+    """60 × 150 pixels on 2 × 3 crops of 4 × 4 tokens: 168 × 67.2 of them hold the image, five rows of twelve tokens."""
+    family = FAMILY["llava_next"]
+    with torch.no_grad(), tower_attention(family.model().model.vision_tower) as seen:
+        family.model().model.get_image_features(**family.picture(0), return_dict=True)
+    base, *crops = seen.received.view(-1, 4, 4)
+    (attention,) = recorded(family, family.prompts([0]), tower_attention=True)
+    assert torch.equal(attention[0, :16], base.flatten())
+    rows = [torch.cat(crops[3 * r : 3 * r + 3], dim=1) for r in range(2)]
+    canvas = torch.cat(rows)
+    cut = (8 - (attention.shape[1] - 16) // 12) // 2
+    assert cut > 0
+    torch.testing.assert_close(attention[0, 16:], canvas[cut:-cut].flatten())
 
 
 def test_v3_by_the_towers_attention():
     selector = get_selector("v3-tower", budget=0.25)
     model, inputs = LLAVA.model(), LLAVA.prompts([0, 1])
     pruned = prune(model, inputs, selector, tower_attention=True)
-    for selection, attention in zip(pruned.selections, recorded(LLAVA, inputs, tower_attention=True), strict=True):
-        own = prune(model, inputs, shirg_v3(0.25)).selections[0].scores
-        assert not torch.equal(selection.scores, own)
-        assert attention.shape == selection.scores.shape
+    maps = recorded(LLAVA, inputs, tower_attention=True)
+    features = model.model.get_image_features(inputs["pixel_values"], return_dict=True).pooler_output
+    for chosen, rows, attention in zip(pruned.selections, features, maps, strict=True):
+        expected = shirg_v3(0.25)(rows[None], ViewLayout.single(8, 8), attention=attention)
+        assert torch.equal(chosen.indices, expected.indices)
     with pytest.raises(ValueError, match=r"needs `attention` \[B, N\]: give tower_attention=True"):
         prune(model, inputs, selector)
     seen = []
@@ -193,4 +223,3 @@ def test_grids_that_do_not_fit_the_features_are_refused():
         split_maps([torch.zeros(30)], [12, 12])
     patches = torch.arange(24.0)
     assert grid_means(patches, ViewLayout.single(2, 3)).tolist() == [[3.5, 5.5, 7.5, 15.5, 17.5, 19.5]]
-    assert IMAGE == 99

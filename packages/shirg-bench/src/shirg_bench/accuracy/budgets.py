@@ -19,6 +19,8 @@ from shirg_train.testbed.micro.visual import VIEWS, views_of
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
 AT_EQUAL_PREFIX = ("v2", "v3", "random", "uniform")
+NOTES = {"v3-tower": "No embedded model was adapted to the choices of v3-tower"}
+"""Method → what a reader of its rows must know."""
 
 
 class Entry(NamedTuple):
@@ -144,6 +146,8 @@ def curve_rows(
                 if (method, budget) in found
             ]
             against = {name: value for each in changes for name, value in each.items()}
+            if entry.method in NOTES:
+                against["note"] = NOTES[entry.method]
             rows.append({"kind": "accuracy", "group": entry.group, **row, "method": entry.method, **against})
     return rows
 
