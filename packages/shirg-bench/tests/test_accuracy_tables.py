@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from shirg_bench.accuracy.rows import Run, paired
 from shirg_bench.results.scores import accuracy_tables, gain_tables, score_tables, seed_tables
 from shirg_core.methods import METHODS
 
-from .accuracy_setup import DATA, tiny_bench, write_micro
+from .accuracy_setup import DATA, SIZE, tiny_bench, write_micro
 
 ADAPTERS = {"r16": "packed", "r32": "packed", "spread": "original"}
 
@@ -176,3 +177,17 @@ def test_differences_stand_beside_scores():
         ["v2, β = 0", "1/3", "0.500, -12.5 [-25.0, +0.0]"],
     ]
     assert nll.rows == [["v2, β = 0", "1/3", "1.25"]]
+
+
+def test_five_views_are_compared_where_a_model_has_them(tmp_path):
+    single = Run(tiny_bench(write_micro(tmp_path / "single"), tmp_path / "store"), 1, "untrained", "it")
+    assert ablation_plan(single, "views", ["easy"]) == ablate(single, "views", ["easy"]) == []
+    folder = write_micro(tmp_path / "views", size=replace(SIZE, views="anyres"))
+    rows = ablate(single._replace(bench=tiny_bench(folder, tmp_path / "store")), "views", ["easy"])
+    assert {row["reference"] for row in rows} == {"v2", "v2, variance alone"}
+    assert {row["budget"]: row["kept_tokens"] for row in rows} == {327: 327.0, 163: 163.0, 82: 82.0}
+    assert {row["views"] for row in rows} == {"anyres", "pooled_base"}
+    for row in rows:
+        pinned = row["variant"].endswith("base view pooled and pinned")
+        assert (row["base_tokens"] == 49) == pinned == (row["views"] == "pooled_base")
+    assert {row.get("normalize") for row in rows if row["variant"].endswith("per image")} == {"image"}

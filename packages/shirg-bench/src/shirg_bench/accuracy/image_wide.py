@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
+from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.presets import ShirgV2
@@ -25,26 +27,18 @@ class ImageWide:
 
     v2: ShirgV2
 
-    def __call__(
-        self,
-        features: Tensor,
-        layout: ViewLayout,
-        *,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-        edges: Tensor | None = None,
-        attention: Tensor | None = None,
-    ) -> Selection:
-        """Choose tokens of a layout without padding; shapes as in `Selector`."""
-        v2 = self.v2
+    def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
+        """Choose tokens of a layout without padding; shapes and errors as in `Selector`."""
+        check_call(features, layout, **inputs)
+        v2, text, edges = self.v2, inputs.get("text"), inputs.get("edges")
         k = kept_tokens(v2.budget, layout)
         with torch.no_grad():
             components = [(v2.alpha, channel_variance(features))]
             if v2.relevance_weight > 0 and text is not None:
-                components.append((v2.relevance_weight, text_relevance(features, text, text_mask)))
+                components.append((v2.relevance_weight, text_relevance(features, text, inputs.get("text_mask"))))
             if v2.beta > 0 and edges is not None:
                 components.append((v2.beta, edges))
             scaled = [(weight, minmax(component, layout, "image")) for weight, component in components]
             scores = combine(scaled, features, layout)
             regions = find_regions(v2.coverage, features, layout, k, v2.coverage_share)
-        return assemble(features, layout, k, scores, regions, v2.summary, attention)
+        return assemble(features, layout, k, scores, regions, v2.summary, inputs.get("attention"))

@@ -21,7 +21,7 @@ from shirg_bench.accuracy.variant import Variant
 from shirg_core.methods import get_method
 from shirg_core.presets import ShirgV2
 from shirg_core.scores import attention_received
-from shirg_core.selection import Selection
+from shirg_core.selection import Selection, Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import join
@@ -119,7 +119,7 @@ def _images(
     """Entries of B pages, selected as one batch."""
     policy = variant.policy
     built = page_policy(policy, derive(seed, "selection"), views_of(model))
-    selector = built.selector
+    selector: Selector | None = built.selector
     if variant.normalize == "image":
         assert isinstance(selector, ShirgV2), "only v2 normalises a component per view and is measured without"
         selector = ImageWide(selector)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from shirg_core.methods import get_method
 from shirg_core.names import check_choice
 from shirg_core.numbers import integer, real
+from shirg_lavida.vision.views import Views
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.config import TIER_WORDS, TIERS, PageConfig, tier_of
 from shirg_train.testbed.pages.fonts import TINY
@@ -16,7 +17,7 @@ from shirg_train.testbed.pages.plan import check_questions
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
-PageViews: TypeAlias = Literal["single384", "anyres"]
+PAGE_VIEWS: tuple[Views, ...] = ("single384", "anyres")
 CROPS = 2
 """Crops along the side of a page that is seen in `anyres` views."""
 
@@ -50,14 +51,14 @@ class SizeConfig:
     mlp: int = 256
     heads: int = 3
     rope_theta: float = 10_000.0
-    views: PageViews = "single384"
+    views: Views = "single384"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.name not in ("rope_theta", "views"):
                 integer(field.name, getattr(self, field.name), low=1)
         real("rope_theta", self.rope_theta, above=0)
-        check_choice("views", self.views, get_args(PageViews))
+        check_choice("views", self.views, PAGE_VIEWS)
 
     @property
     def page_size(self) -> int:

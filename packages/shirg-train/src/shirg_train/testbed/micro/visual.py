@@ -56,7 +56,7 @@ def views_of(model: LavidaModel) -> Views:
 
 def page_policy(policy: PolicyConfig, seed: int, views: Views) -> Policy:
     """A policy on its own views, or those of a model; one that keeps every token keeps all views', unpooled."""
-    views = cast("Views", policy.views) or views
+    views = cast("Views | None", policy.views) or views
     whole = views == "anyres" and get_method(policy.method).keeps == "all"
     return build_policy(policy, seed, "anyres_full" if whole else views)
 
