@@ -12,10 +12,11 @@ from shirg_bench.accuracy import prefixes
 from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
-from shirg_core import shirg_v2
+from shirg_core import ViewLayout, shirg_v2, shirg_v3
 from shirg_core.methods import METHODS
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.prompt.chat import question_ids
+from shirg_lavida.vision.views import normalize, to_unit
 from shirg_train.keep_ratio import Policy, PolicyConfig
 from shirg_train.testbed.micro.visual import VIEWS
 from shirg_train.testbed.pages.config import split_seed
@@ -127,6 +128,19 @@ def test_v2_can_weigh_its_summary_by_attention(model, batch):
     )
     assert mean.indices.tolist() == weighted.indices.tolist()
     assert not torch.allclose(mean.summary, weighted.summary)
+
+
+def test_v3_tower_is_given_what_the_tower_attended_to(model, batch):
+    encoded = encode_pages(model, batch.images, "page")
+    seen = model.tower(normalize(to_unit(batch.images)), attention=True).attention
+    assert torch.equal(encoded.attention, seen)
+    layout = ViewLayout.single(model.config.vision.side, model.config.vision.side)
+    given, own = (
+        shirg_v3(20)(encoded.tokens, layout, attention=attention).indices.tolist() for attention in (seen, None)
+    )
+    asked = ask(model, batch, encoded, Variant(PolicyConfig("v3-tower", 20)), SEEDS)
+    chosen = [selection.indices[0].tolist() for selection in asked.prefix.selections[:: DATA.questions]]
+    assert chosen == given != own
 
 
 @pytest.mark.parametrize("views", ["single384", "anyres"])

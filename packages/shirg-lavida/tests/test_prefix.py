@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_core import shirg_v2, shirg_v3
+from shirg_core import get_selector, shirg_v2, shirg_v3
 from shirg_core.baselines import Deduplication, TokenMerging
 from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
@@ -152,6 +152,31 @@ def test_tower_attention_reaches_the_selector(model):
     attention = spy.seen[0]["attention"]
     assert attention.shape == (1, 9 + 4 * 36)
     torch.testing.assert_close(attention[0, 9:], received[1:].flatten())
+
+
+def test_attention_of_another_layer_reaches_the_selector(model):
+    image, spy = picture(40, 40), Spy()
+    options = {"selector": spy, "views": "single384", "tower_attention": True}
+    for layer in (0, -2):
+        run(model, [image], **options, attention_layer=layer)
+    plan = plan_views(model.config, image.size, "single384", selecting=True)
+    pixels = normalize(to_unit(cut_views(image, plan)))
+    first, last = (model.tower(pixels, attention=True, layer=layer).attention for layer in (0, -2))
+    assert not torch.equal(first, last)
+    assert [torch.equal(seen["attention"], own) for seen, own in zip(spy.seen, (first, last), strict=True)] == [
+        True
+    ] * 2
+    with pytest.raises(ValueError, match=r"attention_layer must be in .*, got -1$"):
+        run(model, [image], **options, attention_layer=-1)
+
+
+def test_v3_by_the_towers_attention_is_never_v3(model):
+    selector = get_selector("v3-tower", budget=9)
+    (entry,) = run(model, [picture(40, 40)], selector=selector, tower_attention=True)
+    (cosines,) = run(model, [picture(40, 40)], selector=shirg_v3(budget=9))
+    assert not torch.equal(entry.selection.scores, cosines.selection.scores)
+    with pytest.raises(ValueError, match=r"needs `attention` \[B, N\]: give tower_attention=True"):
+        run(model, [picture(40, 40)], selector=selector)
 
 
 def test_selecting_on_the_tower_projects_only_what_is_kept(model):

@@ -42,6 +42,20 @@ def test_attention_received_in_the_last_layer_that_runs(tower):
     torch.testing.assert_close(received.sum(dim=1), torch.ones(2))
 
 
+def test_attention_received_in_any_layer_that_runs(tower):
+    pixels = torch.randn(2, 3, VISION.single_px, VISION.single_px)
+    layers = VISION.num_hidden_layers
+    with torch.no_grad():
+        maps = whole_siglip(tower)(pixels, output_attentions=True, interpolate_pos_encoding=True).attentions
+        for layer in (*range(-layers, -1), *range(layers - 1)):
+            seen = tower(pixels, attention=True, layer=layer)
+            torch.testing.assert_close(seen.attention, maps[layer].mean(dim=(1, 2)), rtol=0, atol=1e-6)
+            assert torch.equal(seen.features, tower(pixels).features)
+        for layer in (-1, layers - 1, -layers - 1):
+            with pytest.raises(ValueError, match=f"attention_layer must be in .*, got {layer}"):
+                tower(pixels, attention=True, layer=layer)
+
+
 @pytest.mark.parametrize("act", ["gelu_pytorch_tanh", "gelu"])
 @pytest.mark.parametrize("px", [VISION.single_px, 12])
 def test_larger_and_smaller_views_interpolate_positions(px, act):

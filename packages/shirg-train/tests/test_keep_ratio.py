@@ -72,7 +72,8 @@ def test_merging_methods_are_those_whose_tokens_are_mixtures():
     for name, method in METHODS.items():
         if method.selector is not None:
             policy = build_policy(PolicyConfig(name, 9 if method.takes_budget else None), 0, "single384")
-            chosen = policy.selector(features, layout, text=features[:, :2], edges=torch.rand(1, 36))
+            beside = {"edges": torch.rand(1, 36), "attention": torch.rand(1, 36)}
+            chosen = policy.selector(features, layout, text=features[:, :2], **beside)
             assert torch.equal(chosen.kept, chosen.gather(features)) != policy.method.merges, name
 
 

@@ -58,6 +58,18 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
 
 
+@pytest.mark.parametrize("layout", ["joined", "packed"])
+def test_v3_is_trained_on_the_towers_attention(tmp_path: Path, layout: str) -> None:
+    """The first loss is that of untrained weights, so it differs only where other tokens were kept."""
+    lines = {}
+    for method in ("v3", "v3-tower"):
+        stage = {**ANSWER, "steps": 1, "layout": layout, "policies": [{"method": method, "budget": 0.25}]}
+        train_micro(recipe(stage, log_every=1), tmp_path / method)
+        (line,) = (tmp_path / method / LOG_FILE).read_text(encoding="utf-8").splitlines()
+        lines[method] = json.loads(line)
+    assert lines["v3"]["nll/v3-0.25"] != lines["v3-tower"]["nll/v3-tower-0.25"]
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "fp64"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_default_dtype_decides_nothing(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:

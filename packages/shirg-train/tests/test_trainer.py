@@ -193,6 +193,15 @@ def test_a_method_of_ones_own_trains(tmp_path, monkeypatch):
     assert (step, loss, name) == (1, expected, "own-8")
 
 
+def test_v3_is_trained_on_the_towers_attention(tmp_path):
+    """The first loss is that of untrained weights, so it differs only where other tokens were kept."""
+    for method in ("v3", "v3-tower"):
+        run(tiny_recipe(tmp_path / method, keep=[{"method": method, "budget": 8}], steps=1), tiny_sources(), ALONE)
+    ((_, cosines, _),), ((_, tower, name),) = losses(tmp_path / "v3"), losses(tmp_path / "v3-tower")
+    assert name == "v3-tower-8"
+    assert tower != cosines
+
+
 def test_positions_are_the_recipes_and_recorded(tmp_path):
     for positions in ("packed", "original"):
         run(tiny_recipe(tmp_path / positions, steps=2, keep=[8], positions=positions), tiny_sources(), ALONE)

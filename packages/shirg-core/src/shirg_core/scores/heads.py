@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shirg_core.numbers import integer
 from shirg_core.precision import without_autocast
 
 QUERY_BLOCK = 64
@@ -49,8 +50,9 @@ def layer_index(layer: int, count: int, *, runs: int | None = None) -> int:
         runs: how many of them run, the first ones; None = all.
 
     Raises:
-        ValueError: a layer that is not there or does not run.
+        ValueError: no integer, or a layer that is not there or does not run.
     """
+    layer = integer("attention_layer", layer)
     runs = count if runs is None else runs
     index = layer + count if layer < 0 else layer
     if not 0 <= index < runs:
