@@ -40,14 +40,8 @@ def test_edges_are_not_all_of_it():
 
 def test_page_numbers_are_seeds():
     source = DrawnPages(7)
-    assert source.keys() == [
-        "000-invoice",
-        "001-letter",
-        "002-form",
-        "003-leaflet",
-        "004-chart",
-        "005-invoice",
-        "006-letter",
-    ]
-    assert len({source.digest(key) for key in source.keys()}) == 7
+    keys = source.keys()
+    assert keys[:5] == ["000-invoice", "001-letter", "002-form", "003-leaflet", "004-chart"]
+    assert keys[5:] == ["005-invoice", "006-letter"]
+    assert len({source.digest(key) for key in keys}) == 7
     assert not np.array_equal(draw_page(0, "form").image, draw_page(5, "form").image)

