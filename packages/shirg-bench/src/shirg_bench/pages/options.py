@@ -19,11 +19,10 @@ from shirg_bench.pages.variants import Variant, default_variants, parse_variant
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
-from shirg_core.methods import METHODS
 from shirg_core.names import check_choice
 
 DRAWN_PAGES = 60
-FEATURED = ("v2", "v3", "v3-tower", "v3+received", "v4", "divprune", "top-edge")
+FEATURED = ("v2", "v3", "v3-tower", "v4", "divprune", "top-edge")
 """Columns of the picture, and what is read, unless others are named: those of these that are compared."""
 
 
@@ -159,9 +158,7 @@ class PagesOptions:
 
     def _featured(self) -> tuple[str, ...]:
         names = [variant.name for variant in self.variants]
-        # The registry's own name for v3 with the tower's attention says the same as `v3+received`.
-        same = {"v3+received"} if "v3-tower" in METHODS and "v3-tower" in names else set()
-        return tuple(name for name in FEATURED if name in names and name not in same) or tuple(names[:6])
+        return tuple(name for name in FEATURED if name in names) or tuple(names[:6])
 
 
 def _budgets(text: str) -> tuple[Budget, ...]:

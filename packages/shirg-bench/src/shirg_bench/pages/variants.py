@@ -22,7 +22,7 @@ from shirg_core.method import Method
 from shirg_core.methods import METHODS, get_method
 
 ATTENTIONS = ("received", "cls")
-WITH_ATTENTION = ("v3+received", "v3+cls", "top-attention+received", "top-attention+cls")
+WITH_ATTENTION = ("v3+cls", "top-attention+received", "top-attention+cls")
 """Also measured unasked."""
 
 

@@ -18,7 +18,7 @@ from shirg_bench.pages.drawn import words
 from shirg_bench.pages.page import Box, Line
 
 FAMILIES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "STIXGeneral")
-HATCHES = ("//", "\\\\", "xx", "..", "oo", "++", "--", "||", "**", "")
+HATCHES = ("////", "\\\\\\\\", "xxxx", "....", "ooo", "+++", "----", "||||", "**", "/", "")
 DPI = 100
 
 

@@ -48,7 +48,8 @@ def invoice(rng: Generator) -> Drawn:
         sheet.write(x1 - 16 * px, y, name, px, bold=bold)
         value = sheet.write(x1, y, words.money(cents), px, bold=bold, right=True).boxes
         y += 1.6 * px
-    sheet.paragraph((x0, y + px, x1, y1), words.sentences(rng, 30), px - 2)
+    y = sheet.paragraph((x0, y + px, x1, y1 - 110), words.sentences(rng, 30), px - 2)
+    sheet.image.paste(textures.barcode(rng, int(rng.integers(90, 260)), 90), (int(x0), int(min(y + px, y1 - 90))))
     return Drawn(sheet, value)
 
 

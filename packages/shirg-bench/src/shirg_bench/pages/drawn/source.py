@@ -16,7 +16,7 @@ from shirg_bench.pages.page import Box, Line, PrintedPage
 KINDS = (*DOCUMENTS, "chart")
 STREAM = 19
 """Keeps these pages' random numbers apart from those of others that are drawn from the same number."""
-BESIDE = 0.4
+BESIDE = 0.5
 """Share of the pages that lie on something, as a camera sees them."""
 
 
@@ -66,7 +66,7 @@ def draw_page(number: int, kind: str) -> PrintedPage:
         image, lines = sheet.image, sheet.lines
     if rng.random() < BESIDE:
         left, top, right, bottom = (int(edge) for edge in rng.integers(10, 120, 4))
-        desk = rng.integers(3) if rng.random() < 0.5 else -1
+        desk = rng.integers(3) if rng.random() < 0.6 else -1
         size = image.width + left + right, image.height + top + bottom
         ground = textures.photograph(rng, *size) if desk < 0 else textures.TEXTURES[desk](rng, *size)
         ground.paste(image, (left, top))

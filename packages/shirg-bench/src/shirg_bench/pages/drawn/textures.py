@@ -30,8 +30,8 @@ def photograph(rng: Generator, width: int, height: int) -> Image.Image:
             draw.ellipse((x - radius, y - 0.7 * radius, x + radius, y + 0.7 * radius), fill=colour)
         else:
             draw.polygon(points, fill=colour)
-    detail = _power_noise(rng, width, height, 0.7)[..., None]
-    return _rgb(np.asarray(image) / 255 + 0.04 * detail + rng.normal(0, 0.015, (height, width, 3)))
+    detail = rng.uniform(0.03, 0.1) * _power_noise(rng, width, height, 0.6)[..., None]
+    return _rgb(np.asarray(image) / 255 + detail + rng.normal(0, 0.02, (height, width, 3)))
 
 
 def hatching(rng: Generator, width: int, height: int) -> Image.Image:
@@ -63,6 +63,15 @@ def grain(rng: Generator, width: int, height: int) -> Image.Image:
     fibres = rng.normal(0, 1, (1, width)).repeat(height, 0) + 0.4 * rng.normal(0, 1, (height, width))
     light = 0.55 + 0.1 * rings + 0.05 * fibres + 0.08 * bend
     return _rgb(light[..., None] * np.array([1.0, 0.8, 0.58]))
+
+
+def barcode(rng: Generator, width: int, height: int) -> Image.Image:
+    """Bars, or a square code's modules: as dark and as sharp as print, and nothing to read."""
+    module = int(rng.integers(2, 5))
+    across, down = -(-width // module), -(-height // module) if rng.random() < 0.5 else 1
+    dark = rng.random((down, across)) < 0.5
+    tiles = dark.repeat(module, 1).repeat(module if down > 1 else height, 0)[:height, :width]
+    return _rgb(np.where(tiles[..., None], 0.08, 0.98) * np.ones(3))
 
 
 def guilloche(rng: Generator, width: int, height: int) -> Image.Image:
