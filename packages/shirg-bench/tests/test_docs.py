@@ -11,7 +11,7 @@ from shirg_core import ViewLayout
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
-TRANSFORMERS, PRUNING, OWN, ENGINE = re.findall(
+TRANSFORMERS, PRUNING, OWN, TOWER, ENGINE = re.findall(
     r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL
 )
 
@@ -52,6 +52,12 @@ def test_a_model_of_ones_own_reads_the_kept_tokens_and_the_summary():
     assert names["places"].tolist() == (names["selection"].indices + 2).tolist()
     whole = run(OWN, budget="budget=1.0")
     assert whole["sequence"][:, 2:66].tolist() == whole["features"].tolist()
+
+
+def test_a_towers_attention_chooses_its_patches():
+    names = run(OWN, TOWER)
+    assert names["by_tower"].indices.shape == (1, 16)
+    assert names["seen"].received.shape == names["seen"].cls.shape == (1, 64)
 
 
 def test_an_engine_knows_the_count_before_the_pixels():
