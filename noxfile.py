@@ -18,7 +18,7 @@ PACKAGES = {
     "core": ["--extra", "cli"],
     "lavida": [],
     "train": [],
-    "bench": ["--extra", "eval"],
+    "bench": ["--extra", "eval", "--extra", "backends"],
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 KERNEL_TESTS = Path("packages/shirg-core/tests")

@@ -10,17 +10,22 @@ import typer
 
 from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
+from shirg_core.cli.errors import BadInput
 from shirg_core.progress import spinner
 from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.paths import check_paths
 
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
+_BACKEND = "Evaluate one of lmms-eval's own models, such as qwen2_5_vl, its images pruned; needs --model."
+_BACKEND_ARGS = "With --backend: name=value,…, arguments of lmms-eval's model, such as max_pixels=401408."
 _GEN = "name=value,…: max_new_tokens, block_length, step_ratio, schedule, schedule__shift, prefix_lm, temperature, …"
 
 
 def evaluate(
     tasks: Annotated[str, typer.Option(help=_TASKS)] = "shirg_docs",
     model: Model = None,
+    backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,
+    backend_args: Annotated[str, typer.Option(help=_BACKEND_ARGS)] = "",
     vision_tower: Tower = None,
     method: Method = None,
     budget: Budget = None,
@@ -52,6 +57,8 @@ def evaluate(
     options = {
         "--tasks": ",".join(names),
         "--model": model,
+        "--backend": backend,
+        "--backend-args": backend_args or None,
         "--vision-tower": vision_tower,
         "--method": method,
         "--budget": budget,
@@ -69,34 +76,47 @@ def evaluate(
     arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
-    check_paths(model, adapter)
+    lavida = {"--vision-tower": vision_tower, "--views": views, "--adapter": adapter, "--no-cache": not cache or None}
+    if backend is None:
+        if backend_args:
+            raise BadInput("--backend-args are arguments of a --backend, and none is given")
+        check_paths(model, adapter)
+    else:
+        if wrong := next((name for name, value in lavida.items() if value is not None), None):
+            raise BadInput(f"{wrong} is for LaViDa models, and --backend {backend} is none")
+        if model is None:
+            raise BadInput(f"--backend {backend} needs --model, a folder or a hub id")
+    common = {
+        "pretrained": model,
+        "method": method,
+        "budget": budget,
+        "positions": positions,
+        "batch_size": batch_size,
+        "device": device,
+        "dtype": dtype,
+        "seed": seed,
+    }
     with spinner("loading lmms-eval", quiet=quiet):
         from shirg_bench.lmms.evaluation import Evaluation
-        from shirg_bench.lmms.processes import run_processes, shared_by
+        from shirg_bench.lmms.processes import check_gpus, run_processes, shared_by
         from shirg_bench.lmms.session import run_session
 
     evaluation = Evaluation(
         tasks=names,
         output=output,
-        model={
-            "pretrained": model,
-            "vision_tower": vision_tower,
-            "method": method,
-            "budget": budget,
-            "views": views,
-            "adapter": adapter,
-            "positions": positions,
-            "batch_size": batch_size,
-            "cache": cache,
-            "device": device,
-            "dtype": dtype,
-            "seed": seed,
-        },
+        model=common
+        | (
+            {"vision_tower": vision_tower, "views": views, "adapter": adapter, "cache": cache}
+            if backend is None
+            else {"backend": backend, "backend_args": backend_args}
+        ),
         limit=limit,
         gen_kwargs=gen_kwargs,
         include=tuple(include_path or ()),
     )
     if processes > 1:
+        if backend is not None:
+            check_gpus(processes)
         # Refused here, an error has its own exit code; from several processes it would be 1.
         evaluation.check()
         run_processes(processes, [*arguments, "--quiet"] if quiet else arguments)

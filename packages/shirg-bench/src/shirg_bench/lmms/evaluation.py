@@ -9,11 +9,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shirg_bench.lmms.answering import OnNote, OnProgress
+from shirg_bench.lmms.backends import generation
+from shirg_bench.lmms.backends.model import PrunedBackend
+from shirg_bench.lmms.backends.settings import BackendSettings
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.failures import one_line, tried_once
 from shirg_bench.lmms.manifest import MODEL_NAME
-from shirg_bench.lmms.model import OnNote, OnProgress, ShirgLavida
-from shirg_bench.lmms.overrides import check_tasks, overrides
+from shirg_bench.lmms.model import ShirgLavida
+from shirg_bench.lmms.overrides import overrides
 from shirg_bench.lmms.quiet import talk_into
 from shirg_bench.lmms.results import JOURNAL, check_folder, write_settings
 from shirg_bench.lmms.settings import ModelSettings
@@ -29,7 +33,7 @@ class Evaluation:
     Args:
         tasks: names, or patterns with `*`.
         output: folder of results, journal and upstream's log.
-        model: arguments of `ModelSettings`, without `journal`.
+        model: arguments of `ModelSettings`, or of `BackendSettings` where it holds a `backend`, without `journal`.
         limit: questions per task; None = all.
         gen_kwargs: `name=value,…`, over what task files say; a temperature sets `do_sample`, too.
         include: further folders of task files.
@@ -50,7 +54,23 @@ class Evaluation:
             raise BadInput("--tasks names no task")
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"--limit must be at least 1, got {self.limit}")
-        overrides(self.gen_kwargs)
+        self.overrides()
+
+    @property
+    def backend(self) -> bool:
+        """Whether one of lmms-eval's own models answers."""
+        return self.model.get("backend") is not None
+
+    def overrides(self) -> str:
+        """`gen_kwargs` as lmms-eval should read it.
+
+        Raises:
+            BadInput: arguments that no task could make usable.
+        """
+        if not self.backend:
+            return overrides(self.gen_kwargs)
+        generation.overrides(self.gen_kwargs)
+        return self.gen_kwargs.replace(" ", "")
 
     def check(self) -> None:
         """Refuse model arguments that cannot be used, and a folder of another evaluation; no weights are read.
@@ -60,7 +80,7 @@ class Evaluation:
         """
         check_folder(self.output, asdict(self))
         with bad_input(ValueError):
-            ModelSettings.from_arguments(self.model).resolved()
+            (BackendSettings if self.backend else ModelSettings).from_arguments(self.model).resolved()
 
 
 def is_main_process() -> bool:
@@ -91,20 +111,19 @@ def run_evaluation(
         evaluation.output.mkdir(parents=True, exist_ok=True)
     rank = os.environ.get("RANK", "0")
     log = evaluation.output / (LOG if is_main_process() else f"rank{rank}_{LOG}")
-    with bad_input(ValueError):
-        journal = evaluation.output / JOURNAL
-        model = ShirgLavida(
-            **evaluation.model,
-            journal=journal,
-            on_progress=on_progress or _ignore,
-            on_note=on_note if is_main_process() else _ignore,
-        )
-    resolved = model.settings.resolved()
+    told: dict[str, Any] = {
+        "journal": evaluation.output / JOURNAL,
+        "on_progress": on_progress or _ignore,
+        "on_note": on_note if is_main_process() else _ignore,
+    }
     with talk_into(log):
+        with bad_input(ValueError):
+            model = _model(evaluation, **told)
+        resolved = model.settings.resolved()
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
-        loaded = {name: _load(manager, name) for name in names}
+        loaded = {name: _load(manager, name, chat=not model.is_simple) for name in names}
         members = {key: value for found in loaded.values() for key, value in found.items()}
-        ignored = check_tasks(members, overrides(evaluation.gen_kwargs), model.settings, resolved.max_new_tokens)
+        ignored = model.check_tasks(members, evaluation.overrides())
         tasks = [_task(found, name) for name, found in loaded.items()]
         if is_main_process():
             write_settings(evaluation.output, asdict(evaluation))
@@ -115,7 +134,15 @@ def run_evaluation(
     return {**_complete(results), "resolved": asdict(resolved), "ignored": ignored}
 
 
-def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, tasks: Sequence[Any]) -> Any:
+def _model(evaluation: Evaluation, **told: Any) -> ShirgLavida | PrunedBackend:
+    if evaluation.backend:
+        return PrunedBackend(**evaluation.model, **told, followed=generation.overrides(evaluation.gen_kwargs))
+    return ShirgLavida(**evaluation.model, **told)
+
+
+def _simple_evaluate(
+    evaluation: Evaluation, model: ShirgLavida | PrunedBackend, manager: Any, tasks: Sequence[Any]
+) -> Any:
     from lmms_eval.evaluator import simple_evaluate  # type: ignore[import-untyped]
 
     seed = model.settings.seed
@@ -124,7 +151,7 @@ def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, t
         tasks=list(tasks),
         batch_size=model.batch_size,
         limit=evaluation.limit,
-        gen_kwargs=overrides(evaluation.gen_kwargs) or None,
+        gen_kwargs=evaluation.overrides() or None,
         task_manager=manager,
         log_samples=True,
         random_seed=seed,
@@ -137,13 +164,13 @@ def _simple_evaluate(evaluation: Evaluation, model: ShirgLavida, manager: Any, t
     )
 
 
-def _load(manager: Any, name: str) -> dict[Any, Any]:
+def _load(manager: Any, name: str, *, chat: bool) -> dict[Any, Any]:
     """A task with its data by its name, or the members of a group or tag."""
     from lmms_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
     from lmms_eval.tasks import get_task_dict  # type: ignore[import-untyped]
 
     with one_line(f"the data of task {name!r} cannot be had"), tried_once(ConfigurableTask.download):
-        loaded: dict[Any, Any] = get_task_dict([name], manager, "simple")
+        loaded: dict[Any, Any] = get_task_dict([name], manager, "chat" if chat else "simple")
     return loaded
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +13,10 @@ from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
 from loguru import logger
 
 from shirg_bench.lmms.answerable import check_all
-from shirg_bench.lmms.costs import AnswerCosts, log_costs
+from shirg_bench.lmms.answering import OnNote, OnProgress, open_journal, shown_progress
+from shirg_bench.lmms.costs import log_costs
 from shirg_bench.lmms.digest import images_digest, run_digest
+from shirg_bench.lmms.overrides import check_tasks
 from shirg_bench.lmms.questions import Questions
 from shirg_bench.lmms.reply import answer
 from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
@@ -24,13 +25,9 @@ from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import digest
-from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.seeds import derive
-
-OnProgress = Callable[[int, int], None]
-OnNote = Callable[[str], None]
 
 
 class ShirgLavida(lmms):  # type: ignore[misc]
@@ -78,11 +75,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
     @cached_property
     def journal(self) -> Journal[list[GenerationResult]]:
         """Answers given so far; damaged lines are said once."""
-        journal = Journal(self.settings.journal, _replies, self.rank)
-        if journal.damaged and self.rank == 0:
-            where = "; ".join(journal.damaged)
-            self._on_note(f"{len(journal.damaged)} damaged line(s) of the journal, answered again: {where}")
-        return journal
+        return open_journal(self.settings.journal, self.rank, self._on_note)
 
     @cached_property
     def identity(self) -> str:
@@ -99,8 +92,8 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         asked = read_requests(requests, self.sampling)
         self.check(asked)
         replies: dict[int, GenerationResult] = {}
-        with self._progress() as on_progress:
-            for batch in batches(asked, self.batch_size):
+        with shown_progress(self._on_progress, self.rank) as on_progress:
+            for batch in batches(asked, self.batch_size, lambda one: (one.task, one.sampling)):
                 replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
                 on_progress(len(replies), len(asked))
         log_costs([reply.token_counts for reply in replies.values()], self.device)
@@ -141,15 +134,9 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
         return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
 
-    @contextmanager
-    def _progress(self) -> Iterator[OnProgress]:
-        """Who is told: whoever asked to be, or a bar of the main process."""
-        if self._on_progress is not None or self.rank > 0:
-            yield self._on_progress or (lambda _done, _total: None)
-            return
-        with progress_bar() as bar:
-            task = bar.add_task("answers", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+    def check_tasks(self, loaded: Mapping[Any, Any], given: str) -> dict[str, list[str]]:
+        """See `shirg_bench.lmms.overrides`."""
+        return check_tasks(loaded, given, self.settings, self.settings.resolved().max_new_tokens)
 
     def check(self, asked: Sequence[EvalRequest]) -> None:
         """See `check_all`; says once what of a task's arguments is ignored."""
@@ -179,7 +166,3 @@ class ShirgLavida(lmms):  # type: ignore[misc]
             raise ValueError(f"{'; '.join(one.where for one in batch)}: {error}") from error
         self.journal.add(key, replies)
         return replies
-
-
-def _replies(value: Any) -> list[GenerationResult]:
-    return [GenerationResult(reply["text"], AnswerCosts(**reply["token_counts"])) for reply in value]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from shirg_core.cli.errors import RunFailed
+from shirg_core.cli.errors import BadInput, RunFailed
 
 _ERROR = "shirg: error: "
 
@@ -18,6 +18,16 @@ _ERROR = "shirg: error: "
 def shared_by() -> int:
     """The processes that share the questions, this one among them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def check_gpus(number: int) -> None:
+    """Refuse processes that have no GPU of their own: lmms-eval's models put themselves on it.
+
+    Raises:
+        BadInput: there are fewer.
+    """
+    if (there := torch.cuda.device_count()) < number:
+        raise BadInput(f"--processes {number} with a --backend needs as many GPUs, here are {there}")
 
 
 def run_processes(number: int, arguments: Sequence[str]) -> None:

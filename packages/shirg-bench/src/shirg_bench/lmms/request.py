@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from lmms_eval.api.instance import Instance  # type: ignore[import-untyped]
 from lmms_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
@@ -17,6 +17,7 @@ from shirg_bench.lmms.sampling import Sampling
 from shirg_core.images import ImageError, load_image, upright_rgb
 from shirg_lavida.prompt.chat import question_words
 
+T = TypeVar("T")
 _PADDING_ONLY = "__padding_only__"
 
 
@@ -130,12 +131,12 @@ def read_requests(
     return asked
 
 
-def batches(asked: Sequence[EvalRequest], size: int) -> list[list[EvalRequest]]:
-    """Requests of one task and one way of sampling, up to `size` at a time, in the order they came.
+def batches(asked: Sequence[T], size: int, alike: Callable[[T], Hashable]) -> list[list[T]]:
+    """Requests that are `alike`, up to `size` at a time, in the order they came.
 
     The cut depends on the requests alone, not on what a journal holds.
     """
-    groups: dict[tuple[str, Sampling], list[EvalRequest]] = {}
+    groups: dict[Hashable, list[T]] = {}
     for one in asked:
-        groups.setdefault((one.task, one.sampling), []).append(one)
+        groups.setdefault(alike(one), []).append(one)
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]

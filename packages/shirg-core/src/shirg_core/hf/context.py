@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shirg_core.hf.features import unwrapped
 from shirg_core.hf.prune import Positions, Pruned, prune
+from shirg_core.hf.question import Question
 from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
 
@@ -25,7 +26,7 @@ def pruning(
     selector: Selector,
     *,
     positions: Positions = "original",
-    question: Literal["auto"] | None = "auto",
+    question: Question | Callable[[], Question] = "auto",
     tower_attention: bool = False,
     attention_layer: int = PENULTIMATE,
     on_pruned: Callable[[Pruned], None] | None = None,
@@ -39,7 +40,7 @@ def pruning(
         model: as for `prune`.
         selector: as for `prune`.
         positions: as for `prune`.
-        question: as for `prune`.
+        question: as for `prune`; or a function that every call asks for it.
         tower_attention: as for `prune`.
         attention_layer: as for `prune`.
         on_pruned: called with the pruned inputs of every call, to log K or to draw.
@@ -54,7 +55,7 @@ def pruning(
             given,
             selector,
             positions=positions,
-            question=question,
+            question=question() if callable(question) else question,
             tower_attention=tower_attention,
             attention_layer=attention_layer,
         )
@@ -62,11 +63,11 @@ def pruning(
             on_pruned(inputs)
         return inputs
 
-    with _replaced(model, "forward", _forward(model.forward, unwrapped(model).forward, pruned)):
+    with replaced(model, "forward", _forward(model.forward, unwrapped(model).forward, pruned)):
         if not hasattr(model, "generate"):
             yield
             return
-        with _replaced(model, "generate", _generate(model, model.generate, pruned)):
+        with replaced(model, "generate", _generate(model, model.generate, pruned)):
             yield
 
 
@@ -128,8 +129,8 @@ def _has_images(given: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _replaced(model: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
-    """The instance's attribute for a while: classes and other instances see nothing of it."""
+def replaced(model: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
+    """Put `value` on this instance for a while; its class and other instances see nothing of it."""
     had, before = name in vars(model), vars(model).get(name)
     setattr(model, name, value)
     try:
