@@ -21,6 +21,16 @@ AND_OTHERS = pytest.mark.parametrize("family", FAMILIES + OTHERS, ids=lambda fam
 BY_TOKEN = pytest.mark.parametrize(
     "family", [family for family in FAMILIES if not family.by_canvas], ids=lambda family: family.name
 )
+WITH_POSITIONS = pytest.mark.parametrize(
+    ("family", "positions"),
+    [
+        pytest.param(family, positions, id=f"{positions}-{family.name}")
+        for positions in ("original", "packed")
+        for family in FAMILIES + OTHERS
+        # A family by canvas has no original positions: one error, tested below.
+        if positions == "packed" or not family.by_canvas
+    ],
+)
 
 
 def positions_of(family):
@@ -67,12 +77,9 @@ def test_keeping_all_is_the_model_itself(family, pictures):
     same(generate(family, pruned), generate(family, inputs))
 
 
-@AND_OTHERS
-@pytest.mark.parametrize("positions", ["original", "packed"])
+@WITH_POSITIONS
 @pytest.mark.parametrize("pictures", [([0],), ([1, 0], [1])], ids=["one", "several"])
 def test_dropping_is_masking(family, positions, pictures):
-    if family.by_canvas and positions == "original":
-        pytest.skip("generate takes no position_ids: one error, tested below")
     model, inputs = family.model(), family.prompts(*pictures)
     pruned = prune(model, inputs, shirg_v2(0.4, summary="none"), positions=positions)
     real = inputs["attention_mask"].bool()
