@@ -115,3 +115,8 @@ def get_selector(name: str, **fields: Any) -> Selector:
         ValueError: an unknown name, a field that the method does not have or needs and lacks, or a value out of range.
     """
     return get_method(name).build(**fields)
+
+
+def compares_pixels(selector: Selector) -> bool:
+    """Whether a selector is of a method that compares the pixels of patches instead of features."""
+    return any(method.on_pixels and method.selector is type(selector) for method in METHODS.values())

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from shirg_core import ViewLayout, get_selector, shirg_v2, shirg_v3
+from shirg_core.baselines import Deduplication
 from shirg_core.hf import prune
+from shirg_core.hf.places import cell_edges
 from shirg_core.hf.question import question_words
 from shirg_core.scores import edge_density
 
@@ -153,9 +155,35 @@ def test_towers_leave_out_what_fills_no_patch():
 
     pixels = torch.zeros(1, 3, 59, 59)
     pixels[..., 57:] = torch.rand(2)
-    (found,) = _grids(pixels, None, [torch.zeros(16, 8)])
+    (found,) = _grids(pixels, None, [torch.zeros(16, 8)], None, cell_edges)
     assert found.layout == ViewLayout.single(4, 4)
-    assert not found.edges.any()
+    assert not found.pixels.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "token"),
+    [
+        ("llava", (0, slice(None), slice(14, 28), slice(28, 42)), 8 + 2),
+        # The crop's third row is the mosaic's first: those above are padding.
+        ("llava_next", (0, 1, slice(None), slice(28, 42), slice(42, 56)), 16 + 3),
+        ("qwen2_5_vl", slice(36, 40), 9),
+        ("gemma4", (0, 0), 0),
+    ],
+)
+def test_a_method_on_pixels_compares_those_of_every_token(name, patch, token, monkeypatch):
+    """Every token but one has the same pixels, and no two the same features."""
+    family, cells, choose = FAMILY[name], [], Deduplication.__call__
+    inputs = family.prompts([0])
+    inputs["pixel_values"] = torch.zeros_like(inputs["pixel_values"])
+    inputs["pixel_values"][patch] = 1
+    monkeypatch.setattr(Deduplication, "__call__", lambda *a, **k: cells.append(a[1][0]) or choose(*a, **k))
+    pruned = prune(family.model(), inputs, get_selector("dedup-max", budget=5))
+    (seen,), (selection,), (layout,) = cells, pruned.selections, pruned.layouts
+    assert len(seen) == layout.n_tokens
+    assert (seen != seen[1]).any(dim=1).nonzero().flatten().tolist() == [token]
+    assert token in selection.indices[0].tolist()
+    answer = family.model().generate(**pruned, max_new_tokens=2, min_new_tokens=2, do_sample=False)
+    assert answer.shape[1] == pruned["input_ids"].shape[1] + 2
 
 
 def test_images_of_their_own_shapes_are_told_by_their_sizes():
@@ -163,7 +191,7 @@ def test_images_of_their_own_shapes_are_told_by_their_sizes():
     from shirg_core.hf.geometry import _grids
 
     sizes = torch.tensor([[28, 56], [56, 42]])
-    found = _grids(torch.rand(2, 3, 56, 56), sizes, [torch.zeros(8, 8), torch.zeros(12, 8)])
+    found = _grids(torch.rand(2, 3, 56, 56), sizes, [torch.zeros(8, 8), torch.zeros(12, 8)], None, cell_edges)
     assert [geometry.layout for geometry in found] == [ViewLayout.single(2, 4), ViewLayout.single(4, 3)]
 
 
@@ -308,8 +336,8 @@ def test_rows_that_make_no_grid_are_named():
     from shirg_core.hf.geometry import _grids
 
     with pytest.raises(ValueError, match="15 features of 56 × 56 pixels make no grid"):
-        _grids(torch.zeros(1, 3, 56, 56), None, [torch.zeros(15, 8)])
+        _grids(torch.zeros(1, 3, 56, 56), None, [torch.zeros(15, 8)], None, cell_edges)
     with pytest.raises(ValueError, match="2 images have 15 features together"):
-        _grids(torch.zeros(2, 3, 56, 56), None, [torch.zeros(15, 8)])
+        _grids(torch.zeros(2, 3, 56, 56), None, [torch.zeros(15, 8)], None, cell_edges)
     with pytest.raises(ValueError, match=r"pixel_values must be .* got \[3, 4\]"):
-        _grids(torch.zeros(3, 4), None, [torch.zeros(4, 8)])
+        _grids(torch.zeros(3, 4), None, [torch.zeros(4, 8)], None, cell_edges)

@@ -11,9 +11,9 @@ image to the smallest value that keeps no more than K, and the places that are s
 furthest from their prediction, ties to the lowest index: blank paper is all alike at τ = 0, and kept in index order.
 
 **It compares what it is given.** The paper's patches are pixels, before the vision tower. `shirg select` and `compare`
-pass it pixels, and so do LaViDa's path and the ablations (`select_on="pixels"`); called with a tower's features, it
-deduplicates features, which is another method. Views do not predict one another; neither do pinned views, which are
-kept, nor padding.
+pass it pixels, and so do `shirg_core.hf.prune`, LaViDa's path and the ablations (`select_on="pixels"`); called with a
+tower's features, it deduplicates features, which is another method. Views do not predict one another; neither do pinned
+views, which are kept, nor padding.
 
 Exact K: yes. Needs: features only. Cost: O(N·D) for each of 17 passes, h + w steps one after another in each.
 """

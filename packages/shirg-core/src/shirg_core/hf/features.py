@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shirg_core.hf.geometry import find_geometry
 from shirg_core.hf.maps import in_order, vision_tower
-from shirg_core.hf.places import Geometry
+from shirg_core.hf.places import Geometry, Measure
 from shirg_core.hf.tower import tower_attention
 from shirg_core.layout import ViewLayout
 
@@ -31,7 +31,7 @@ class ImageRows:
         deep: `[R, D]` for every deeper layer that features are added to (Qwen3-VL).
         tokens: `[N]` int64, the rows that are tokens of the image; the others are newlines.
         layout: geometry of the N tokens.
-        edges: `[1, N]`, or None.
+        pixels: `[1, N, …]` of a `Measure`, or None.
         attention: `[1, N]`, received in the tower; None unless asked.
         prompt: which prompt of the batch shows it.
     """
@@ -40,7 +40,7 @@ class ImageRows:
     deep: tuple[Tensor, ...]
     tokens: Tensor
     layout: ViewLayout
-    edges: Tensor | None
+    pixels: Tensor | None
     attention: Tensor | None
     prompt: int
 
@@ -72,7 +72,7 @@ def encoder_of(model: Any) -> Any:
 
 
 def encode(
-    home: Any, inputs: Mapping[str, Any], places: Tensor, attention_layer: int | None = None
+    home: Any, inputs: Mapping[str, Any], places: Tensor, measure: Measure, attention_layer: int | None = None
 ) -> tuple[list[ImageRows], Any, set[str]]:
     """Encode all images of the prompts.
 
@@ -80,6 +80,7 @@ def encode(
         home: from `encoder_of`.
         inputs: what the processor wrote.
         places: `[P, 2]` int64, prompt and index of every placeholder, in order.
+        measure: of the pixels behind every token.
         attention_layer: of the tower, whose attention is to be observed; None = none.
 
     Returns:
@@ -106,7 +107,7 @@ def encode(
     deep = [torch.cat(_entries(layer)) for layer in getattr(output, "deepstack_features", None) or ()]
     images: list[ImageRows] = []
     first = 0
-    for geometry in _pictures(home, find_geometry(home, inputs, entries, maps), places):
+    for geometry in _pictures(home, find_geometry(home, inputs, entries, maps, measure), places):
         span = slice(first, first + geometry.n_rows)
         prompts = places[span, 0].unique()
         if len(prompts) != 1:
@@ -114,7 +115,7 @@ def encode(
             raise ValueError(f"image {len(images)} has {geometry.n_rows} features, {lack}")
         tokens = torch.arange(geometry.n_rows, device=rows.device) if geometry.tokens is None else geometry.tokens
         own = tuple(layer[span] for layer in deep)
-        maps_own = geometry.edges, geometry.attention
+        maps_own = geometry.pixels, geometry.attention
         images.append(ImageRows(rows[span], own, tokens, geometry.layout, *maps_own, int(prompts)))
         first = span.stop
     if first != len(rows):

@@ -18,13 +18,17 @@ from torch import Tensor
 
 from shirg_core.hf.maps import grid_means, split_maps
 from shirg_core.hf.mosaic import find_mosaics
-from shirg_core.hf.places import Geometry, grid_edges
+from shirg_core.hf.places import Geometry, Measure, cell_edges, measured
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
 
 def find_geometry(
-    home: Any, inputs: Mapping[str, Any], entries: Sequence[Tensor], maps: Sequence[Tensor] | None = None
+    home: Any,
+    inputs: Mapping[str, Any],
+    entries: Sequence[Tensor],
+    maps: Sequence[Tensor] | None = None,
+    measure: Measure = cell_edges,
 ) -> list[Geometry]:
     """Geometry of every image, in the order of the rows.
 
@@ -33,22 +37,25 @@ def find_geometry(
         inputs: what the processor wrote.
         entries: `[n, D]` rows as the model groups them.
         maps: attention received by the patches of everything that the tower attended over; None = not asked for.
+        measure: of the pixels behind the rows.
 
     Raises:
         ValueError: rows that make no grid, or patches that do not fit them.
     """
     vision, pixels = getattr(home.config, "vision_config", None), inputs["pixel_values"]
     if inputs.get("image_grid_thw") is not None:
-        return _blocks(vision, pixels, inputs["image_grid_thw"].tolist(), maps)
+        return _blocks(vision, pixels, inputs["image_grid_thw"].tolist(), maps, measure)
     if inputs.get("image_position_ids") is not None:
         each = zip(pixels, inputs["image_position_ids"], maps or [None] * len(pixels), strict=True)
-        return [_patches(vision, *image) for image in each]
+        return [_patches(vision, *image, measure) for image in each]
     if isinstance(getattr(home, "image_newline", None), Tensor):
-        return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries, maps)
-    return _grids(pixels, inputs.get("image_sizes"), entries, maps)
+        return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries, maps, measure)
+    return _grids(pixels, inputs.get("image_sizes"), entries, maps, measure)
 
 
-def _blocks(vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[Tensor] | None) -> list[Geometry]:
+def _blocks(
+    vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[Tensor] | None, measure: Measure
+) -> list[Geometry]:
     merge, patch = vision.spatial_merge_size, vision.patch_size
     found = []
     sizes = [math.prod(grid) for grid in grids]
@@ -59,12 +66,12 @@ def _blocks(vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[
         tiles = own.reshape(frames, rows, columns, merge, merge, -1, vision.temporal_patch_size, patch, patch)
         image = tiles[..., 0, :, :].permute(0, 5, 1, 3, 6, 2, 4, 7).reshape(frames, -1, h * patch, w * patch)
         attention = None if values is None else values.reshape(1, -1, merge * merge).mean(dim=-1)
-        edges = grid_edges(image, rows, columns)
-        found.append(Geometry(ViewLayout((View(rows, columns),) * frames), edges, attention=attention))
+        seen = measured(measure, image, rows, columns)
+        found.append(Geometry(ViewLayout((View(rows, columns),) * frames), seen, attention=attention))
     return found
 
 
-def _patches(vision: Any, pixels: Tensor, places: Tensor, values: Tensor | None) -> Geometry:
+def _patches(vision: Any, pixels: Tensor, places: Tensor, values: Tensor | None, measure: Measure) -> Geometry:
     real, patch, pool = (places >= 0).all(dim=-1), vision.patch_size, vision.pooling_kernel_size
     x, y = places[real].unbind(dim=-1)
     w, h = int(x.max()) + 1, int(y.max()) + 1
@@ -74,11 +81,15 @@ def _patches(vision: Any, pixels: Tensor, places: Tensor, values: Tensor | None)
     if values is not None:
         at = (y * w + x).to(values.device)
         attention = grid_means(values.new_zeros(h * w).index_copy(0, at, values[real.to(values.device)]), layout)
-    return Geometry(layout, grid_edges(image, h // pool, w // pool), attention=attention)
+    return Geometry(layout, measured(measure, image, h // pool, w // pool), attention=attention)
 
 
 def _grids(
-    pixels: Any, sizes: Tensor | None, entries: Sequence[Tensor], maps: Sequence[Tensor] | None
+    pixels: Any,
+    sizes: Tensor | None,
+    entries: Sequence[Tensor],
+    maps: Sequence[Tensor] | None,
+    measure: Measure,
 ) -> list[Geometry]:
     total = sum(len(entry) for entry in entries)
     if not isinstance(pixels, Tensor) or pixels.dim() not in (4, 5):
@@ -100,5 +111,6 @@ def _grids(
             raise ValueError(f"{n} features of {height} × {width} pixels make no grid, so their places are unknown")
         layout = ViewLayout.single(h, w)
         attention = None if values is None else grid_means(values, layout)
-        found.append(Geometry(layout, grid_edges(image[None, :, :height, :width], h, w), attention=attention))
+        seen = measured(measure, image[None, :, :height, :width], h, w)
+        found.append(Geometry(layout, seen, attention=attention))
     return found

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from shirg_core.anyres import best_canvas, unpad_margins
 from shirg_core.hf.maps import grid_means
-from shirg_core.hf.places import Geometry, grid_edges
+from shirg_core.hf.places import Geometry, Measure, measured
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
@@ -25,7 +25,8 @@ def find_mosaics(
     pixels: Tensor,
     sizes: list[list[int]],
     entries: Sequence[Tensor],
-    maps: Sequence[Tensor] | None = None,
+    maps: Sequence[Tensor] | None,
+    measure: Measure,
 ) -> list[Geometry]:
     """Geometry of every image; a prompt of several has a base view of each, and one newline.
 
@@ -35,6 +36,7 @@ def find_mosaics(
         sizes: `(height, width)` of every image in pixels.
         entries: `[n, D]` rows of every image.
         maps: `[side²]` attention received in every base view and crop; None = not asked for.
+        measure: of the pixels.
 
     Raises:
         ValueError: tokens that make no whole rows, or maps of another size.
@@ -51,7 +53,7 @@ def find_mosaics(
         crops = pixels[i, : 1 + down * across] if pixels.dim() == 5 else pixels[first : first + 1 + down * across]
         cut = slice(first, first + 1 + down * across)
         first = cut.stop
-        edges, attention = grid_edges(crops, side, side), None
+        seen, attention = measured(measure, crops, side, side), None
         if maps is not None:
             view = ViewLayout.single(side, side)
             attention = torch.cat([grid_means(each, view) for each in maps[cut]]).reshape(1, -1)
@@ -59,17 +61,17 @@ def find_mosaics(
             if not lines or mosaic % lines:
                 raise ValueError(f"image {i}: {mosaic} tokens beside {side} × {side} make no {lines} rows")
             views.append(View(lines, mosaic // lines))
-            place = partial(_placed, crops=(down, across), size=(width, height), mosaic=views[1])
-            grids = (None if x is None else x.reshape(-1, side, side) for x in (edges, attention))
-            edges, attention = (None if x is None else place(x)[None] for x in grids)
-        found.append(Geometry(ViewLayout(tuple(views)), edges, tokens, attention))
+            place = partial(_placed, side=side, crops=(down, across), size=(width, height), mosaic=views[1])
+            seen, attention = (None if x is None else place(x[0])[None] for x in (seen, attention))
+        found.append(Geometry(ViewLayout(tuple(views)), seen, tokens, attention))
     return found
 
 
-def _placed(values: Tensor, crops: tuple[int, int], size: tuple[int, int], mosaic: View) -> Tensor:
-    """`[1 + crops, side, side]` → `[side² + h·w]`: crops in their places, unpadded, and resized as their tokens are."""
-    side = values.shape[1]
-    whole = values[1:].reshape(*crops, side, side).transpose(1, 2).reshape(crops[0] * side, crops[1] * side)
+def _placed(values: Tensor, side: int, crops: tuple[int, int], size: tuple[int, int], mosaic: View) -> Tensor:
+    """`[(1 + crops)·side², …]` → `[side² + h·w, …]`: crops in place, unpadded, and resized as their tokens are."""
+    flat = values.reshape(-1, side, side, values[0].numel())
+    whole = flat[1:].unflatten(0, crops).transpose(1, 2).flatten(2, 3).flatten(0, 1)
     top, left = unpad_margins(size, (whole.shape[0], whole.shape[1]))
     whole = whole[top : whole.shape[0] - top, left : whole.shape[1] - left]
-    return torch.cat([values[0].flatten(), F.adaptive_avg_pool2d(whole[None], (mosaic.h, mosaic.w)).flatten()])
+    pooled = F.adaptive_avg_pool2d(whole.permute(2, 0, 1), (mosaic.h, mosaic.w)).permute(1, 2, 0)
+    return torch.cat([flat[0].flatten(0, 1), pooled.flatten(0, 1)]).reshape(-1, *values.shape[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from shirg_core.hf.cut import BESIDE_THE_IDS, Cut, cut_features, keep_rows, packed_positions, prompt_positions
 from shirg_core.hf.features import ImageRows, encode, encoder_of, unwrapped
+from shirg_core.hf.places import cell_edges, cell_pixels
 from shirg_core.hf.prompts import padding_id, placeholder_id, read_prompts
 from shirg_core.hf.question import Question, question_words
 from shirg_core.layout import ViewLayout
+from shirg_core.methods import compares_pixels
 from shirg_core.names import check_choice
 from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selection, Selector
@@ -88,7 +91,8 @@ def prune(
         model: a vision-language model of transformers ≥ 5.23 that generates.
         inputs: what its processor wrote, with `return_tensors="pt"`; prompts of a batch may differ in everything. Other
             arguments of `model` or `generate` are passed on.
-        selector: called for each image by itself, with B = 1.
+        selector: called for each image by itself, with B = 1. One that compares pixels, as `dedup-max` does, gets those
+            of every token instead of its features.
         positions: `original`: kept tokens keep the places they had, dropped ones leave gaps; `packed`: the model
             counts what is there.
         question: `auto`, all ids of the prompt except special ids and placeholders; or the ids of exactly the user's
@@ -120,7 +124,8 @@ def prune(
     if not len(places):
         raise ValueError(f"no prompt has an image placeholder (id {placeholder}), so there is nothing to prune")
     words = question_words(model, ids, real, question)
-    images, output, encoded = encode(home, inputs, places, attention_layer if tower_attention else None)
+    measure = cell_pixels if compares_pixels(selector) else cell_edges
+    images, output, encoded = encode(home, inputs, places, measure, attention_layer if tower_attention else None)
     chosen = [_choose(selector, image, words[image.prompt]) for image in images]
     if positions == "original" or any(image.deep for image in images):
         _check_own_places(images, chosen)
@@ -140,7 +145,12 @@ def prune(
 
 def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selection:
     rows = image.rows[image.tokens][None]
-    given = {"text": words, "edges": image.edges, "attention": image.attention}
+    if compares_pixels(selector):
+        if image.pixels is None:
+            raise ValueError("the selector compares pixels, and those of this model have no known shape")
+        chosen = selector(image.pixels.to(rows.device), image.layout)
+        return replace(chosen, kept=chosen.gather(rows))
+    given = {"text": words, "edges": image.pixels, "attention": image.attention}
     return selector(rows, image.layout, **{name: x if x is None else x.to(rows.device) for name, x in given.items()})
 
 
