@@ -18,7 +18,7 @@ PACKAGES = {
     "core": ["--extra", "cli"],
     "lavida": [],
     "train": [],
-    "bench": ["--extra", "eval", "--extra", "backends"],
+    "bench": ["--extra", "eval", "--extra", "backends", "--extra", "real"],
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 KERNEL_TESTS = Path("packages/shirg-core/tests")

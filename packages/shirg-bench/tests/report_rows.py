@@ -87,3 +87,17 @@ def other_rows() -> list[dict[str, Any]]:
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def page_row(method: str, budget: float | None, kept: float | None, read: float | None = None) -> dict[str, Any]:
+    row = {"kind": "pages", "source": "drawn", "pages": "0-9", "views": "single", "tower": "dinov2-vits14, 11 layers"}
+    row |= {"method": method, "budget": budget, "count": 10, "value_pages": 9, "read_pages": 5, "with_print": 0.2}
+    row |= {"skipped": 1, "unreadable": 2, "outside": 0}
+    for name, value in (("print_kept", kept), ("value_kept", kept), ("words_read", read), ("lines_read", read)):
+        row |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), value)
+    return row | ORIGIN
+
+
+def page_rows() -> list[dict[str, Any]]:
+    whole = [page_row("full page", None, None, 0.9), page_row("averaged page", None, None, 0.1)]
+    return [*whole, page_row("v2", 1 / 3, 0.8, 0.7), page_row("v2", 1 / 6, 0.6), page_row("random", 1 / 3, 0.3)]

@@ -18,7 +18,7 @@ from shirg_bench.results.scores import ablation_tables, accuracy_tables
 from shirg_bench.results.table import Table
 from shirg_core.cli.app import main
 
-from .report_rows import ablation_rows, accuracy_rows, latency_rows, other_rows, write
+from .report_rows import ablation_rows, accuracy_rows, latency_rows, other_rows, page_rows, write
 
 VOID = {"meta", "img"}
 
@@ -49,6 +49,8 @@ def results(tmp_path_factory):
     write(folder / "accuracy_budget.jsonl", accuracy_rows())
     write(folder / "ablations.jsonl", ablation_rows())
     write(folder / "latency_cpu.jsonl", [*latency_rows(), *other_rows()])
+    write(folder / "pages.jsonl", page_rows())
+    Image.new("RGB", (120, 80), "green").save(folder / "pages_drawn.png")
     return folder
 
 
@@ -71,6 +73,7 @@ def test_one_self_contained_page_with_everything(written):
         "Accuracy against budget",
         "Ablations",
         "Latency and memory",
+        "Real print",
         "Claims ledger",
         "made up",
         "no machine",
@@ -81,21 +84,26 @@ def test_one_self_contained_page_with_everything(written):
     assert all(claim.claim.replace("`", "") in "".join(outline.words) for claim in claims)
     assert outline.rows > len(claims)
     names = sorted(path.name for path in (written / "figures").iterdir())
-    assert names == ["ablations.png", "budget.png", "cost-micro.png", "speed.png"]
+    assert names == ["ablations.png", "budget.png", "cost-micro.png", "pages_drawn.png", "speed.png"]
 
 
 def test_the_markdown_page_shows_pictures_that_are_there(written):
     text = (written / "report.md").read_text("utf-8")
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     for name in pictures:
         with Image.open(written / name) as picture:
             picture.load()
     widths = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")]
-    assert set(widths) <= {5, 7, 8, 14}
+    assert set(widths) <= {3, 4, 5, 7, 8, 14}
     assert "| 16 | 32 | 99 | 20.0 | 10.0 | 2.00 | 1.50 |" in text
     assert "| v2 | 2304 | 768 | 7.0 | 0.050 | 1.0 |" in text
     assert "| v2 | 1/3 | 0.788 [0.768, 0.808] · 75.3333 · 50% |" in text
+    # Print kept, then what is read: columns that were not measured are dashes or not there.
+    assert "| v2 | 0.800 [0.800, 0.800] | 0.600 [0.600, 0.600] |" in text
+    assert "| random | 0.300 [0.300, 0.300] | – |" in text
+    assert "| v2 | – | 0.700 [0.700, 0.700] |" in text
+    assert "20% of the tokens hold print, 1 pages skipped, 2 lines unreadable**" in text
 
 
 def test_missing_results_are_named(tmp_path):
@@ -107,6 +115,7 @@ def test_missing_results_are_named(tmp_path):
         ("accuracy_budget.jsonl", "shirg ablate --what budget"),
         ("ablations.jsonl", "shirg ablate"),
         ("latency_cpu.jsonl", "shirg bench --what latency,memory"),
+        ("pages.jsonl", "shirg pages --reader"),
     ):
         assert f"> **Missing.** No rows of `{name}` in the results folder; `{makes}` makes them." in text
     assert "No curve of speed and accuracy" in text

@@ -14,7 +14,7 @@ from shirg_core.progress import progress_bar, spinner
 
 CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
 """Results lie outside of the package: a checkout has them, an installed wheel does not."""
-STEPS = 7
+STEPS = 8
 
 
 def report(

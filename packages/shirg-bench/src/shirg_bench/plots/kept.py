@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -12,8 +13,8 @@ from shirg_core.images import overlay
 from shirg_core.images.sheet import Sheet
 from shirg_core.layout import ViewLayout
 
-HEIGHT, GAP, MARGIN, ABOVE = 400, 12, 16, 24
-NARROWEST, WIDEST = 170, 330
+HEIGHT, GAP, MARGIN, ABOVE = 340, 12, 16, 24
+NARROWEST, WIDEST = 170, 280
 """Pixels, so that the caption fits above a strip of paper."""
 
 
@@ -59,6 +60,20 @@ def kept_sheet(strips: Sequence[PageStrip]) -> Figure:
             x = MARGIN + column * wide
             sheet.text(x, top + 3, caption, size=9, weight="bold" if column == 0 else "normal")
             sheet.picture((x, top + ABOVE), picture, "")
+    return sheet.figure
+
+
+def stored_sheet(path: Path) -> Figure:
+    """A sheet that was written before, for a report.
+
+    Raises:
+        OSError: not a picture.
+    """
+    with Image.open(path) as stored:
+        sheet = Sheet(*stored.size)
+        axes = sheet.axes((0, 0), stored.size)
+        axes.imshow(overlay.page_pixels(stored.convert("RGB"), stored.size), interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
     return sheet.figure
 
 

@@ -11,6 +11,7 @@ from shirg_bench.report.claims import ledger_section
 from shirg_bench.report.html import to_html
 from shirg_bench.report.markdown import to_markdown
 from shirg_bench.report.page import Picture, Section
+from shirg_bench.report.pages import pages_section
 from shirg_bench.report.sections import (
     Results,
     ablation_section,
@@ -68,6 +69,7 @@ def _sections(results: Results, examples: bool, report: Report) -> Iterator[Sect
         ("accuracy", accuracy_section),
         ("ablations", ablation_section),
         ("latency", latency_section),
+        ("real print", pages_section),
     ):
         report(name)
         yield section(results)

@@ -17,12 +17,13 @@ from shirg_bench.results.table import Table
 from shirg_bench.results.words import SEED, ordered, setting_words
 
 ACCURACY, KINDS = "accuracy_budget.jsonl", "accuracy_kinds.jsonl"
-ABLATIONS, LATENCY = "ablations.jsonl", "latency_cpu.jsonl"
+ABLATIONS, LATENCY, PAGES = "ablations.jsonl", "latency_cpu.jsonl", "pages.jsonl"
 MADE_BY = {
     ACCURACY: "shirg ablate --what budget",
     KINDS: "shirg ablate --what kinds",
     ABLATIONS: "shirg ablate",
     LATENCY: "shirg bench --what latency,memory",
+    PAGES: "shirg pages --reader",
 }
 EVERY_ROW = ("kind", "command", "seed", "hardware", "versions")
 """Keys that every row of these files has."""
