@@ -154,7 +154,10 @@ class Measure:
                 bits = self.chosen.find(entry)
                 if bits is None:
                     page = page or self.features.features(digest, self.views, views)
-                    mask = variant.choose(page, budget, seed)
+                    try:
+                        mask = variant.choose(page, budget, seed)
+                    except ValueError as error:
+                        raise ValueError(f"{variant.name}, page {key}: {error}") from error
                     self.chosen.add(entry, np.packbits(mask.numpy()).tobytes().hex())
                 else:
                     mask = torch.from_numpy(np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8), count=n)).bool()

@@ -22,7 +22,7 @@ from shirg_core.cli.methods import parse_budget
 from shirg_core.names import check_choice
 
 DRAWN_PAGES = 60
-FEATURED = ("v2", "v3", "v3-tower", "v4", "divprune", "top-edge")
+FEATURED = ("v2", "v3", "v3-tower", "v4", "v4+received", "divprune", "top-edge")
 """Columns of the picture, and what is read, unless others are named: those of these that are compared."""
 
 

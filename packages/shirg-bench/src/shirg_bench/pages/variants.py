@@ -22,8 +22,8 @@ from shirg_core.method import Method
 from shirg_core.methods import METHODS, get_method
 
 ATTENTIONS = ("received", "cls")
-WITH_ATTENTION = ("v3+cls", "top-attention+received", "top-attention+cls")
-"""Also measured unasked."""
+WITH_ATTENTION = ("v3+cls", "v4+received", "v4+cls", "top-attention+received", "top-attention+cls")
+"""Also measured unasked, where the registry has the method."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def parse_variant(text: str) -> Variant:
         raise ValueError(f"{text!r}: an option must be FIELD=VALUE, got {wrong[0]!r}")
     method = get_method(name)
     options = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-    given = attention or ("received" if "attention" in method.needs else None)
+    given = attention or ("received" if method.tower_attention else None)
     return Variant(text, method, options, given)
 
 
 def default_variants() -> list[Variant]:
     """Every method that fits, and those of `WITH_ATTENTION`."""
     names = [name for name, method in METHODS.items() if not _unfit(method)]
-    return [parse_variant(name) for name in (*names, *WITH_ATTENTION)]
+    return [parse_variant(name) for name in (*names, *(n for n in WITH_ATTENTION if n.partition("+")[0] in METHODS))]
 
 
 def _unfit(method: Method) -> str:

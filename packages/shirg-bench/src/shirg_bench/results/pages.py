@@ -43,6 +43,8 @@ def _pages(rows: Sequence[Row], name: str) -> str:
 
 
 def _table(name: str, caption: str, rows: Sequence[Row]) -> Table:
+    # What was read beside the methods comes first: the full page and the averaged one.
+    rows = sorted(rows, key=lambda row: row["budget"] is not None)
     budgets = ordered(rows, "budget")
     cells = []
     for method in ordered(rows, "method"):
