@@ -8,10 +8,11 @@ from rich.progress import Progress
 
 from shirg_bench.pages.features import FeatureCache
 from shirg_bench.pages.geometry import VIEWS
-from shirg_bench.pages.measure import Measure, PageResult
+from shirg_bench.pages.measure import Measure
 from shirg_bench.pages.options import PagesOptions
 from shirg_bench.pages.page import PrintedPage
 from shirg_bench.pages.reader import load_reader
+from shirg_bench.pages.result import PageResult
 from shirg_bench.pages.rows import FILE, RULES, Facts, page_rows
 from shirg_bench.pages.tower import LAYERS, NAME, load_tower
 from shirg_bench.plots.kept import PageStrip, kept_sheet

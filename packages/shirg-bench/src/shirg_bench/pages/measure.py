@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,56 +16,15 @@ from shirg_bench.pages.features import FeatureCache
 from shirg_bench.pages.geometry import VIEWS, covered
 from shirg_bench.pages.page import PrintedPage, Source
 from shirg_bench.pages.reader import Found, Read, picture_key, read_share
+from shirg_bench.pages.result import NAN, Cell, Kept, PageResult
 from shirg_bench.pages.shown import Pixels, averaged_page, full_page, kept_page
 from shirg_bench.pages.variants import Variant
 from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import source_digest
 from shirg_core.images.views import ImageViews
 
-NAN = float("nan")
 SHOWN: Mapping[str, Callable[[ImageViews], Pixels]] = {"full page": full_page, "averaged page": averaged_page}
 """What is read beside the variants."""
-Line: TypeAlias = tuple[str, float | None]
-"""A variant's name or one of `SHOWN`, and the budget."""
-
-
-class Kept(NamedTuple):
-    """What is left of one page; NaN = not measured, or unknown.
-
-    Attributes:
-        tokens: K.
-        print: share of min(K, tokens with print) that was kept.
-        value: share of the tokens that show the asked value that was kept.
-        words: share of the page's words that the reader still reads.
-        lines: share of its lines.
-    """
-
-    tokens: float = NAN
-    print: float = NAN
-    value: float = NAN
-    words: float = NAN
-    lines: float = NAN
-
-
-@dataclass(frozen=True)
-class PageResult:
-    """One page.
-
-    Attributes:
-        key: of the page.
-        with_print: share of its selectable tokens that hold print.
-        unreadable: see `PrintedPage`.
-        outside: see `PrintedPage`.
-        kept: what is left of it, by line.
-        masks: which tokens a variant kept at a budget, `[N]` bool, by line.
-    """
-
-    key: str
-    with_print: float
-    unreadable: int
-    outside: int
-    kept: Mapping[Line, Kept] = field(default_factory=dict)
-    masks: Mapping[Line, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +67,7 @@ class Measure:
 
     @cached_property
     def _code(self) -> str:
-        return source_digest("shirg_bench.pages")
+        return source_digest("shirg_bench.pages", sources=("shirg_core",))
 
     @property
     def damaged(self) -> Sequence[str]:
@@ -133,17 +91,18 @@ class Measure:
         printed = covered([box for line in page.lines for box in line.boxes], page.image.size, layout)
         value = covered(page.value, page.image.size, layout)
         masks = dict(self._masks(number, key, views))
-        kept: dict[Line, Kept] = {}
-        for line, mask in masks.items():
+        kept: dict[Cell, Kept] = {}
+        for cell, mask in masks.items():
             most = min(int(mask.sum()), int(printed.sum()))
-            of_value = float((mask & value).sum() / value.sum()) if value.any() else NAN
-            kept[line] = Kept(float(mask.sum()), float((mask & printed).sum()) / most, of_value)
-        for line, share in self._read(page, views, masks) if read else ():
-            kept[line] = kept.get(line, Kept())._replace(words=share.words, lines=share.lines)
+            of_print = int((mask & printed).sum()) / most if most else NAN
+            of_value = int((mask & value).sum()) / int(value.sum()) if value.any() else NAN
+            kept[cell] = Kept(float(mask.sum()), of_print, of_value)
+        for cell, share in self._read(page, views, masks) if read else ():
+            kept[cell] = kept.get(cell, Kept())._replace(words=share.words, lines=share.lines)
         with_print = int(printed.sum()) / layout.n_selectable
         return PageResult(key, with_print, page.unreadable, page.outside, kept, masks)
 
-    def _masks(self, number: int, key: str, views: ImageViews) -> Iterator[tuple[Line, Tensor]]:
+    def _masks(self, number: int, key: str, views: ImageViews) -> Iterator[tuple[Cell, Tensor]]:
         digest, n = self.source.digest(key), views.layout.n_tokens
         page = None
         for variant in self.variants:
@@ -163,15 +122,15 @@ class Measure:
                     mask = torch.from_numpy(np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8), count=n)).bool()
                 yield (variant.name, budget), mask
 
-    def _read(self, page: PrintedPage, views: ImageViews, masks: Mapping[Line, Tensor]) -> Iterator[tuple[Line, Read]]:
+    def _read(self, page: PrintedPage, views: ImageViews, masks: Mapping[Cell, Tensor]) -> Iterator[tuple[Cell, Read]]:
         for name in self.reads:
             pictures = (
                 {(name, None): SHOWN[name](views)}
                 if name in SHOWN
                 else {(name, budget): kept_page(views, masks[name, budget]) for budget in self.read_budgets}
             )
-            for line, picture in pictures.items():
-                yield line, read_share(page.lines, self._found(picture), page.image.size)
+            for cell, picture in pictures.items():
+                yield cell, read_share(page.lines, self._found(picture), page.image.size)
 
     def _found(self, picture: Pixels) -> Found:
         key = picture_key(picture)

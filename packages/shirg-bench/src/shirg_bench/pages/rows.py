@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from shirg_bench.accuracy.interval import bootstrap
-from shirg_bench.pages.measure import SHOWN, Kept, Line, Measure, PageResult
+from shirg_bench.pages.measure import SHOWN, Measure
+from shirg_bench.pages.result import Cell, Kept, PageResult
 from shirg_bench.results.merge import Rules
 from shirg_bench.results.provenance import provenance
 
@@ -43,7 +44,7 @@ class Facts(NamedTuple):
 
 
 def page_rows(measure: Measure, results: Sequence[PageResult], facts: Facts) -> list[dict[str, Any]]:
-    """A row for each line: means over pages with their 95 % intervals, pages resampled.
+    """A row for each cell: means over pages with their 95 % intervals, pages resampled.
 
     A page whose value is unknown, or that was not read, does not count for that mean; `value_pages` and `read_pages`
     say how many count.
@@ -61,12 +62,12 @@ def page_rows(measure: Measure, results: Sequence[PageResult], facts: Facts) -> 
         "outside": sum(result.outside for result in results),
     }
     origin = provenance(facts.command, measure.seed, CPU, f"{torch.get_num_threads()} threads")
-    lines = dict.fromkeys(line for result in results for line in result.kept)
-    return [{**shared, **_line_facts(measure, line), **_means(results, line), **origin} for line in lines]
+    cells = dict.fromkeys(cell for result in results for cell in result.kept)
+    return [{**shared, **_cell_facts(measure, cell), **_means(results, cell), **origin} for cell in cells]
 
 
-def _line_facts(measure: Measure, line: Line) -> dict[str, Any]:
-    name, budget = line
+def _cell_facts(measure: Measure, cell: Cell) -> dict[str, Any]:
+    name, budget = cell
     if name in SHOWN:
         return {"method": name, "budget": None}
     variant = next(variant for variant in measure.variants if variant.name == name)
@@ -78,8 +79,8 @@ def _line_facts(measure: Measure, line: Line) -> dict[str, Any]:
     }
 
 
-def _means(results: Sequence[PageResult], line: Line) -> dict[str, Any]:
-    kept = [result.kept.get(line, Kept()) for result in results]
+def _means(results: Sequence[PageResult], cell: Cell) -> dict[str, Any]:
+    kept = [result.kept.get(cell, Kept()) for result in results]
     means: dict[str, Any] = {
         "kept_tokens": None,
         "value_pages": sum(not math.isnan(each.value) for each in kept),

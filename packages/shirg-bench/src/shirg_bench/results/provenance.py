@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.resources import files
@@ -66,9 +66,9 @@ def folder_digest(folder: Path) -> str:
     return _digest(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
-def source_digest(*more: str) -> str:
-    """A digest of the code that answers, `SOURCES` and `more`: it changes between two releases of one version."""
-    folders = [Path(str(files(name))) for name in (*SOURCES, *more)]
+def source_digest(*more: str, sources: Sequence[str] = SOURCES) -> str:
+    """A digest of the code that answers, `sources` and `more`: it changes between two releases of one version."""
+    folders = [Path(str(files(name))) for name in (*sources, *more)]
     return blake2b("".join(_digest(f, sorted(f.rglob("*.py"))) for f in folders).encode(), digest_size=8).hexdigest()
 
 
