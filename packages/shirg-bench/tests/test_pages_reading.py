@@ -1,13 +1,16 @@
 """What counts as read, and how a page is shown from what was kept."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from shirg_bench.pages.drawn.sheet import Sheet
 from shirg_bench.pages.geometry import padded_view
 from shirg_bench.pages.page import Line
-from shirg_bench.pages.reader import picture_key, read_share
+from shirg_bench.pages.reader import load_reader, picture_key, read_share
 from shirg_bench.pages.shown import averaged_page, full_page, kept_page
 from shirg_core.images.views import anyres_views
 
@@ -53,3 +56,16 @@ def test_kept_tokens_are_shown_as_they_are_and_the_rest_averaged():
 def test_a_page_of_several_views_cannot_be_shown():
     with pytest.raises(ValueError, match="from one view, got"):
         full_page(anyres_views(NOISE, side=2))
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime")),
+    reason="needs the real reader: install shirg-bench[real]",
+)
+def test_the_real_reader_reads_print():
+    sheet = Sheet(Image.new("RGB", (224, 180), "white"), "sans")
+    for y in (20, 60, 100, 140):
+        sheet.write(10, y, f"ANNUAL REPORT {y}.50", 14)
+    read, views = load_reader(), padded_view(sheet.image, side=16)
+    assert read_share(sheet.lines, read(full_page(views)), sheet.image.size) == (1, 1)
+    assert read(np.full((60, 60, 3), 255, np.uint8)) == []
