@@ -19,7 +19,7 @@ _READ = "What is read: some of --methods, 'full page', 'averaged page'."
 
 def pages(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help=_FOLDER, show_default="drawn documents and charts")
+        Path | None, typer.Argument(metavar="FOLDER", help=_FOLDER, show_default="drawn documents and charts")
     ] = None,
     number: Annotated[
         str | None,
@@ -52,8 +52,9 @@ def pages(
 ) -> None:
     """Measure how much print a selection keeps of pages, and what a real reader still reads.
 
-    A real vision tower (DINOv2) sees every page; its features, its own attention and edges from pixels go to every
-    method. Rerun the command to resume a killed run.
+    A real vision tower, DINOv2, sees every page; methods get its features and attention, and edges from pixels.
+
+    Rerun the command to resume a killed run.
     """
     with spinner("loading PyTorch", quiet=quiet):
         # First, so that a missing extra is said before anything is measured.
