@@ -23,7 +23,14 @@ PACKAGES = {
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 KERNEL_TESTS = Path("packages/shirg-core/tests")
 # What the cases on the PTX machine depend on, and the digest of it when all of them passed last.
-KERNELS = ("packages/shirg-core/src/shirg_core/kernels", "packages/shirg-core/tests/ptx")
+CORE = "packages/shirg-core/src/shirg_core"
+KERNELS = (
+    f"{CORE}/kernels/*.py",
+    f"{CORE}/*/*_kernel.py",
+    f"{CORE}/*/*_launch.py",
+    f"{CORE}/selection/triton.py",
+    "packages/shirg-core/tests/ptx/*.py",
+)
 CHECKED = KERNEL_TESTS / "ptx" / "checked.txt"
 
 
@@ -82,9 +89,9 @@ def ptx(session: nox.Session) -> None:
     CHECKED.write_text(_digest(KERNELS) + "\n", "utf-8")
 
 
-def _digest(folders: tuple[str, ...]) -> str:
-    """SHA-256 of all Python files in `folders`."""
-    files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+def _digest(patterns: tuple[str, ...]) -> str:
+    """SHA-256 of all files that match `patterns`."""
+    files = sorted(path for pattern in patterns for path in Path().glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -18,8 +18,8 @@ from shirg_bench.results.provenance import now
 from shirg_bench.results.rows import Row, rows_there, write_rows
 from shirg_bench.roofline import Roof, Shape, binding, floor_us, v2_work, v3_work
 from shirg_core import ViewLayout, shirg_v2, shirg_v3
-from shirg_core.choose import choose
 from shirg_core.methods import METHODS, get_selector
+from shirg_core.selection.choose import choose
 from shirg_core.versions import versions
 
 pytestmark = [

@@ -132,7 +132,7 @@ def test_a_task_without_images_is_answered_and_a_video_refused(load):
 
 
 def test_only_the_questions_words_are_what_a_selector_reads(load, monkeypatch):
-    from shirg_core.presets import ShirgV2
+    from shirg_core import ShirgV2
 
     lm, seen, choose = load("qwen2_5_vl", qwen2_5_vl, method="v2", budget="1/4", batch_size=3), [], ShirgV2.__call__
     monkeypatch.setattr(ShirgV2, "__call__", lambda *a, **k: seen.append(k["text"].shape[1]) or choose(*a, **k))

@@ -5,9 +5,9 @@ import torch
 
 from shirg_bench.lmms.digest import model_digest
 from shirg_bench.lmms.settings import ModelSettings
+from shirg_core import ShirgV2, ShirgV3
 from shirg_core.baselines import Pooling
 from shirg_core.cli.errors import BadInput
-from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import set_config
 from shirg_train.testbed.micro.samples import joint_folder

@@ -19,9 +19,8 @@ from shirg_bench.results.rows import read_rows
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import build_selector
 from shirg_core.layout import ViewLayout
-from shirg_core.method import Method
-from shirg_core.methods import METHODS, get_method, lookup
-from shirg_core.reference import keep_best
+from shirg_core.methods import METHODS, Method, get_method, lookup
+from shirg_core.selection.assemble import keep_best
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
 from shirg_train.recipe import build, read_yaml
 from shirg_train.trainer.config import AdapterRecipe

@@ -12,9 +12,9 @@ import torch
 
 from shirg_core import ViewLayout, shirg_v2, shirg_v3
 from shirg_core.kernels.geometry import geometry
-from shirg_core.kernels.ranking import Component, Components, rank
 from shirg_core.precision import default_dtype
 from shirg_core.scores import combine, minmax
+from shirg_core.selection.rank_launch import Component, Components, rank
 
 from .kernel_cases import CASES, LAYOUTS
 from .kernel_parity import NEAR, Case, check

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from shirg_core import Selection, ViewLayout, shirg_v2, shirg_v3
-from shirg_core.choose import choose
 from shirg_core.coverage.clusters import regions_from_similarity
 from shirg_core.coverage.grid_graph import grid_graph
 from shirg_core.kernels.geometry import geometry
 from shirg_core.kernels.numerics import unit_stride
-from shirg_core.kernels.statistics import token_statistics
-from shirg_core.reference import find_regions, without_padding
+from shirg_core.scores.statistics_kernel import token_statistics
+from shirg_core.selection.assemble import find_regions, without_padding
+from shirg_core.selection.choose import choose
 
 from . import oracle
 from .strategies import generator, make_features

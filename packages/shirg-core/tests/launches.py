@@ -85,7 +85,7 @@ def handing_over(launch_with, target="sm_90"):
 
     with (
         mock.patch.object(triton.JITFunction, "run", run),
-        mock.patch("shirg_core.kernels.check_device", return_value=None),
+        mock.patch("shirg_core.selection.triton.check_device", return_value=None),
         mock.patch("shirg_core.kernels.configs.is_hopper", return_value=target == "sm_90"),
     ):
         yield

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from shirg_core import View, ViewLayout
 from shirg_core.baselines import TokenMerging
-from shirg_core.baselines.rounds import even_rounds
+from shirg_core.baselines.similarity import even_rounds
 from shirg_core.baselines.tome import merge_until
 
 

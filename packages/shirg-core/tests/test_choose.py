@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shirg_core import View, ViewLayout
-from shirg_core.choose import choose
+from shirg_core.selection.choose import choose
 
 from . import oracle
 from .strategies import layouts

@@ -12,7 +12,7 @@ from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 from shirg_core.coverage import cell_regions, cluster_regions
 from shirg_core.coverage.clusters import regions_from_similarity
 from shirg_core.coverage.grid_graph import grid_graph, neighbour_cosine
-from shirg_core.reference import find_regions
+from shirg_core.selection.assemble import find_regions
 
 from . import oracle
 from .strategies import images, layouts, make_features

@@ -5,8 +5,7 @@ import torch
 
 from shirg_core import View, ViewLayout
 from shirg_core.scores.canny import canny_edges
-from shirg_core.scores.edges import edge_density, layout_edges, luma
-from shirg_core.scores.ink import ink_recall
+from shirg_core.scores.edges import edge_density, ink_recall, layout_edges, luma
 
 
 def test_single_bright_pixel_by_hand():

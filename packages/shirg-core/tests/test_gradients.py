@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 from shirg_core.selection import gather_tokens
-from shirg_core.summary import summarise
+from shirg_core.selection.summary import summarise
 
 from . import oracle
 from .strategies import DTYPES, generator, make_features

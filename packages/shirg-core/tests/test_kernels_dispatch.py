@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from shirg_core import ViewLayout, dispatch, reference, shirg_v3
+from shirg_core import ViewLayout, shirg_v3
+from shirg_core.selection import preset, reference
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 X = torch.zeros(1, 4, 8)
@@ -21,7 +22,7 @@ def run(code, **env):
 
 @pytest.mark.parametrize("impl", ["auto", "reference"])
 def test_cpu_tensors_use_the_reference(impl):
-    assert dispatch.backend(impl, X) is reference
+    assert preset.backend(impl, X) is reference.select
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
@@ -38,19 +39,19 @@ def test_auto_prefers_the_kernels_on_cuda_unless_a_compiler_is_looking(monkeypat
     class CudaTensor:
         is_cuda = True
 
-    from shirg_core import kernels
+    from shirg_core.selection import triton
 
-    assert dispatch.backend("auto", CudaTensor()) is kernels
-    assert dispatch.backend("triton", CudaTensor()) is kernels
+    assert preset.backend("auto", CudaTensor()) is triton.select
+    assert preset.backend("triton", CudaTensor()) is triton.select
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert dispatch.backend("auto", CudaTensor()) is reference
+    assert preset.backend("auto", CudaTensor()) is reference.select
     monkeypatch.undo()
-    monkeypatch.setattr(dispatch, "find_spec", {}.get)
-    assert dispatch.backend("auto", CudaTensor()) is reference
+    monkeypatch.setattr(preset, "find_spec", {}.get)
+    assert preset.backend("auto", CudaTensor()) is reference.select
 
 
 def test_importing_the_package_leaves_triton_alone():
-    done = run("import shirg_core, sys; sys.exit('shirg_core.kernels' in sys.modules)")
+    done = run("import shirg_core, sys; shirg_core.shirg_v3; sys.exit('shirg_core.kernels' in sys.modules)")
     assert done.returncode == 0, done.stderr
 
 

@@ -12,9 +12,8 @@ import shirg_core
 from shirg_core import ShirgV2, ViewLayout, get_selector
 from shirg_core.baselines import ConditionalDPP, Pooling, TopScore
 from shirg_core.cli.app import main
-from shirg_core.method import Method
-from shirg_core.methods import METHODS, get_method, lookup
-from shirg_core.reference import keep_best
+from shirg_core.methods import METHODS, Method, get_method, lookup
+from shirg_core.selection.assemble import keep_best
 
 SELECTORS = [method for method in METHODS.values() if method.selector is not None]
 LAYOUT = ViewLayout.single(6, 6)

@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_core import get_selector, shirg_v2, shirg_v3
+from shirg_core import ShirgV3, get_selector, shirg_v2, shirg_v3
 from shirg_core.baselines import Deduplication, TokenMerging
-from shirg_core.presets import ShirgV3
 from shirg_core.scores.edges import edge_density
 from shirg_core.selection import Selection, gather_tokens
 from shirg_lavida.config import IMAGE_TOKEN_ID

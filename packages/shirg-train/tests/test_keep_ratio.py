@@ -5,10 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
-from shirg_core import ViewLayout
+from shirg_core import ShirgV2, ShirgV3, ViewLayout
 from shirg_core.baselines import Pooling
 from shirg_core.methods import METHODS
-from shirg_core.presets import ShirgV2, ShirgV3
 from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
 from shirg_train.recipe import RecipeError, build, plain
 

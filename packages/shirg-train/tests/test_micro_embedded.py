@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from shirg_core import shirg_v2
 from shirg_core.baselines import Pooling
-from shirg_core.presets import shirg_v2
 from shirg_lavida.checkpoint.embedded import ADAPTERS, DEFAULT, embedded
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH

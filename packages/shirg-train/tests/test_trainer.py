@@ -13,8 +13,7 @@ import torch
 from peft import PeftModel
 
 from shirg_core import ShirgV3
-from shirg_core.method import Method
-from shirg_core.methods import METHODS
+from shirg_core.methods import METHODS, Method
 from shirg_core.precision import default_dtype
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.fingerprint import linear_marks

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from shirg_core.anyres import anyres_layout
     from shirg_core.layout import ViewLayout
     from shirg_core.methods import get_selector
-    from shirg_core.presets import ShirgV2, ShirgV3, shirg_v2, shirg_v3
     from shirg_core.selection import Selection, Selector
+    from shirg_core.selection.v2 import ShirgV2, shirg_v2
+    from shirg_core.selection.v3 import ShirgV3, shirg_v3
     from shirg_core.view import View
 
 __version__ = "0.1.0"
@@ -35,14 +36,14 @@ __all__ = [
 _HOMES = {
     "Selection": "selection",
     "Selector": "selection",
-    "ShirgV2": "presets",
-    "ShirgV3": "presets",
+    "ShirgV2": "selection.v2",
+    "ShirgV3": "selection.v3",
     "View": "view",
     "ViewLayout": "layout",
     "anyres_layout": "anyres",
     "get_selector": "methods",
-    "shirg_v2": "presets",
-    "shirg_v3": "presets",
+    "shirg_v2": "selection.v2",
+    "shirg_v3": "selection.v3",
 }
 
 

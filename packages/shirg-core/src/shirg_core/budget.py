@@ -1,7 +1,8 @@
-"""From a budget to the number of kept tokens."""
+"""From a budget to the number of kept tokens, and of regions."""
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import TypeAlias
 
@@ -62,3 +63,8 @@ def _refusal(number: int | float, layout: ViewLayout) -> str:
     if k < layout.n_pinned:
         return f"budget K={k} is smaller than the {layout.n_pinned} pinned tokens, which are always kept"
     return ""
+
+
+def region_limit(layout: ViewLayout, k: int, share: float) -> int:
+    """`max(views, ⌊share · K⌋)`: how many regions coverage may make, at least one per view."""
+    return max(len(layout.views), math.floor(share * k))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from shirg_core.numbers import integer, keep
+from shirg_core.checks import integer, keep
 
 Box: TypeAlias = tuple[float, float, float, float]
 BoolGrid: TypeAlias = "Tensor | Sequence[Sequence[bool]] | Sequence[bool]"

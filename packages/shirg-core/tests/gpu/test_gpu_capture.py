@@ -82,9 +82,9 @@ def test_a_thousand_replays_and_calls_allocate_nothing_more(preset):
 
 
 def test_auto_means_the_kernels():
-    from shirg_core import dispatch, kernels
+    from shirg_core.selection import preset, triton
 
-    assert dispatch.backend("auto", torch.zeros(1, device="cuda")) is kernels
+    assert preset.backend("auto", torch.zeros(1, device="cuda")) is triton.select
 
 
 SANITIZED = """

@@ -8,10 +8,10 @@ from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
 from ..kernel_parity import Case, check
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
-from shirg_core.kernels.attention import deviation_parts
 from shirg_core.kernels.geometry import geometry
-from shirg_core.kernels.points import new_points
-from shirg_core.kernels.statistics import token_statistics
+from shirg_core.scores.attention_kernel import deviation_parts
+from shirg_core.scores.directions_kernel import new_points
+from shirg_core.scores.statistics_kernel import token_statistics
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from shirg_core.anyres import LAVIDA_CANVASES
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.families.family import Family
 from shirg_lavida.families.llada import LLADA
 from shirg_lavida.families.registry import family_of

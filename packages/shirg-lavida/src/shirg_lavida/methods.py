@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
 from shirg_core.budget import Budget
-from shirg_core.method import Method
-from shirg_core.methods import get_method
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
+from shirg_core.methods import Method, get_method
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline

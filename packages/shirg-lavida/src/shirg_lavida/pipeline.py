@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from shirg_core.checks import integer
 from shirg_core.clock import Clock, stage
 from shirg_core.images import load_image
-from shirg_core.numbers import integer
 from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions

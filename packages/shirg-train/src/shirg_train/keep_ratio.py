@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from shirg_core.budget import Budget, check_budget
-from shirg_core.method import Method
-from shirg_core.methods import get_method
-from shirg_core.numbers import real
+from shirg_core.checks import real
+from shirg_core.methods import Method, get_method
 from shirg_core.selection import Selector
 from shirg_lavida.methods import choose_by, method_views
 from shirg_lavida.vision.options import SelectOn

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.masks import full_mask, group_mask
 from shirg_lavida.prompt.context import Context, answer_context

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from shirg_core.baselines.call import Inputs, check_call
+from shirg_core import ShirgV2
 from shirg_core.budget import kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.presets import ShirgV2
-from shirg_core.reference import assemble, find_regions
 from shirg_core.scores import channel_variance, combine, minmax, text_relevance
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import assemble, find_regions
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ImageWide:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens of a layout without padding; shapes and errors as in `Selector`."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         v2, text, edges = self.v2, inputs.get("text"), inputs.get("edges")
         k = kept_tokens(v2.budget, layout)
         with torch.no_grad():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.budget import check_budget, kept_tokens
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.pruning.fastv import FastV
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.pruning.redvtp import RedVTP

@@ -18,8 +18,8 @@ from shirg_bench.accuracy.image_wide import ImageWide
 from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Encoded
 from shirg_bench.accuracy.variant import Variant
+from shirg_core import ShirgV2
 from shirg_core.methods import get_method
-from shirg_core.presets import ShirgV2
 from shirg_core.scores import attention_received
 from shirg_core.selection import Selection, Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID

@@ -10,8 +10,8 @@ from typing import Any
 
 from shirg_bench.latency.results import check_results
 from shirg_bench.names import split_names
+from shirg_core.checks import random_seed
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.numbers import random_seed
 
 LATENCY, MEMORY, AUTOREGRESSIVE, SELECTION = WHAT = ("latency", "memory", "ar", "selection")
 CACHES = {"on": (True,), "off": (False,), "both": (True, False)}

@@ -12,9 +12,9 @@ from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.request import EvalRequest
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.presets import ShirgV2, ShirgV3
-from shirg_core.reference import find_regions
 from shirg_core.selection import Selector
+from shirg_core.selection.assemble import find_regions
+from shirg_core.selection.preset import Preset
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import prompt_ids, question_ids
 from shirg_lavida.prompt.context import TooLongError, answer_context
@@ -69,7 +69,7 @@ def _plans(pipe: LavidaPipeline, question: Question) -> list[ViewPlan]:
 
 def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> None:
     k = kept_tokens(budget, layout)
-    if isinstance(selector, ShirgV2 | ShirgV3):
+    if isinstance(selector, Preset):
         # How many regions there must be depends on the geometry, not on what is seen.
         blank = torch.ones(1, layout.n_tokens, 1, dtype=torch.float32)
         find_regions(selector.coverage, blank, layout, k, selector.coverage_share)

@@ -11,8 +11,8 @@ from lmms_eval.utils import simple_parse_args_string  # type: ignore[import-unty
 from shirg_bench.lmms.sampling import KNOWN, check_none_ignored, check_override, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
 from shirg_bench.lmms.values import amount, is_none
+from shirg_core.checks import check_known
 from shirg_core.cli.errors import BadInput, RunFailed, bad_input
-from shirg_core.names import check_known
 
 _OPTION = "--gen-kwargs: "
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.method import Method
-from shirg_core.methods import get_method
+from shirg_core.methods import Method, get_method
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.methods import method_views
 from shirg_lavida.vision.views import Views

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shirg_bench.lmms.values import Kind, amount, count, is_none, switch, text, typed
-from shirg_core.names import check_known
+from shirg_core.checks import check_known
 from shirg_lavida.sampling.options import VALUES, SamplingOptions, type_of
 from shirg_lavida.sampling.schedule import PLANNED, block_size, steps_per_block, transfer_plan
 

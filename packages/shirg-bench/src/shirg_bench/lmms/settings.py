@@ -13,10 +13,9 @@ from shirg_bench.lmms.resolved import Resolved, check_eval_method, resolve
 from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
 from shirg_bench.lmms.values import Kind, count, switch, text, typed
 from shirg_core.budget import Budget
+from shirg_core.checks import check_choice, random_seed
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
-from shirg_core.names import check_choice
-from shirg_core.numbers import random_seed
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.checkpoint.weights import DTYPES
 from shirg_lavida.cli.models import load_pipeline, parse_device, read_recommended

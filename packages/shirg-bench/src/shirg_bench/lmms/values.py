@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from shirg_core.names import check_known
+from shirg_core.checks import check_known
 
 Kind: TypeAlias = Callable[[object], Any]
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -17,9 +17,9 @@ from shirg_bench.pages.page import Source
 from shirg_bench.pages.receipts import Receipts
 from shirg_bench.pages.variants import Variant, default_variants, parse_variant
 from shirg_core.budget import Budget
+from shirg_core.checks import check_choice
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
-from shirg_core.names import check_choice
 
 DRAWN_PAGES = 60
 FEATURED = ("v2", "v3", "v3-tower", "v4", "v4+received", "divprune", "top-edge")

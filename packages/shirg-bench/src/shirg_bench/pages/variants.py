@@ -18,8 +18,7 @@ from torch import Tensor
 
 from shirg_bench.pages.features import PageFeatures
 from shirg_core.budget import Budget
-from shirg_core.method import Method
-from shirg_core.methods import METHODS, get_method
+from shirg_core.methods import METHODS, Method, get_method
 
 ATTENTIONS = ("received", "cls")
 WITH_ATTENTION = ("v3+cls", "v4+received", "v4+cls", "top-attention+received", "top-attention+cls")

@@ -26,15 +26,15 @@ from typing import Literal, NamedTuple, TypeAlias, Unpack, get_args
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.checks import check_choice
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
-from shirg_core.names import check_choice
-from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import keep_best, without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 HALVINGS = 16
 Metric: TypeAlias = Literal["max", "mean"]
@@ -61,7 +61,7 @@ class Deduplication:
 
         Scores are 1 for tokens kept at τ, and below ½ for the others, the larger the worse they are predicted.
         """
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
         with torch.no_grad():

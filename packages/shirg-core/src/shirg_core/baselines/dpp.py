@@ -27,15 +27,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.checks import check_choice
 from shirg_core.layout import ViewLayout
-from shirg_core.names import check_choice
 from shirg_core.precision import without_autocast
-from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import minmax, snap
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import keep_best, without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 GAIN_GRID = 2**20
 COSINE_NOISE = 2**-20
@@ -63,7 +63,7 @@ class ConditionalDPP:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         text = inputs.get("text")
         if self.relevance == "text" and text is None:
             raise ValueError("CDPruner weighs tokens by relevance and needs `text` [B, M, D], or relevance='uniform'")

@@ -18,13 +18,13 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.layout import ViewLayout
-from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import keep_best, without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FarthestPoint:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
         with torch.no_grad():

@@ -18,13 +18,13 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups
+from shirg_core.checks import integer, keep
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import integer, keep
-from shirg_core.reference import without_padding
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 from shirg_core.view import View
 
 
@@ -43,7 +43,7 @@ class Pooling:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Merge tokens; shapes and errors as in `Selector`, regions are the squares."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         first, k = pooled_groups(layout, self.side, features.device)
         return merge_groups(without_padding(features, layout), first.expand(features.shape[:2]), layout, k)
 

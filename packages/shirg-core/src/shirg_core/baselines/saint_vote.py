@@ -27,16 +27,15 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
-from shirg_core.baselines.rounds import even_rounds
-from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, valid_tokens
+from shirg_core.baselines.similarity import cosine_matrix, even_rounds, pinned_tokens, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.checks import integer, keep, real
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import integer, keep, real
-from shirg_core.reference import keep_best, without_padding
 from shirg_core.scores import snap
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import keep_best, without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 SHARPNESS = 10.0
 """γ."""
@@ -63,7 +62,7 @@ class BipartiteVote:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores rise with the round a token was dropped in."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
         with torch.no_grad():

@@ -19,13 +19,13 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
 from shirg_core.baselines.similarity import cosine_matrix
+from shirg_core.checks import keep, real
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import keep, real
-from shirg_core.reference import without_padding
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ConnectedComponents:
         Raises:
             ValueError: also when the images of the batch have different numbers of components.
         """
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         features = without_padding(features, layout)
         unassigned = unassigned_index(layout, features.device)
         group = own_groups(layout, features.device)

@@ -1,4 +1,4 @@
-"""The full matrix of cosines, which most published selectors start from, and the order of a greedy choice as scores.
+"""What published selectors share: the matrix of cosines, a greedy choice's order as scores, rounds of removal.
 
     C_ij = cos(v_i, v_j), rounded to multiples of 2⁻¹⁶
 
@@ -7,6 +7,8 @@ cosine 0 with everything, itself included. N×N float32 in memory: 21 MB for 230
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -58,3 +60,15 @@ def scores_from_order(picks: list[Tensor], layout: ViewLayout) -> Tensor:
     k = order.shape[1]
     worth = (k - torch.arange(k, device=order.device)).to(torch.float32) / k
     return worth.new_zeros(len(picks), layout.n_tokens).scatter(1, order, worth.expand_as(order))
+
+
+def even_rounds(n: int, k: int, rounds: int) -> Iterator[int]:
+    """How many of n tokens go in each round, so that K are left: evenly, but never more than half of those there.
+
+    Their authors remove tokens layer by layer.
+    """
+    while n > k:
+        share = -(-(n - k) // max(rounds, 1))
+        gone = min(share, n // 2)
+        yield gone
+        n, rounds = n - gone, rounds - 1

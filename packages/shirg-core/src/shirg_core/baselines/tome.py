@@ -29,16 +29,16 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
-from shirg_core.baselines.rounds import even_rounds
+from shirg_core.baselines.similarity import even_rounds
 from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.checks import integer, keep
 from shirg_core.layout import ViewLayout
-from shirg_core.numbers import integer, keep
 from shirg_core.precision import without_autocast
-from shirg_core.reference import without_padding
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
 
 SMALLEST = 1e-24
 """Squared norm below which a token counts as zero, whose cosine with everything is 0."""
@@ -66,7 +66,7 @@ class TokenMerging:
         Raises:
             ValueError: also when the pinned tokens leave no room for the others.
         """
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         unassigned = unassigned_index(layout, features.device)
         capacity = k - layout.n_pinned

@@ -25,21 +25,15 @@ from typing import Literal, TypeAlias, Unpack, get_args
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.call import Inputs, check_call
 from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.checks import check_choice
 from shirg_core.layout import ViewLayout
-from shirg_core.names import check_choice
-from shirg_core.reference import keep_best, without_padding
-from shirg_core.scores import (
-    attention_received,
-    channel_variance,
-    combine,
-    feature_magnitude,
-    minmax,
-    spatial_gradient,
-    text_relevance,
-)
+from shirg_core.scores import attention_received, combine, minmax
 from shirg_core.selection import Selection
+from shirg_core.selection.assemble import keep_best, without_padding
+from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.recipe import Given, Weights
+from shirg_core.selection.reference import weighted
 
 Score: TypeAlias = Literal["variance", "magnitude", "gradient", "attention", "edge", "relevance"]
 
@@ -62,33 +56,22 @@ class TopScore:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""
-        check_call(features, layout, **inputs)
+        check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
         with torch.no_grad():
-            scores = combine([(1.0, _component(self.score, features, layout, inputs))], features, layout)
+            scores = combine([(1.0, self._component(features, layout, inputs))], features, layout)
         return keep_best(features, layout, k, scores)
 
-
-def _component(score: Score, features: Tensor, layout: ViewLayout, inputs: Inputs) -> Tensor:
-    """`[B, N]`, normalised to [0, 1]."""
-    match score:
-        case "variance":
-            return minmax(channel_variance(features), layout, "view")
-        case "magnitude":
-            return minmax(feature_magnitude(features), layout, "view")
-        case "gradient":
-            return minmax(spatial_gradient(features, layout), layout, "view")
-        case "attention":
-            given = inputs.get("attention")
-            return minmax(attention_received(features, layout) if given is None else given, layout, "image")
-        case "edge":
-            edges = inputs.get("edges")
-            if edges is None:
-                raise ValueError("top-k by edge needs `edges` [B, N]")
-            return minmax(edges, layout, "image")
-        case "relevance":
-            text = inputs.get("text")
-            if text is None:
-                raise ValueError("top-k by relevance needs `text` [B, M, D]")
-            return minmax(text_relevance(features, text, inputs.get("text_mask")), layout, "image")
+    def _component(self, features: Tensor, layout: ViewLayout, inputs: Inputs) -> Tensor:
+        """`[B, N]`, normalised to [0, 1]."""
+        given = Given(inputs.get("text"), inputs.get("text_mask"), inputs.get("edges"), inputs.get("attention"))
+        if self.score == "attention":
+            attention = attention_received(features, layout) if given.attention is None else given.attention
+            return minmax(attention, layout, "image")
+        if self.score == "edge" and given.edges is None:
+            raise ValueError("top-k by edge needs `edges` [B, N]")
+        if self.score == "relevance" and given.text is None:
+            raise ValueError("top-k by relevance needs `text` [B, M, D]")
+        only = Weights(**{"edges" if self.score == "edge" else self.score: 1.0})
+        return weighted(only, features, layout, given)[0][1]

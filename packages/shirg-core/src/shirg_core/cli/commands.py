@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from shirg_core.checks import check_known
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.names import check_known
 
 ENTRY_POINT_GROUP = "shirg.commands"
 HELP = {"help_option_names": ["-h", "--help"]}

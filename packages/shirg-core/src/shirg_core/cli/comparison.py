@@ -16,9 +16,8 @@ from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import build_selector
 from shirg_core.clock import Clock
-from shirg_core.method import Method
-from shirg_core.methods import get_method
-from shirg_core.scores.ink import ink_recall
+from shirg_core.methods import Method, get_method
+from shirg_core.scores.edges import ink_recall
 from shirg_core.selection import Selection
 
 TIMED_RUNS = 3

@@ -16,8 +16,7 @@ def methods(
     from rich.table import Table
 
     from shirg_core.cli.output import STANDARD, check_outputs, report_console, write_json
-    from shirg_core.method import KEEPS
-    from shirg_core.methods import METHODS
+    from shirg_core.methods import KEEPS, METHODS
 
     check_outputs(None, None, json)
     if json is not None:

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.budget import Budget, kept_tokens
+from shirg_core.checks import check_choice
 from shirg_core.cli.errors import bad_input
 from shirg_core.clock import Clock
 from shirg_core.images.pixels import pixel_features
 from shirg_core.images.views import ImageViews, anyres_views, single_view
 from shirg_core.layout import ViewLayout
-from shirg_core.names import check_choice
 from shirg_core.scores.edges import layout_edges, patch_pixels
 from shirg_core.selection import Selection, Selector
 
@@ -46,7 +46,7 @@ class Material:
 
         Args:
             selector: chooses tokens.
-            on_pixels: let it compare patches instead of features, see `shirg_core.method.Method`.
+            on_pixels: let it compare patches instead of features, see `shirg_core.methods.Method`.
 
         Raises:
             BadInput: what the selector refuses, a budget that the layout cannot hold for instance.

@@ -13,7 +13,7 @@ from rich.table import Table
 from shirg_core.cli.material import Material
 from shirg_core.cli.methods import parse_budget
 from shirg_core.layout import ViewLayout
-from shirg_core.scores.ink import ink_recall
+from shirg_core.scores.edges import ink_recall
 from shirg_core.selection import Selection
 
 

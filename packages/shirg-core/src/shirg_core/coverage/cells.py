@@ -13,9 +13,8 @@ import math
 import torch
 from torch import Tensor
 
-from shirg_core.budget import BudgetError
+from shirg_core.budget import BudgetError, region_limit
 from shirg_core.constants import constant
-from shirg_core.coverage.limits import region_limit
 from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 

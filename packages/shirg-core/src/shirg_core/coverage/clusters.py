@@ -23,9 +23,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shirg_core.budget import BudgetError
+from shirg_core.budget import region_limit
 from shirg_core.coverage.grid_graph import GridGraph, grid_graph, neighbour_cosine
-from shirg_core.coverage.limits import region_limit
 from shirg_core.layout import ViewLayout
 
 
@@ -52,13 +51,7 @@ def regions_from_similarity(
     similarity: Tensor, graph: GridGraph, layout: ViewLayout, budget: int, share: float
 ) -> Tensor:
     """Borůvka levels from edge similarities `[B, E]`; see `cluster_regions`."""
-    needed = layout.n_pinned + graph.unassigned_components
-    if needed > budget:
-        raise BudgetError(
-            f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
-            f"and one for each of {graph.unassigned_components} other regions"
-        )
-    most, capacity = region_limit(layout, budget, share), budget - layout.n_pinned
+    most, capacity = region_limit(layout, budget, share), graph.capacity(layout, budget)
     here = torch.arange(layout.n_tokens, device=similarity.device)
     label = here.expand(similarity.shape[0], -1)
     # Edges are stored by (lower, upper) endpoint, so a stable sort breaks ties as promised.

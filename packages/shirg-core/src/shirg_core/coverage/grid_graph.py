@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shirg_core.budget import BudgetError
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
@@ -40,6 +41,20 @@ class GridGraph:
     def jumps(self) -> int:
         """Pointer jumps after which every token of the largest area has found its root."""
         return max(1, math.ceil(math.log2(max(*self.areas[0], *self.areas[1], 2))))
+
+    def capacity(self, layout: ViewLayout, budget: int) -> int:
+        """How many regions outside pinned views K has room for.
+
+        Raises:
+            BudgetError: fewer than there must be.
+        """
+        needed = layout.n_pinned + self.unassigned_components
+        if needed > budget:
+            raise BudgetError(
+                f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
+                f"and one for each of {self.unassigned_components} other regions"
+            )
+        return budget - layout.n_pinned
 
     def rounds(self, most: int, capacity: int) -> int:
         """Rounds after which at most `most` clusters, `capacity` of them unassigned, are left, or none can join.

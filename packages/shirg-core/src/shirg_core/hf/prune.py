@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from shirg_core.checks import check_choice
 from shirg_core.hf.cut import BESIDE_THE_IDS, Cut, cut_features, keep_rows, packed_positions, prompt_positions
 from shirg_core.hf.features import ImageRows, encode, encoder_of, unwrapped
 from shirg_core.hf.places import cell_edges, cell_pixels
@@ -17,7 +18,6 @@ from shirg_core.hf.prompts import padding_id, placeholder_id, read_prompts
 from shirg_core.hf.question import Question, question_words
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import compares_pixels
-from shirg_core.names import check_choice
 from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selection, Selector
 

@@ -1,13 +1,11 @@
-"""Score components, one plain function per file. Each returns a raw `[B, N]` float32 tensor, higher = keep."""
+"""Score components: plain functions that return a raw `[B, N]` float32 tensor, higher = keep."""
 
 from shirg_core.scores.attention import attention_deviation, attention_received, received_from_deviation
 from shirg_core.scores.combine import combine, snap
 from shirg_core.scores.edges import edge_density, layout_edges, patch_pixels
-from shirg_core.scores.gradient import spatial_gradient
-from shirg_core.scores.magnitude import feature_magnitude
 from shirg_core.scores.normalize import minmax
 from shirg_core.scores.relevance import text_relevance
-from shirg_core.scores.variance import channel_variance
+from shirg_core.scores.statistics import channel_variance, feature_magnitude, spatial_gradient
 
 __all__ = [
     "attention_deviation",

@@ -7,6 +7,8 @@
 With `operator="canny"` the mean is over a binary edge map instead: the share of the patch's pixels that lie on an edge
 (Canny 1986; see `scores/canny.py`).
 
+Ink recall, Σ_{i kept} Edge_i / Σ_{i selectable} Edge_i, says how much of what is drawn the kept tokens still show.
+
 | symbol | variable   | shape                                |
 |--------|------------|--------------------------------------|
 | R G B  | pixels     | `[B, 3, H, W]`, or `[B, 1, H, W]` = Y |
@@ -77,6 +79,22 @@ def layout_edges(pixels: Sequence[Tensor], layout: ViewLayout, *, operator: Edge
         raise ValueError(f"the layout has {len(layout.views)} views, got pixels of {len(pixels)}")
     crops = zip(pixels, layout.views, strict=True)
     return torch.cat([edge_density(crop, view.h, view.w, operator=operator) for crop, view in crops], dim=1)
+
+
+def ink_recall(edges: Tensor, kept: Tensor, layout: ViewLayout) -> Tensor:
+    """Share of the edge mass that is kept, per image.
+
+    Args:
+        edges: `[B, N]`, edge density ≥ 0.
+        kept: `[B, N]` bool.
+        layout: geometry of the N tokens; padding counts on neither side.
+
+    Returns:
+        `[B]` float32 in [0, 1]; 1 for an image without edges, which has nothing to lose; NaN where an edge is.
+    """
+    valid = edges.float().masked_fill(~layout.valid_mask(edges.device), 0.0)
+    total = valid.sum(dim=1)
+    return torch.where(total == 0, 1.0, (valid * kept).sum(dim=1) / total)
 
 
 def patch_pixels(pixels: Tensor, patch: int) -> Tensor:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from shirg_core.numbers import integer
+from shirg_core.checks import integer
 from shirg_core.precision import without_autocast
 
 QUERY_BLOCK = 64

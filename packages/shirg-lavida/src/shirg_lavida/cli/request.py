@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shirg_core.checks import random_seed
 from shirg_core.cli.errors import bad_input
-from shirg_core.numbers import random_seed
 from shirg_core.versions import versions
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.checkpoint.recommended import Recommended

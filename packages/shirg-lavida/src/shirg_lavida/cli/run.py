@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from shirg_core.checks import integer
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
 from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
 from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
 from shirg_core.methods import get_method
-from shirg_core.numbers import integer
 from shirg_core.progress import spinner
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import load_pipeline

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.vision.visual_prefix import ImagePrefix

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from shirg_core.names import check_choice
-from shirg_core.numbers import integer, real
+from shirg_core.checks import check_choice, integer, real
 
 if TYPE_CHECKING:
     import torch

@@ -29,8 +29,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from shirg_core.names import check_choice
-from shirg_core.numbers import integer, real
+from shirg_core.checks import check_choice, integer, real
 
 _CURVES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "linear": lambda t, _: t,

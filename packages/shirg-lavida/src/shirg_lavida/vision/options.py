@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from PIL import Image
 from torch import nn
 
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_core.scores.heads import PENULTIMATE, layer_index
 from shirg_core.selection import Selector
 from shirg_lavida.config import LavidaConfig

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.vision.views import ViewPlan
 
 Newline: TypeAlias = Literal["row", "none", "view"]

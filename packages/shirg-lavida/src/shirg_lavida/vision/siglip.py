@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shirg_core.names import check_choice
+from shirg_core.checks import check_choice
 from shirg_lavida.vision.config import VisionConfig
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -24,8 +24,8 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.anyres import anyres_layout, best_canvas, place, unpad_margins
+from shirg_core.checks import check_choice
 from shirg_core.layout import ViewLayout
-from shirg_core.names import check_choice
 from shirg_lavida.config import LavidaConfig
 
 Views: TypeAlias = Literal["anyres", "anyres_full", "pooled_base", "single", "single384"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shirg_core.numbers import real
+from shirg_core.checks import real
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from shirg_core.numbers import integer, real
+from shirg_core.checks import integer, real
 from shirg_core.precision import default_dtype
 from shirg_lavida.model import LavidaModel
 

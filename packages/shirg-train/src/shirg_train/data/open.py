@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from shirg_core.numbers import integer
+from shirg_core.checks import integer
 from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from shirg_core.numbers import integer, real
+from shirg_core.checks import integer, real
 from shirg_lavida.prompt.join import Positions
 from shirg_train.adapter.escalation import EscalationConfig
 from shirg_train.adapter.lora import AdapterConfig

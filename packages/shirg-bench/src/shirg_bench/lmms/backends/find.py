@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from shirg_bench.lmms.manifest import MODEL_NAME
+from shirg_core.checks import check_known
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.names import check_known
 
 EXTRA, PROVIDED = "shirg-bench[backends]", ("decord",)
 

@@ -14,8 +14,8 @@ from lmms_eval.utils import simple_parse_args_string  # type: ignore[import-unty
 
 from shirg_bench.lmms.sampling import AUTOREGRESSIVE, SAMPLER
 from shirg_bench.lmms.values import Kind, amount, count, is_none, typed
+from shirg_core.checks import check_known
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.names import check_known
 
 FOLLOWED: Mapping[str, Kind] = {
     "max_new_tokens": count,

@@ -15,11 +15,10 @@ from shirg_bench.lmms.backends.find import arguments_of, backend_class, placed
 from shirg_bench.lmms.resolved import check_eval_method
 from shirg_bench.lmms.values import Kind, count, text, typed
 from shirg_core.budget import Budget
+from shirg_core.checks import check_choice, check_known, random_seed
 from shirg_core.cli.errors import BadInput, RunFailed, bad_input
 from shirg_core.cli.methods import parse_budget
 from shirg_core.hf.prune import Positions
-from shirg_core.names import check_choice, check_known
-from shirg_core.numbers import random_seed
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.locate import folder_here
 from shirg_lavida.cli.models import parse_device

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
+from shirg_core.checks import check_choice, integer, real
 from shirg_core.methods import get_method
-from shirg_core.names import check_choice
-from shirg_core.numbers import integer, real
 from shirg_lavida.vision.views import Views
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.config import TIER_WORDS, TIERS, PageConfig, tier_of

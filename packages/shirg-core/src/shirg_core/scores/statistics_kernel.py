@@ -2,7 +2,7 @@
 
     norm      ‖v_i‖
     variance  1/D · Σ_d (v_id − mean_d v_id)²
-    gradient  sqrt(‖∂_row v‖² + ‖∂_col v‖²)                     (see `scores.gradient`)
+    gradient  sqrt(‖∂_row v‖² + ‖∂_col v‖²)                     (see `scores.statistics`)
     right, below  cos(v_i, v_right), cos(v_i, v_below)           (see `coverage.grid_graph`)
 
 The variance needs no second pass: with s = the mean of the first channel block,
@@ -11,7 +11,7 @@ loses at most a factor D/C of float32's precision, however large the mean is.
 
 Neighbouring rows come from cache: a program's tokens are consecutive, so only the rows above and below are new.
 Padding has all statistics 0. Programs after the tokens' compute the norms of the text, saving a launch. Where attention
-is wanted, tokens are read once more, from cache, and written as `points` has it.
+is wanted, tokens are read once more, from cache, and written as `directions_kernel` has it.
 
 Fused multiply–adds are written out and the compiler adds none: it would fuse a lane's last product with the neighbour's
 sum, the lanes that share a row would round differently, and which of them writes would decide the last digit.
@@ -38,7 +38,7 @@ from torch import Tensor
 
 from shirg_core.kernels.geometry import ABOVE, BELOW, LEFT, RIGHT, VALID, WIDTH_SHIFT, Geometry, has
 from shirg_core.kernels.numerics import TINY, load_rows, power_of_two
-from shirg_core.kernels.points import SAMPLES, TOKENS, Points, sample_rows, write_points
+from shirg_core.scores.directions_kernel import SAMPLES, TOKENS, Points, sample_rows, write_points
 
 ROWS = TOKENS
 MOST_CHANNELS, MOST_POINT_CHANNELS = 128, 256

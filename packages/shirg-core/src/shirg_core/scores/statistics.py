@@ -1,14 +1,17 @@
-"""Spatial gradient: how fast the features change across the token grid (SHIRG-v3).
+"""Statistics of each token and of its neighbours: variance (SHIRG-v2), magnitude and spatial gradient (SHIRG-v3).
 
-    G_i = sqrt(‖∂_row v‖² + ‖∂_col v‖²)
+    Var(v_i) = 1/D · Σ_d (v_id − mean_d v_id)²               tokens whose channels disagree carry detail
+    M_i = ‖v_i‖₂
+    G_i = sqrt(‖∂_row v‖² + ‖∂_col v‖²)                      how fast the features change across the token grid
     ∂v at p = (v[p+1] − v[p−1]) / 2 inside,  v[p+1] − v[p] or v[p] − v[p−1] at a border,  0 where no neighbour exists
 
-A border is the edge of a view or of its padding; differences never cross either.
+A border is the edge of a view or of its padding; differences never cross either. All three are float32, ≥ 0 and raw
+(not normalised).
 
-| symbol | variable   | shape       |
-|--------|------------|-------------|
-| v      | features   | `[B, N, D]` |
-| G      | (returned) | `[B, N]`    |
+| symbol    | variable   | shape       |
+|-----------|------------|-------------|
+| v         | features   | `[B, N, D]` |
+| Var, M, G | (returned) | `[B, N]`    |
 """
 
 from __future__ import annotations
@@ -18,19 +21,31 @@ from torch import Tensor
 
 from shirg_core.layout import Run, ViewLayout
 
+SLAB_TOKENS = 512
+"""Tokens worked on at a time: keeps temporaries small and in cache."""
 SLAB_ROWS = 8
 
 
+def channel_variance(features: Tensor) -> Tensor:
+    """`[B, N]`, population variance over the channels of each token of `features [B, N, D]`."""
+    return torch.cat([_variance(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
+
+
+def _variance(x: Tensor) -> Tensor:
+    # Subtracting the mean first keeps precision where |mean| is large against the spread.
+    spread = x - x.mean(dim=-1, keepdim=True)
+    variance: Tensor = torch.linalg.vector_norm(spread, dim=-1).square() / x.shape[-1]
+    return variance
+
+
+def feature_magnitude(features: Tensor) -> Tensor:
+    """`[B, N]`, L2 norm of each token of `features [B, N, D]`."""
+    length: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)
+    return length
+
+
 def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:
-    """Norm of the central-difference gradient of each token, in float32.
-
-    Args:
-        features: `[B, N, D]`, floating.
-        layout: geometry of the N tokens.
-
-    Returns:
-        `[B, N]` float32, ≥ 0, raw (not normalised); 0 for padding.
-    """
+    """`[B, N]`, norm of the central-difference gradient of each token of `features [B, N, D]`; 0 for padding."""
     valid = layout.valid_mask(features.device) if layout.has_padding else None
     return torch.cat([_run_gradient(features, valid, run) for run in layout.runs], dim=1)
 

@@ -16,7 +16,7 @@ atomics, no zeroing, the same bits on every run.
 
 | symbol    | variable      | shape                                  |
 |-----------|---------------|----------------------------------------|
-| d, q, s   | points        | see `points`                           |
+| d, q, s   | points        | see `directions_kernel`                |
 | rest      | rests         | `[B, T, places]` partial over tiles    |
 | r, 1/r    | sums          | `[B, 2, places]`                       |
 | n·A − 1   | (returned)    | `[B, T, places]` partial over tiles    |
@@ -33,9 +33,9 @@ import triton.language as tl
 from torch import Tensor
 
 from shirg_core.kernels.configs import attention_config
-from shirg_core.kernels.cosines import LEAST_LOGIT, exp2_less_1, logit_tile, sum_parts
 from shirg_core.kernels.numerics import needs_upcast
-from shirg_core.kernels.points import Points, shift_and_passes
+from shirg_core.scores.directions_kernel import Points, shift_and_passes
+from shirg_core.scores.exponentials_kernel import LEAST_LOGIT, exp2_less_1, logit_tile, sum_parts
 
 
 def deviation_parts(points: Points) -> Tensor:

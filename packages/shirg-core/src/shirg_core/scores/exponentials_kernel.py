@@ -2,7 +2,7 @@
 
     w_ij = (d_i·d_j − q_i − q_j)/τ + s  =  (cos(v_i, v_j) − 1)/τ + s          (see `scores.exponentials`)
 
-in units of ln 2: `2^w = e_ij`. Tokens and their terms are those of `points`.
+in units of ln 2: `2^w = e_ij`. Tokens and their terms are those of `directions_kernel`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def logit_tile(
     point, terms, i, j, n, places, shift, passes,
     W: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """`[BLOCK, BLOCK]` float32 w of the tokens at places i and j, finite past the end. See `points` for what is read.
+    """`[BLOCK, BLOCK]` float32 w of the tokens at places i and j, finite past the end; read is what `Points` holds.
 
     One pass takes products of the first parts; two more those of first by second and of second by first parts. A
     column's terms take 32 registers of every thread, so they are loaded after the loop.

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from shirg_core.budget import BudgetError
+from shirg_core.budget import region_limit
+from shirg_core.coverage.clusters_kernel import boruvka_kernel
 from shirg_core.coverage.grid_graph import grid_graph
-from shirg_core.coverage.limits import region_limit
-from shirg_core.kernels.boruvka_kernel import boruvka_kernel
 from shirg_core.kernels.geometry import Geometry
 from shirg_core.kernels.numerics import power_of_two
 from shirg_core.layout import ViewLayout
@@ -47,13 +46,7 @@ def cluster_levels(
         BudgetError: K is smaller than the number of regions that the geometry forces (a connected area each).
     """
     graph = grid_graph(layout, right.device)
-    needed = layout.n_pinned + graph.unassigned_components
-    if needed > budget:
-        raise BudgetError(
-            f"budget K={budget} is smaller than the {needed} tokens that coverage needs: {layout.n_pinned} pinned "
-            f"and one for each of {graph.unassigned_components} other regions"
-        )
-    most, capacity = region_limit(layout, budget, share), budget - layout.n_pinned
+    most, capacity = region_limit(layout, budget, share), graph.capacity(layout, budget)
     rounds = graph.rounds(most, capacity)
     (batch, n), n_views = right.shape, len(layout.views)
     levels = torch.empty(batch, rounds + 1, n, dtype=torch.int32, device=right.device)

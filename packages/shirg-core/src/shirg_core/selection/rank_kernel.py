@@ -20,13 +20,13 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from shirg_core.kernels.choose import compact, threshold
-from shirg_core.kernels.cosines import sum_parts
+from shirg_core.coverage.regions_kernel import NEVER, copy_regions, fitting_level, number_by_first_token, reserve
 from shirg_core.kernels.geometry import VALID, has
-from shirg_core.kernels.normalise import extent, scaled, store_extent
 from shirg_core.kernels.numerics import round_half_even
-from shirg_core.kernels.regions import NEVER, copy_regions, fitting_level, number_by_first_token, reserve
 from shirg_core.scores.combine import SCORE_GRID
+from shirg_core.scores.exponentials_kernel import sum_parts
+from shirg_core.scores.normalize_kernel import extent, scaled, store_extent
+from shirg_core.selection.choose_kernel import compact, threshold
 
 GRID = tl.constexpr(float(SCORE_GRID))
 # Each of these would double the variants to compile, and none of them would make a faster kernel.

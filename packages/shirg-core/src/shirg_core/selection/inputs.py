@@ -1,11 +1,26 @@
-"""Validation of what a selector is called with: shapes always, values when asked."""
+"""What a selector is given beside features and layout, and its validation: shapes always, values when asked."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
+from shirg_core.checks import check_choice
 from shirg_core.layout import ViewLayout
+
+
+class Inputs(TypedDict, total=False):
+    """The keyword inputs of `Selector`, with its meanings, shapes and defaults."""
+
+    text: Tensor | None
+    text_mask: Tensor | None
+    edges: Tensor | None
+    attention: Tensor | None
+    impl: str
+    check_finite: bool
 
 
 def check_inputs(
@@ -16,13 +31,27 @@ def check_inputs(
     text_mask: Tensor | None = None,
     edges: Tensor | None = None,
     attention: Tensor | None = None,
+    impl: str = "auto",
     check_finite: bool = False,
+    implementations: Sequence[str] = ("auto", "reference"),
 ) -> None:
-    """Check every given input against the `Selector` contract.
+    """Check everything that a selector is called with against the `Selector` contract.
+
+    Args:
+        features: `[B, N, D]`.
+        layout: geometry of the N tokens.
+        text: `[B, M, D]`.
+        text_mask: `[B, M]` bool.
+        edges: `[B, N]`.
+        attention: `[B, N]`.
+        impl: one of `implementations`.
+        check_finite: look at the values, too (synchronises the device).
+        implementations: those that the selector has.
 
     Raises:
         ValueError: names the input, what it was, and what was expected.
     """
+    check_choice("impl", impl, implementations)
     if not isinstance(layout, ViewLayout):
         raise ValueError(f"layout must be a ViewLayout, got {type(layout).__name__}")
     _check_tensor("features", features, ("B", layout.n_tokens, "D"))

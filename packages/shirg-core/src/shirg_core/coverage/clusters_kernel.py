@@ -12,7 +12,7 @@ unique, and ordered as promised: larger cosine, then smaller lower endpoint, the
 
 Two clusters chose each other exactly when their best keys are equal, so hooks form trees and step 3 ends. All levels
 are kept together with their cluster counts per view; which level an image uses depends on all its views and is decided
-where the counts are read (`ranking`).
+where the counts are read (`selection.rank_kernel`).
 
 | symbol | variable    | shape                                              |
 |--------|-------------|----------------------------------------------------|
@@ -32,7 +32,7 @@ import triton
 import triton.language as tl
 
 from shirg_core.kernels.geometry import ABOVE, BELOW, LEFT, RIGHT, VALID, has
-from shirg_core.kernels.normalise import store_extent
+from shirg_core.scores.normalize_kernel import store_extent
 
 NO_EDGE = tl.constexpr(0x7FFFFFFFFFFFFFFF)
 

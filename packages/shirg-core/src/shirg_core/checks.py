@@ -1,9 +1,13 @@
-"""One check of numbers, for arguments, recipes and options: Python's and NumPy's numbers, never a boolean or text."""
+"""Checks of what people give, for arguments, recipes and options: numbers, and names out of a few.
+
+Python's and NumPy's numbers are numbers; booleans and text are not.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from numbers import Integral, Real
 
 
@@ -74,6 +78,40 @@ def keep(config: object, check: Callable[..., float], *names: str, **bounds: flo
     """
     for name in names:
         object.__setattr__(config, name, check(name, getattr(config, name), **bounds))
+
+
+def check_known(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name that is not known.
+
+    Args:
+        name: what was typed.
+        known: all names.
+        what: of what kind they are, for the message.
+
+    Raises:
+        ValueError: naming it, the most similar known one, and all of them.
+    """
+    names = list(known)
+    if name not in names:
+        similar = get_close_matches(name, names, 1)
+        hint = f", did you mean {similar[0]!r}?" if similar else ";"
+        raise ValueError(f"unknown {what} {name!r}{hint} known: {', '.join(names)}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
+    """Refuse a word that is none of a few.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        choices: all words, and None where nothing need be given.
+
+    Raises:
+        ValueError: naming it and all of them.
+    """
+    words = list(choices)
+    if value not in words:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, words))}, got {value!r}")
 
 
 def _inside(number: float, low: float | None, high: float | None) -> bool:

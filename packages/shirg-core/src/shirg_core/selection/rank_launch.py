@@ -7,14 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from shirg_core.kernels.boruvka import Levels
-from shirg_core.kernels.choose import DIGIT
+from shirg_core.coverage.clusters_launch import Levels
 from shirg_core.kernels.configs import rank_options
 from shirg_core.kernels.geometry import Geometry
 from shirg_core.kernels.numerics import power_of_two, unit_stride
-from shirg_core.kernels.rank_kernel import rank_kernel
 from shirg_core.layout import ViewLayout
 from shirg_core.scores.combine import SCORE_GRID
+from shirg_core.selection.choose_kernel import DIGIT
+from shirg_core.selection.rank_kernel import rank_kernel
 
 FEWEST_TOKENS, MOST_TOKENS = 128, 4096
 
@@ -121,7 +121,7 @@ def rank(
 
 
 def _search(components: Components) -> tuple[int, bool]:
-    """How many turns of `choose.threshold` span all keys, and whether the score's grid number itself is the key.
+    """How many turns of `choose_kernel.threshold` span all keys, and whether the score's grid number itself is the key.
 
     Grid numbers are short, which makes for few turns; huge weights outgrow int32, and then the bits of the score as a
     float, which rank alike because no score is negative, take their place.

@@ -16,8 +16,7 @@ from shirg_core.baselines import (
     SimilarityGraph,
     TokenMerging,
 )
-from shirg_core.names import check_choice
-from shirg_core.numbers import integer, random_seed, real
+from shirg_core.checks import check_choice, integer, random_seed, real
 
 
 @pytest.mark.parametrize("value", [0.25, np.float32(0.25), np.float64(0.25), 1, np.int64(1)])

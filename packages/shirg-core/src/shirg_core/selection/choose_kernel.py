@@ -14,8 +14,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from shirg_core.coverage.regions_kernel import NEVER, RESERVED
 from shirg_core.kernels.geometry import VALID, has
-from shirg_core.kernels.regions import NEVER, RESERVED
 
 DIGIT = tl.constexpr(6)  # bits a turn
 BINS = tl.constexpr(64)

@@ -1,0 +1,66 @@
+"""From scores to a `Selection`: regions, ranking, gather and summary, the second half of every selector."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from shirg_core.coverage import cell_regions, cluster_regions
+from shirg_core.layout import ViewLayout
+from shirg_core.selection import Selection, gather_tokens
+from shirg_core.selection.choose import choose
+from shirg_core.selection.summary import summarise
+
+
+def without_padding(features: Tensor, layout: ViewLayout) -> Tensor:
+    """Zero the padding tokens, so that whatever they hold (NaN included) reaches nothing."""
+    if not layout.has_padding:
+        return features
+    return features.masked_fill(~layout.valid_mask(features.device)[:, None], 0.0)
+
+
+def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float) -> Tensor:
+    """`[B, N]` int64 regions by `clusters`, `cells`, or `none` (the whole image is one region); −1 for padding.
+
+    Raises:
+        ValueError: an unknown word, or a budget too small for its regions.
+    """
+    if coverage == "clusters":
+        return cluster_regions(features.detach(), layout, k, share)
+    if coverage == "cells":
+        # A copy: the cells are shared by all calls on this layout, and what is returned is the caller's.
+        return cell_regions(layout, k, share, features.device).repeat(features.shape[0], 1)
+    if coverage == "none":
+        return (layout.valid_mask(features.device).long() - 1).repeat(features.shape[0], 1)
+    raise ValueError(f"coverage must be clusters, cells or none, got {coverage!r}")
+
+
+def assemble(
+    features: Tensor,
+    layout: ViewLayout,
+    k: int,
+    scores: Tensor,
+    regions: Tensor,
+    summary: str = "none",
+    weights: Tensor | None = None,
+) -> Selection:
+    """Rank, gather and summarise.
+
+    Args:
+        features: `[B, N, D]`; gradients flow to it.
+        layout: geometry of the N tokens.
+        k: K.
+        scores: `[B, N]` float32 on the 2⁻¹⁶ grid (`scores.snap`).
+        regions: `[B, N]` int64, −1 for padding.
+        summary: `mean`, `attention` (needs `weights`), or `none`.
+        weights: `[B, N]` ≥ 0, attention received.
+    """
+    indices = choose(scores, regions, layout, k)
+    token = None
+    if summary != "none":
+        token = summarise(features, indices, layout, weights if summary == "attention" else None)
+    return Selection(indices, scores, regions, gather_tokens(features, indices), token)
+
+
+def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor) -> Selection:
+    """The K tokens of the highest scores, without coverage and without a summary; arguments as in `assemble`."""
+    return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))

@@ -1,0 +1,65 @@
+"""Recipes in plain PyTorch: the meaning of every preset, which every other implementation must reproduce.
+
+Scores are constants of the computation (`no_grad`); gradients reach the features through the gather and the summary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from shirg_core.budget import kept_tokens
+from shirg_core.layout import ViewLayout
+from shirg_core.scores import (
+    attention_deviation,
+    channel_variance,
+    combine,
+    feature_magnitude,
+    minmax,
+    received_from_deviation,
+    spatial_gradient,
+    text_relevance,
+)
+from shirg_core.selection import Selection
+from shirg_core.selection.assemble import assemble, find_regions, without_padding
+from shirg_core.selection.recipe import Given, Recipe, Weights
+
+
+def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -> Selection:
+    """Follow a recipe on validated inputs; shapes as in `Selector`."""
+    k = kept_tokens(recipe.budget, layout)
+    features = without_padding(features, layout)
+    with torch.no_grad():
+        components, attention = [], given.attention
+        if recipe.needs_attention:
+            attention, scaled = _attention(features, layout, attention, recipe.temperature)
+            components.append((recipe.weights.attention, scaled))
+        components += weighted(recipe.weights, features, layout, given)
+        scores = combine(components, features, layout)
+        regions = find_regions(recipe.coverage, features, layout, k, recipe.coverage_share)
+    return assemble(features, layout, k, scores, regions, recipe.summary, attention)
+
+
+def weighted(weights: Weights, features: Tensor, layout: ViewLayout, given: Given) -> list[tuple[float, Tensor]]:
+    """`(weight, [B, N] in [0, 1])` of every component but attention whose weight is above 0."""
+    parts: list[tuple[float, Tensor]] = []
+    if weights.variance > 0:
+        parts.append((weights.variance, minmax(channel_variance(features), layout, "view")))
+    if weights.magnitude > 0:
+        parts.append((weights.magnitude, minmax(feature_magnitude(features), layout, "view")))
+    if weights.gradient > 0:
+        parts.append((weights.gradient, minmax(spatial_gradient(features, layout), layout, "view")))
+    if weights.relevance > 0 and given.text is not None:
+        relevance = text_relevance(features, given.text, given.text_mask)
+        parts.append((weights.relevance, minmax(relevance, layout, "image")))
+    if weights.edges > 0 and given.edges is not None:
+        parts.append((weights.edges, minmax(given.edges, layout, "image")))
+    return parts
+
+
+def _attention(features: Tensor, layout: ViewLayout, given: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
+    """A, raw and normalised; from its deviation where it is computed, which keeps small differences."""
+    if given is not None:
+        return given, minmax(given, layout, "image")
+    deviation = attention_deviation(features, layout, temperature=temperature)
+    return received_from_deviation(deviation, layout), minmax(deviation, layout, "image", offset=1.0)
