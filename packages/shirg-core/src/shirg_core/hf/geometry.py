@@ -46,7 +46,8 @@ def find_geometry(
     if inputs.get("image_grid_thw") is not None:
         return _blocks(vision, pixels, inputs["image_grid_thw"].tolist(), maps, measure)
     if inputs.get("image_position_ids") is not None:
-        each = zip(pixels, inputs["image_position_ids"], maps or [None] * len(pixels), strict=True)
+        received: Sequence[Tensor | None] = maps or [None] * len(pixels)
+        each = zip(pixels, inputs["image_position_ids"], received, strict=True)
         return [_patches(vision, *image, measure) for image in each]
     if isinstance(getattr(home, "image_newline", None), Tensor):
         return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries, maps, measure)

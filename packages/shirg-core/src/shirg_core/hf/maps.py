@@ -64,7 +64,8 @@ def split_maps(maps: Sequence[Tensor] | None, sizes: Sequence[int]) -> Sequence[
         return [None] * len(sizes)
     if (patches := sum(map(len, maps))) != sum(sizes):
         raise ValueError(f"{NO_PLACES}: it attended over {patches} patches, {sum(sizes)} lie behind the features")
-    return torch.cat(list(maps)).split(list(sizes))
+    split: tuple[Tensor, ...] = torch.cat(list(maps)).split(list(sizes))
+    return split
 
 
 def grid_means(values: Tensor, layout: ViewLayout) -> Tensor:

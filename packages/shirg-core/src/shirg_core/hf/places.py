@@ -61,7 +61,8 @@ def cell_edges(pixels: Tensor, h: int, w: int) -> Tensor:
 def cell_pixels(pixels: Tensor, h: int, w: int) -> Tensor:
     """The pixels of every token themselves, `[views·h·w, C·pixels]`, for methods that compare them."""
     cells = pixels.unflatten(3, (w, -1)).unflatten(2, (h, -1))  # [views, C, h, rows, w, columns]
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(0, 2)
+    patches: Tensor = cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(0, 2)
+    return patches
 
 
 def measured(measure: Measure, pixels: Tensor, h: int, w: int) -> Tensor | None:

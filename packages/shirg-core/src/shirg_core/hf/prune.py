@@ -151,7 +151,8 @@ def _choose(selector: Selector, image: ImageRows, words: Tensor | None) -> Selec
         chosen = selector(image.pixels.to(rows.device), image.layout)
         return replace(chosen, kept=chosen.gather(rows))
     given = {"text": words, "edges": image.pixels, "attention": image.attention}
-    return selector(rows, image.layout, **{name: x if x is None else x.to(rows.device) for name, x in given.items()})
+    moved: dict[str, Any] = {name: x if x is None else x.to(rows.device) for name, x in given.items()}
+    return selector(rows, image.layout, **moved)
 
 
 def _check_own_places(images: list[ImageRows], chosen: list[Selection]) -> None:
