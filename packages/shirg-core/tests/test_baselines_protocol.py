@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shirg_core import Selector, ShirgV2, ShirgV3, View, ViewLayout
+from shirg_core import Selector, ShirgV2, ShirgV3, ShirgV4, View, ViewLayout
 from shirg_core.methods import METHODS, get_selector
 
-NAMES = sorted(name for name, method in METHODS.items() if method.selector not in (None, ShirgV2, ShirgV3))
+NAMES = sorted(name for name, method in METHODS.items() if method.selector not in (None, ShirgV2, ShirgV3, ShirgV4))
 EXACT = [name for name in NAMES if METHODS[name].takes_budget]
 MERGING = [name for name in NAMES if METHODS[name].merges]
 TIED = ["divprune", "saint", "cdpruner", "dedup-max", "dedup-mean"]

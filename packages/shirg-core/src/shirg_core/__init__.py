@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shirg_core.selection import Selection, Selector
     from shirg_core.selection.v2 import ShirgV2, shirg_v2
     from shirg_core.selection.v3 import ShirgV3, shirg_v3
+    from shirg_core.selection.v4 import ShirgV4, shirg_v4
     from shirg_core.view import View
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "Selector",
     "ShirgV2",
     "ShirgV3",
+    "ShirgV4",
     "View",
     "ViewLayout",
     "__version__",
@@ -31,6 +33,7 @@ __all__ = [
     "get_selector",
     "shirg_v2",
     "shirg_v3",
+    "shirg_v4",
 ]
 
 _HOMES = {
@@ -38,12 +41,14 @@ _HOMES = {
     "Selector": "selection",
     "ShirgV2": "selection.v2",
     "ShirgV3": "selection.v3",
+    "ShirgV4": "selection.v4",
     "View": "view",
     "ViewLayout": "layout",
     "anyres_layout": "anyres",
     "get_selector": "methods",
     "shirg_v2": "selection.v2",
     "shirg_v3": "selection.v3",
+    "shirg_v4": "selection.v4",
 }
 
 

@@ -27,6 +27,7 @@ from shirg_core.checks import check_known
 from shirg_core.selection import Selector
 from shirg_core.selection.v2 import ShirgV2
 from shirg_core.selection.v3 import ShirgV3
+from shirg_core.selection.v4 import ShirgV4
 
 Input: TypeAlias = Literal["text", "edges", "attention"]
 Keeps: TypeAlias = Literal["exact", "layout", "image", "all"]
@@ -48,6 +49,7 @@ class Method:
         selector: a frozen dataclass whose instances are `Selector`s; None = there is nothing to choose.
         preset: fields of `selector` that make it this method; they cannot be given.
         needs: inputs without which the selector, built with its defaults, raises.
+        takes: inputs that it uses where they can be had, and does without elsewhere.
         keeps: the `exact` K of its `budget`, a count fixed by the `layout`, one that depends on the `image`, or
             `all`.
         merges: whether kept tokens are mixtures of patches.
@@ -64,6 +66,7 @@ class Method:
     selector: type[Any] | None = None
     preset: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[Input, ...] = ()
+    takes: tuple[Input, ...] = ()
     keeps: Keeps = "exact"
     merges: bool = False
     on_pixels: bool = False
@@ -79,6 +82,11 @@ class Method:
         return (
             () if self.selector is None else tuple(f.name for f in fields(self.selector) if f.name not in self.preset)
         )
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the question changes what it keeps."""
+        return "text" in (*self.needs, *self.takes)
 
     @property
     def takes_budget(self) -> bool:
@@ -103,6 +111,7 @@ class Method:
             "keeps": self.keeps,
             "merges": self.merges,
             "needs": list(self.needs),
+            "takes": list(self.takes),
             "fields": list(self.fields),
             "only": self.only,
             "aliases": list(self.aliases),
@@ -149,6 +158,21 @@ METHODS: dict[str, Method] = {
             needs=("attention",),
             views="single",
         ),
+        Method(
+            "v4",
+            "SHIRG-v4: edges, changing and distinct features, text where it aligns.",
+            ShirgV4,
+            needs=("edges",),
+            takes=("text",),
+        ),
+        Method(
+            "v4-tower",
+            "SHIRG-v4 with the attention of the vision tower itself, too.",
+            ShirgV4,
+            {"attention_of": "tower"},
+            needs=("edges", "attention"),
+            takes=("text",),
+        ),
         Method("uniform", "An evenly spaced grid of tokens in each view.", UniformGrid),
         Method("random", "K tokens drawn at random.", RandomTokens),
         Method(
@@ -164,6 +188,7 @@ METHODS: dict[str, Method] = {
         _top("magnitude"),
         _top("gradient"),
         _top("attention"),
+        _top("distinctness"),
         _top("edge", "edges"),
         _top("relevance", "text"),
         Method("divprune", "DivPrune: farthest-point sampling by cosine distance.", FarthestPoint),

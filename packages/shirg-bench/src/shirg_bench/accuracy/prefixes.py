@@ -68,7 +68,7 @@ def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Varian
         pages = (Encoded(*(x[i : i + 1] for x in encoded)) for i in range(b))
         chosen = (_images(model, page, (), variant, seed) for page, seed in zip(pages, seeds, strict=True))
         images = [image for each in chosen for image in each]
-    elif "text" in method.needs:
+    elif method.reads_text:
         images = _images(model, Encoded(*(x.repeat_interleave(q, 0) for x in encoded)), words, variant, 0)
     else:
         images = _images(model, encoded, (), variant, 0)

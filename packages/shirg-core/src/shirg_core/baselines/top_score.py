@@ -2,19 +2,20 @@
 
     kept = the K largest s_i, ties to the lowest index          s = one component, min–max normalised as in the presets
 
-| score     | s_i                       | normalised per | needs                                             |
-|-----------|---------------------------|----------------|---------------------------------------------------|
-| variance  | Var_d(v_id)               | view           | –                                                 |
-| magnitude | ‖v_i‖₂                    | view           | –                                                 |
-| gradient  | norm of the grid gradient | view           | –                                                 |
-| attention | attention received        | image          | `attention`, or else computed (τ = 0.1, streamed) |
-| edge      | edge density              | image          | `edges`                                           |
-| relevance | max_j cos(v_i, t_j)       | image          | `text`                                            |
+| score        | s_i                        | normalised per | needs                                             |
+|--------------|----------------------------|----------------|---------------------------------------------------|
+| variance     | Var_d(v_id)                | view           | –                                                 |
+| magnitude    | ‖v_i‖₂                     | view           | –                                                 |
+| gradient     | norm of the grid gradient  | view           | –                                                 |
+| attention    | attention received         | image          | `attention`, or else computed (τ = 0.1, streamed) |
+| distinctness | few near-copies (SHIRG-v4) | –              | –                                                 |
+| edge         | edge density               | image          | `edges`                                           |
+| relevance    | max_j cos(v_i, t_j)        | image          | `text`                                            |
 
 Normalising per view is what lets crops of one image compete; with one view it does not change the ranking.
 
-Exact K: yes. Cost: O(N·D) for the first three, O(N²·D) without the N×N matrix for a computed attention, O(N·M·D) for
-relevance.
+Exact K: yes. Cost: O(N·D) for the first three, O(N²·D) without the N×N matrix for a computed attention, O(N²·64) for
+distinctness, O(N·M·D) for relevance.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from shirg_core.selection.inputs import Inputs, check_inputs
 from shirg_core.selection.recipe import Given, Weights
 from shirg_core.selection.reference import weighted
 
-Score: TypeAlias = Literal["variance", "magnitude", "gradient", "attention", "edge", "relevance"]
+Score: TypeAlias = Literal["variance", "magnitude", "gradient", "attention", "distinctness", "edge", "relevance"]
 
 
 @dataclass(frozen=True)

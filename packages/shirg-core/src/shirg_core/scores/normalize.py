@@ -45,6 +45,30 @@ def minmax(x: Tensor, layout: ViewLayout, per: Group, *, offset: float = 0.0) ->
     return torch.cat(pieces, dim=1)
 
 
+def saturate(x: Tensor, layout: ViewLayout, per: Group) -> Tensor:
+    """Map a component ≥ 0 to [0, 1) by `x / (x + x̄/3)`, where x̄ is its group's mean over selectable tokens.
+
+    A few very large values leave the others where they are, which min–max scaling does not. Arguments as in `minmax`.
+
+    Returns:
+        `[B, N]` float32; 0 for padding, for negative values, and in groups without any value above 0.
+    """
+    values = x.float().clamp_min(0)
+    if layout.has_padding:
+        values = values.masked_fill(~layout.valid_mask(x.device), 0.0)
+    if per == "image":
+        return _saturate(values, layout.n_selectable)
+    parts = values.split([view.n_tokens for view in layout.views], dim=1)
+    return torch.cat(
+        [_saturate(part, view.n_selectable) for part, view in zip(parts, layout.views, strict=True)], dim=1
+    )
+
+
+def _saturate(x: Tensor, n: int) -> Tensor:
+    third = (x.sum(-1, keepdim=True, dtype=torch.float64) / (3 * max(1, n))).float()
+    return torch.where(x > 0, x / (x + third), torch.zeros_like(x))
+
+
 def _minmax(x: Tensor, valid: Tensor | None, offset: float) -> Tensor:
     """Over the last dimension."""
     if valid is None:

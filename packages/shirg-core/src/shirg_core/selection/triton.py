@@ -41,7 +41,7 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
     weights, parts, attention = recipe.weights, None, given.attention
     with torch.no_grad(), on_device(features):
         tokens, geo = unit_stride(features.detach()), geometry(layout, features.device)
-        computes = attention is None and recipe.needs_attention
+        computes = attention is None and recipe.uses_attention(given)
         points = new_points(tokens, layout.n_selectable) if computes else None
         words = unit_stride(given.text.detach()) if given.text is not None and weights.relevance > 0 else None
         stats = token_statistics(

@@ -193,7 +193,7 @@ class StageConfig:
             )
         if not 1 <= self.templates <= len(TEMPLATES):
             raise ValueError(f"stage {self.name!r}: templates must be 1–{len(TEMPLATES)}, got {self.templates}")
-        texts = [policy.name for policy in self.policies if "text" in get_method(policy.method).needs]
+        texts = [policy.name for policy in self.policies if get_method(policy.method).reads_text]
         if self.layout == "packed" and texts:
             raise ValueError(f"stage {self.name!r}: {texts} need one question per row, set layout: joined")
 

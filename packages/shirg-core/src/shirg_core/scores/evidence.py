@@ -1,0 +1,63 @@
+"""Text evidence: text relevance measured against its own noise (SHIRG-v4).
+
+    c_ij = cos(v_i, t_j) − mean_i cos(v_i, t_j)
+    σ_j  = max( √(π/2) · mean_i |c_ij|, 1/√D )           noise of text token j here, at least a random one's
+    f_j  = √(2 · ln(n·m)) · σ_j                          what the largest of n·m noisy cosines reaches
+    R_i  = max_j min(1, max(0, c_ij / f_j − 1))
+
+Where tokens are aligned with words, the tokens that a question is about lie far above the floor and R is near 1; where
+they are not, nothing reaches it and R is 0. Min–max scaling (`scores.relevance`) stretches that nothing to full range.
+
+| symbol | variable  | shape       |
+|--------|-----------|-------------|
+| v      | features  | `[B, N, D]` |
+| t      | text      | `[B, M, D]` |
+| n, m   | –         | selectable visual tokens, text tokens without padding |
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shirg_core.layout import ViewLayout
+from shirg_core.precision import without_autocast
+from shirg_core.scores.relevance import TILE
+
+
+@without_autocast
+def text_evidence(features: Tensor, text: Tensor, text_mask: Tensor | None, layout: ViewLayout) -> Tensor:
+    """How far each token's best match with the text rises above what chance reaches, in float32.
+
+    Args:
+        features: `[B, N, D]`, floating.
+        text: `[B, M, D]`, floating, in the same space as `features`.
+        text_mask: `[B, M]` bool, False = padding; None = no padding.
+        layout: geometry of the N tokens.
+
+    Returns:
+        `[B, N]` float32 in [0, 1]; 0 for padding.
+    """
+    valid = layout.valid_mask(features.device)
+    masks = [None] * len(text) if text_mask is None else list(text_mask)
+    rows = [_evidence(f[valid], t, m) for f, t, m in zip(features, text, masks, strict=True)]
+    if not layout.has_padding:
+        return torch.stack(rows)
+    scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
+    scores[:, valid] = torch.stack(rows)
+    return scores
+
+
+def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
+    """`[n, D]`, `[M, D]` → `[n]`."""
+    words = F.normalize(text.float(), dim=-1)
+    cosine = F.normalize(tokens.float(), dim=-1) @ F.pad(words, (0, 0, 0, -len(words) % TILE)).T
+    centred = cosine[:, : len(words)] - cosine[:, : len(words)].mean(0)
+    noise = (math.sqrt(math.pi / 2) * centred.abs().mean(0)).clamp_min(tokens.shape[1] ** -0.5)
+    count = len(tokens) * (len(words) if mask is None else mask.sum())
+    floor = (2 * torch.as_tensor(count, dtype=torch.float32, device=tokens.device).clamp_min(2).log()).sqrt() * noise
+    above = (centred / floor - 1).clamp(0, 1)
+    return (above if mask is None else above.masked_fill(~mask, 0.0)).amax(1)
