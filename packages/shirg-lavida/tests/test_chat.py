@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.families.llada import TEMPLATE
+from shirg_lavida.families.dream import DREAM
+from shirg_lavida.families.llada import LLADA
 from shirg_lavida.prompt.chat import SYSTEM_PROMPT, ChatStyle, prompt_ids, prompt_pieces, question_ids
 from shirg_lavida.prompt.tokenizer import load_tokenizer
 from shirg_lavida.testing import VOCAB_SIZE, write_tiny_tokenizer
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "prompts.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN = json.loads((FOLDER / "prompts.json").read_text(encoding="utf-8"))
 OURS = ChatStyle(system=None, released_ids=False)
 TAIL = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 
@@ -20,12 +22,20 @@ def tokenizer(folder, **config):
 
 
 @pytest.mark.parametrize("kind", ["textual_bos", "own_bos"])
-@pytest.mark.parametrize("template", [None, TEMPLATE], ids=["no template", "own template"])
+@pytest.mark.parametrize("template", [None, LLADA.turns.template], ids=["no template", "own template"])
 def test_ids_are_the_released_codes(tmp_path, kind, template):
     config = {} if template is None else {"chat_template": template}
     one = tokenizer(tmp_path, adds_bos=kind == "own_bos", **config)
     for question, ids in zip(GOLDEN["questions"], GOLDEN["ids"][kind], strict=True):
         assert prompt_ids(one, question, ChatStyle(), ids.count(IMAGE_TOKEN_ID)).tolist() == ids, question
+
+
+def test_dreams_ids_are_the_released_codes():
+    one = load_tokenizer(FOLDER / "dream_tokenizer", 387)
+    golden = json.loads((FOLDER / "dream_prompts.json").read_text(encoding="utf-8"))
+    style = ChatStyle(turns=DREAM.turns)
+    for question, ids in zip(golden["questions"], golden["ids"], strict=True):
+        assert prompt_ids(one, question, style, ids.count(IMAGE_TOKEN_ID)).tolist() == ids, question
 
 
 def test_text_of_a_prompt(tmp_path):

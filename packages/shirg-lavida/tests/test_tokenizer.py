@@ -3,8 +3,12 @@ import json
 import pytest
 import torch
 
-from shirg_lavida.prompt.tokenizer import END_OF_TURN, answer_text, load_tokenizer, stop_ids
-from shirg_lavida.testing import EOS_ID, MASK_ID, VOCAB_SIZE, write_tiny_tokenizer
+from shirg_lavida.families.llada import LLADA
+from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
+from shirg_lavida.testing import EOS_ID, MASK_ID, VOCAB_SIZE, tiny_lavida, write_tiny_tokenizer
+
+END_OF_TURN = LLADA.turns.end_token
+CONFIG = tiny_lavida(side=6, patch_size=4).config
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def test_text_ends_at_the_first_stop_and_skips_masks(tokenizer, monkeypatch):
     with monkeypatch.context() as patch:
         # Copying a real vocabulary takes a tenth of a second, and every answer asks.
         patch.setattr(type(tokenizer), "get_vocab", None)
-        stops = stop_ids(tokenizer, EOS_ID)
+        stops = stop_ids(tokenizer, CONFIG)
     assert stops == {EOS_ID, tokenizer.convert_tokens_to_ids(END_OF_TURN)}
     mask = torch.tensor([MASK_ID])
     for stop in stops:
@@ -41,7 +45,7 @@ def test_a_tokenizer_without_end_of_turn_stops_at_end_of_text(tmp_path):
     del whole["model"]["vocab"][END_OF_TURN]
     whole["added_tokens"] = [t for t in whole["added_tokens"] if t["content"] != END_OF_TURN]
     (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
-    assert stop_ids(load_tokenizer(tmp_path, VOCAB_SIZE), EOS_ID) == {EOS_ID}
+    assert stop_ids(load_tokenizer(tmp_path, VOCAB_SIZE), CONFIG) == {EOS_ID}
 
 
 def test_missing_damaged_or_too_large(tmp_path):

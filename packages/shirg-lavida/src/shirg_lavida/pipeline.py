@@ -121,7 +121,7 @@ class LavidaPipeline:
                 options["positions"] = trained_positions(lora)
         if views is None:
             views = "anyres" if recommended.views is None else recommended.views
-        chat = replace(recommended.chat, template=model.config.family.template)
+        chat = replace(recommended.chat, turns=model.config.family.turns)
         options = {"views": views, "chat": chat, **options}
         return cls(model, tokenizer, selector, **options)
 
@@ -188,7 +188,7 @@ class LavidaPipeline:
                 texts = [self.text(answer.ids) for answer in answers]
         spent = {} if clock is None else {**clock.timings_ms, **answers[0].timings_ms}
         told = {name: spent.get(name, 0.0) for name in STAGES} if spent else {}
-        stops = stop_ids(self.tokenizer, self.model.config.eos_token_id)
+        stops = stop_ids(self.tokenizer, self.model.config)
         pairs = zip(answers, texts, strict=True)
         answers = [replace(answer, text=text, stops=stops, timings_ms=told) for answer, text in pairs]
         return answers if is_list(image) or is_list(question) else answers[0]
@@ -240,7 +240,7 @@ class LavidaPipeline:
     def text(self, ids: Tensor) -> str:
         """The text of an answer's `ids [L]`, up to its end, without special tokens and masks."""
         config = self.model.config
-        stops = stop_ids(self.tokenizer, config.eos_token_id)
+        stops = stop_ids(self.tokenizer, config)
         return answer_text(self.tokenizer, ids, stops=stops, mask_id=config.mask_token_id)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shirg_lavida.families.family import Family, check_supported, required
+from shirg_lavida.families.turns import Turns
 from shirg_lavida.language.config import BackboneConfig
 
 _SUPPORTED: dict[str, tuple[tuple[Any, ...], Any]] = {
@@ -34,12 +35,6 @@ _BLOCK_KEYS = {
     "up_proj": "mlp.up_proj",
     "ff_out": "mlp.down_proj",
 }
-TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
-    "{% endfor %}"
-    "{{ '<|im_start|>assistant\\n' }}"
-)
 CONTEXT = 131_072
 """Dream-7B's context, in tokens."""
 
@@ -103,7 +98,7 @@ DREAM = Family(
     blocks="model.layers",
     mask_token_id=151666,
     eos_token_id=151643,
-    template=TEMPLATE,
+    turns=Turns("", "<|im_start|>", "\n", "<|im_end|>\n", trimmed=False),
     # As the released evaluation runs it, which has no blocks: no answer is longer than the context.
     sampling={"schedule": "timesteps", "remasking": "margin", "draw": "categorical", "block_length": CONTEXT},
 )

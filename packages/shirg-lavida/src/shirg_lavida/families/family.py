@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shirg_lavida.checkpoint.empty import no_weights
+from shirg_lavida.families.turns import Turns
 from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.config import BackboneConfig
 
@@ -25,7 +26,7 @@ class Family:
         blocks: the released model's name of its list of transformer blocks.
         mask_token_id: the mask; a checkpoint's `mask_token_id` wins.
         eos_token_id: end of text; a checkpoint's `eos_token_id` wins.
-        template: chat template of a tokenizer that has none.
+        turns: how a conversation is written, where a tokenizer has no chat template of its own.
         sampling: options of `SamplingOptions` in which the released sampler differs from LLaDA's.
     """
 
@@ -38,7 +39,7 @@ class Family:
     blocks: str
     mask_token_id: int
     eos_token_id: int
-    template: str
+    turns: Turns
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shirg_lavida.families.family import Family, check_supported, required
+from shirg_lavida.families.turns import Turns
 from shirg_lavida.language.config import BackboneConfig
 
 _SUPPORTED: dict[str, tuple[tuple[Any, ...], Any]] = {
@@ -23,13 +24,6 @@ _SUPPORTED: dict[str, tuple[tuple[Any, ...], Any]] = {
     "scale_logits": ((False,), False),
     "block_group_size": ((1,), 1),
 }
-TEMPLATE = (
-    "{{ bos_token }}"
-    "{% for message in messages %}"
-    "{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' + message.content | trim + '<|eot_id|>' }}"
-    "{% endfor %}"
-    "{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
-)
 
 
 def read_llada(config: Mapping[str, Any]) -> BackboneConfig:
@@ -101,5 +95,5 @@ LLADA = Family(
     blocks="model.transformer.blocks",
     mask_token_id=126336,
     eos_token_id=126081,
-    template=TEMPLATE,
+    turns=Turns("<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", trimmed=True),
 )

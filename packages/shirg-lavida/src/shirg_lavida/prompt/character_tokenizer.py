@@ -13,7 +13,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
-from shirg_lavida.prompt.tokenizer import END_OF_TURN, TOKENIZER_FILE
+from shirg_lavida.families.llada import LLADA
+from shirg_lavida.prompt.tokenizer import TOKENIZER_FILE
 
 MASK_ID, EOS_ID = 254, 255
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
@@ -32,7 +33,7 @@ def write_tiny_tokenizer(folder: Path, *, adds_bos: bool = False, **config: Any)
         The folder.
     """
     characters = [ch for ch in string.printable if ch not in "\r\v\f"]
-    specials = {BOS: len(characters), END_OF_TURN: len(characters) + 1, MASK: MASK_ID, EOS: EOS_ID}
+    specials = {BOS: len(characters), LLADA.turns.end_token: len(characters) + 1, MASK: MASK_ID, EOS: EOS_ID}
     specials |= {name: len(characters) + 2 + i for i, name in enumerate(HEADERS)}
     vocabulary = {ch: i for i, ch in enumerate(characters)} | specials
     filler = [i for i in range(EOS_ID) if i not in vocabulary.values()]

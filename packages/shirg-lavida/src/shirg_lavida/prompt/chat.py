@@ -24,7 +24,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
-from shirg_lavida.families.llada import TEMPLATE
+from shirg_lavida.families.llada import LLADA
+from shirg_lavida.families.turns import Turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -44,12 +45,12 @@ class ChatStyle:
     Args:
         system: the system turn; None = there is none.
         released_ids: reproduce the released code's ids, see the module.
-        template: of a tokenizer without one.
+        turns: for a tokenizer without a chat template.
     """
 
     system: str | None = SYSTEM_PROMPT
     released_ids: bool = True
-    template: str = TEMPLATE
+    turns: Turns = LLADA.turns
 
 
 def split_at_images(question: str, n_images: int) -> list[str]:
@@ -89,7 +90,7 @@ def prompt_pieces(tokenizer: PreTrainedTokenizerFast, question: str, style: Chat
     rendered = str(
         tokenizer.apply_chat_template(
             turns,
-            chat_template=tokenizer.chat_template or style.template,
+            chat_template=tokenizer.chat_template or style.turns.template,
             tokenize=False,
             add_generation_prompt=True,
         )
