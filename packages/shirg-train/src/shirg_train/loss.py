@@ -94,7 +94,7 @@ def diffusion_nll(
     # 2. One forward over prefix and samples.
     context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
     hidden = _hidden(backbone, context, [backbone.embed(ids) for ids in samples], attention, recompute=recompute)
-    # 3. Every target's hidden state from the sample that hides it: L logits a row, not 2 L.
+    # 3. The state that predicts every target, from the sample that hides it: L logits a row, not 2 L.
     state = torch.where(masked[..., None], hidden[0], hidden[-1])
     cross_entropy = F.cross_entropy(backbone.logits(state).float().transpose(1, 2), answer_ids, reduction="none")
     # 4. Weight and sum.
@@ -128,14 +128,15 @@ def normaliser(noise: Noise, *, complement: bool = True, weighting: Weighting = 
 def _hidden(
     backbone: Backbone, context: Context, samples: list[Tensor], attention: str, *, recompute: bool
 ) -> list[Tensor]:
-    """Hidden states `[B, L, d]` of every sample's embeddings `[B, L, d]`."""
+    """The states that predict every sample, `[B, L, d]` each, of its embeddings `[B, L, d]`."""
     n, length = len(samples), context.answer_length
     prefix, valid = context.embeddings.to(samples[0].dtype), context.mask
     if attention == "full":
         x = torch.cat([torch.cat([prefix, sample], dim=1) for sample in samples])
         positions = torch.cat([context.positions, context.answer_positions], dim=1).repeat(n, 1)
         allowed = full_mask(length, None if valid is None else valid.repeat(n, 1))
-        return list(run_backbone(backbone, x, positions, allowed, recompute=recompute)[:, -length:].chunk(n))
+        out = run_backbone(backbone, x, positions, allowed, recompute=recompute)
+        return list(backbone.predicting(out[:, -length:], out[:, -length - 1 : -length]).chunk(n))
     x = torch.cat([prefix, *samples], dim=1)
     positions = torch.cat([context.positions, *[context.answer_positions] * n], dim=1)
     groups = torch.arange(-prefix.shape[1], n * length, device=x.device).div(length, rounding_mode="floor") + 1
@@ -144,4 +145,5 @@ def _hidden(
         groups = groups.expand(len(x), -1)
         valid = F.pad(valid, (0, n * length), value=True)
     out = run_backbone(backbone, x, positions, group_mask(groups, valid), recompute=recompute)
-    return list(out[:, -n * length :].chunk(n, dim=1))
+    last = out[:, prefix.shape[1] - 1 : prefix.shape[1]]
+    return [backbone.predicting(sample, last) for sample in out[:, -n * length :].chunk(n, dim=1)]

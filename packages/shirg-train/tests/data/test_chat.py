@@ -87,7 +87,7 @@ def test_an_encoder_needs_the_template_tokens(tmp_path):
 
     save_tokenizer(tmp_path / "micro")
     assert load_encoder(tmp_path / "micro")("what is") == encode("what is")
-    with pytest.raises(FileNotFoundError, match=r"no tokenizer\.json"):
+    with pytest.raises(FileNotFoundError, match=r"no tokenizer .* tokenizer\.json is missing"):
         load_encoder(tmp_path)
     Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ValueError, match="startoftext"):

@@ -95,7 +95,6 @@ DREAM = Family(
     read=read_dream,
     write=_write,
     key=_key,
-    blocks="model.layers",
     mask_token_id=151666,
     eos_token_id=151643,
     turns=Turns("", "<|im_start|>", "\n", "<|im_end|>\n", trimmed=False),

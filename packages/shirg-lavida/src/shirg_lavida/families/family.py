@@ -23,7 +23,6 @@ class Family:
         read: `config.json` → shape of the language model.
         write: shape of the language model → its keys of `config.json`.
         key: the backbone's name of a parameter → its key in a checkpoint.
-        blocks: the released model's name of its list of transformer blocks.
         mask_token_id: the mask; a checkpoint's `mask_token_id` wins.
         eos_token_id: end of text; a checkpoint's `eos_token_id` wins.
         turns: how a conversation is written, where a tokenizer has no chat template of its own.
@@ -36,7 +35,6 @@ class Family:
     read: Callable[[Mapping[str, Any]], BackboneConfig]
     write: Callable[[BackboneConfig], dict[str, Any]]
     key: Callable[[str], str]
-    blocks: str
     mask_token_id: int
     eos_token_id: int
     turns: Turns

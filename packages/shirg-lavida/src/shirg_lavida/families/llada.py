@@ -92,7 +92,6 @@ LLADA = Family(
     read=read_llada,
     write=_write,
     key=lambda name: f"model.transformer.{name}",
-    blocks="model.transformer.blocks",
     mask_token_id=126336,
     eos_token_id=126081,
     turns=Turns("<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", trimmed=True),

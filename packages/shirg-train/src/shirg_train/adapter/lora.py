@@ -2,16 +2,16 @@
 
     y = W x + b + (α/r) · B A x        A [r, d_in], B [d_out, r], B = 0 at the start
 
-peft finds modules by their names in the released model, where the projector is `model.mm_projector` and the language
-model's blocks are `model.transformer.blocks`. `released_names` gives ours the same names, so an adapter saved here fits
-the released model with plain peft, and the other way round.
+peft finds modules by their names in the released model, where the projector is `model.mm_projector` and the linears of
+the language model have the names of its family. `released_names` gives ours the same names, so an adapter saved here
+fits the released model with plain peft, and the other way round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -27,8 +27,8 @@ Blocks: TypeAlias = Literal["all"] | tuple[int, ...]
 """Numbers of transformer blocks, from 0."""
 TOWER_PATH = "model.vision_tower.vision_tower.vision_model.encoder.layers"
 TOWER_LINEARS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj")
-LANGUAGE_PATH = "model.transformer.blocks"
 LANGUAGE_LINEARS = ("q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
+"""Of a block, by LLaDA's names whatever the family: Dream's `o_proj` is `attn_out` here, too."""
 ADAPTER_NAME = "default"
 
 
@@ -74,16 +74,47 @@ class AdapterConfig:
             )
 
 
+class _Released(nn.Module):
+    """A node of the released model's tree. A child that peft replaces here is replaced where it comes from, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Not an attribute of the module: its owners are no children.
+        self.__dict__["origins"] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in self.__dict__.get("origins", ()):
+            owner, own = self.__dict__["origins"][name]
+            setattr(owner, own, value)
+
+    def mount(self, path: str, owner: nn.Module, own: str) -> None:
+        """Hold `owner`'s child `own` at `path`."""
+        name, _, rest = path.partition(".")
+        if not rest:
+            self.add_module(name, cast("nn.Module", getattr(owner, own)))
+            self.__dict__["origins"][name] = owner, own
+            return
+        if name not in self._modules:
+            self.add_module(name, _Released())
+        cast("_Released", self._modules[name]).mount(rest, owner, own)
+
+
 def released_names(model: LavidaModel) -> nn.Module:
     """A module that holds the model's parts under the released model's names, without copying them."""
-    host, inner, outer, tower = nn.Module(), nn.Module(), nn.Module(), nn.Module()
-    host.model = inner
-    inner.mm_projector = model.projector
-    inner.transformer = model.backbone
-    inner.vision_tower = outer
-    outer.vision_tower = tower
-    tower.vision_model = model.tower.siglip
+    host = _Released()
+    host.mount("model.mm_projector", model, "projector")
+    for name, module in model.backbone.named_modules():
+        if name and not list(module.children()):
+            owner, _, own = name.rpartition(".")
+            host.mount(_released_linear(model, name), model.backbone.get_submodule(owner), own)
+    host.mount("model.vision_tower.vision_tower.vision_model", model.tower, "siglip")
     return host
+
+
+def _released_linear(model: LavidaModel, name: str) -> str:
+    """The released name of a part of the language model."""
+    return model.config.family.key(f"{name}.weight").removesuffix(".weight")
 
 
 def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
@@ -117,7 +148,6 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
     )
     with default_dtype(torch.float32):
         peft = cast("PeftModel", get_peft_model(host, lora, adapter_name=ADAPTER_NAME))
-    adopt(model, host)
     if config.train_projector:
         for layer in projector_linears(model):
             layer.weight.requires_grad = True
@@ -130,11 +160,6 @@ def attach(model: LavidaModel, config: AdapterConfig) -> PeftModel:
 def _names_any(linear: str, targets: Sequence[str]) -> bool:
     """Whether one of `targets` is the linear's name or its end, as peft reads them."""
     return any(linear == target or linear.endswith(f".{target}") for target in targets)
-
-
-def adopt(model: LavidaModel, host: nn.Module) -> None:
-    """Take back a projector that peft replaced as a whole: one that is a single linear has no parent here."""
-    model.projector = host.get_submodule("model.mm_projector")
 
 
 def projector_linears(model: LavidaModel) -> Iterator[nn.Linear]:
@@ -170,7 +195,11 @@ def block_linears(model: LavidaModel, config: AdapterConfig) -> list[str]:
     language = _numbers("language_blocks", config.language_blocks, model.backbone.n_layers)
     return [
         *(f"{TOWER_PATH}.{block}.{linear}" for block in tower for linear in TOWER_LINEARS),
-        *(f"{LANGUAGE_PATH}.{block}.{linear}" for block in language for linear in config.language_linears),
+        *(
+            _released_linear(model, f"blocks.{block}.{linear}")
+            for block in language
+            for linear in config.language_linears
+        ),
     ]
 
 

@@ -1,12 +1,11 @@
-"""LLaDA's chat template as token ids, split into what is given (the prompt) and what is learnt (the answer).
+"""A family's chat template as token ids, split into what is given (the prompt) and what is learnt (the answer).
 
-A turn is `<|start_header_id|>role<|end_header_id|>`, an empty line, its text, `<|eot_id|>`; a conversation starts with
-`<|startoftext|>`. The prompt holds the answered questions so far and the one that is asked, and ends after the header
-of the assistant's turn; the answer is the text and `<|eot_id|>`, so only it bears labels. A single image stands at the
-start of its question's text, before a line feed.
+How turns are written says `shirg_lavida.families`. The prompt holds the answered questions so far and the one that is
+asked, and ends after the header of the assistant's turn; the answer is the text and the end of its turn, so only it
+bears labels. A single image stands at the start of its question's text, before a line feed.
 
-The line feed is kept, as the released training code keeps it. The released inference code loses it, see
-`shirg_lavida.prompt.chat`: released checkpoints meet it in training and not afterwards.
+The line feed is kept, as the released training code keeps it. LaViDa-LLaDA's released inference code loses it, see
+`shirg_lavida.prompt.chat`: its released checkpoints meet it in training and not afterwards.
 """
 
 from __future__ import annotations
@@ -21,11 +20,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from shirg_lavida.config import IMAGE_TOKEN_ID
+from shirg_lavida.families.llada import LLADA
+from shirg_lavida.families.registry import FAMILIES
+from shirg_lavida.families.turns import Turns
 from shirg_lavida.prompt.chat import question_ids, question_words
+from shirg_lavida.prompt.tokenizer import TOKENIZER_FILE, read_tokenizer
 from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
-
-BOS, EOT = "<|startoftext|>", "<|eot_id|>"
-START_HEADER, END_HEADER = "<|start_header_id|>", "<|end_header_id|>"
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,11 @@ class Encode:
 
     Args:
         tokenizer: the checkpoint's.
+        turns: its family's.
     """
 
     tokenizer: Tokenizer
+    turns: Turns = LLADA.turns
 
     def __call__(self, text: str) -> list[int]:
         """The ids of a text."""
@@ -49,25 +51,23 @@ Encoding: TypeAlias = Encode | Callable[[str], Sequence[int]]
 
 
 def load_encoder(folder: Path) -> Encode:
-    """The encoder of a checkpoint's `tokenizer.json`.
+    """The encoder of a checkpoint's tokenizer; its special tokens say whose turns it writes.
 
     Raises:
         OSError: there is none.
-        ValueError: it lacks one of the template's special tokens.
+        ValueError: a damaged tokenizer, or one that lacks a special token of every family's turns.
     """
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"no tokenizer.json in {folder}")
-    tokenizer = Tokenizer.from_file(str(file))
-    for name in (BOS, EOT, START_HEADER, END_HEADER):
-        if tokenizer.token_to_id(name) is None:
-            raise ValueError(f"{file} has no token {name!r}, which LLaDA's chat template needs")
-    return Encode(tokenizer)
+    file = folder / TOKENIZER_FILE
+    tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else read_tokenizer(folder).backend_tokenizer
+    for family in FAMILIES.values():
+        if all(tokenizer.token_to_id(token) is not None for token in family.turns.special_tokens):
+            return Encode(tokenizer, family.turns)
+    needed = " or ".join(" ".join(family.turns.special_tokens) for family in FAMILIES.values())
+    raise ValueError(f"the tokenizer in {folder} must have the tokens {needed}, which end and begin turns")
 
 
-def header(role: str) -> str:
-    """What opens a role's turn."""
-    return f"{START_HEADER}{role}{END_HEADER}\n\n"
+def _turns(encode: Encoding) -> Turns:
+    return encode.turns if isinstance(encode, Encode) else LLADA.turns
 
 
 @dataclass(frozen=True)
@@ -145,16 +145,18 @@ def prompt_ids(talk: Sequence[Exchange], encode: Encoding, *, system: str | None
         encode: the tokenizer.
         system: text of a system turn before them; None = no such turn.
     """
-    text = BOS if system is None else f"{BOS}{header('system')}{system.strip()}{EOT}"
+    turns = _turns(encode)
+    text = turns.start if system is None else f"{turns.start}{turns.header('system')}{system.strip()}{turns.end}"
     ids: list[int] = []
     for number, exchange in enumerate(talk):
-        first, *others = f"{header('user')}{exchange.question}{EOT}{header('assistant')}".split(IMAGE_PLACEHOLDER)
+        shown = f"{turns.header('user')}{exchange.question}{turns.end}{turns.header('assistant')}"
+        first, *others = shown.split(IMAGE_PLACEHOLDER)
         text += first
         for part in others:
             ids += [*encode(text), IMAGE_TOKEN_ID]
             text = part
         if number < len(talk) - 1:
-            text += f"{exchange.answer.strip()}{EOT}"
+            text += f"{exchange.answer.strip()}{turns.end}"
     return torch.tensor([*ids, *encode(text)])
 
 
@@ -174,4 +176,4 @@ def word_ids(exchange: Exchange, encode: Encoding) -> Tensor:
 
 def answer_ids(answer: str, encode: Encoding) -> Tensor:
     """`[L]` int64 ids of an answer and its end of turn."""
-    return torch.tensor(list(encode(answer.strip() + EOT)))
+    return torch.tensor(list(encode(answer.strip() + _turns(encode).end)))
