@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.testing import EOS_ID, MASK_ID, tiny_lavida
+from shirg_lavida.testing import EOS_ID, MASK_ID, tiny_dream, tiny_lavida
 from shirg_train.loss import diffusion_nll, normaliser
 from shirg_train.noise import Noise, forward_process
 from shirg_train.validation import fixed_times, validation_nll
@@ -16,6 +16,8 @@ from shirg_train.validation import fixed_times, validation_nll
 ATTENTION = ("prefix", "full")
 # The released LaViDa code's loss for `released_case`, by prefix_lm = True and False.
 RELEASED = {"prefix": 5.819843, "full": 5.808604}
+# LaViDa-Dream's, which trains under full attention only.
+RELEASED_DREAM = 5.513377
 
 
 def fill(backbone):
@@ -41,6 +43,11 @@ def backbone():
     return fill(tiny_lavida(side=5).backbone)
 
 
+@pytest.fixture(scope="module")
+def dream():
+    return fill(tiny_dream(side=5, num_key_value_heads=2).backbone)
+
+
 def loss(backbone, prefix, answer, noise, **options):
     return diffusion_nll(backbone, prefix, answer, noise, mask_id=MASK_ID, **options)
 
@@ -52,10 +59,16 @@ def test_equals_released_code_for_the_same_masks(backbone, attention):
     )
 
 
+def test_equals_dreams_released_code_for_the_same_masks(dream):
+    assert float(loss(dream, *released_case(), attention="full").mean) == pytest.approx(RELEASED_DREAM, abs=2e-6)
+
+
+@pytest.mark.parametrize("family", ["backbone", "dream"])
 @pytest.mark.parametrize("attention", ATTENTION)
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("weighting", ["none", "inverse_t"])
-def test_equals_the_formula_with_one_forward_per_sample(backbone, attention, padded, weighting):
+def test_equals_the_formula_with_one_forward_per_sample(request, family, attention, padded, weighting):
+    backbone = request.getfixturevalue(family)
     plain, answer, noise = released_case()
     mask = torch.tensor([[False, False, True, True, True, True], [True] * 6])
     prefix = Prefix(plain, mask=mask, positions=(mask.cumsum(1) - 1).clamp(min=0)) if padded else plain
@@ -68,7 +81,9 @@ def test_equals_the_formula_with_one_forward_per_sample(backbone, attention, pad
             if attention == "prefix":
                 allowed = torch.ones(x.shape[1], x.shape[1]).bool()
                 allowed[: own.shape[1], own.shape[1] :] = False
-            states = backbone.forward(x, torch.arange(x.shape[1])[None], allowed)[0, own.shape[1] :]
+            states = backbone.forward(x, torch.arange(x.shape[1])[None], allowed)[0]
+            # Dream's states predict the token that follows.
+            states = states[own.shape[1] - 1 : -1] if family == "dream" else states[own.shape[1] :]
             losses = F.cross_entropy(backbone.logits(states), answer[row], reduction="none")[hidden]
             total += float(losses.sum()) / (p if weighting == "inverse_t" else 1)
     nll = loss(backbone, prefix, answer, noise, attention=attention, weighting=weighting)
