@@ -7,11 +7,12 @@ from shirg_bench.latency.autoregressive import greedy, twin
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.variant import Variant
 from shirg_bench.latency.versus import versus
+from shirg_lavida.families.dream import DREAM
 from shirg_lavida.testing import tiny_lavida
 
 from .latency_setup import ticking, tiny_subject
 
-MODELS = {"plain": {}, "grouped": {"n_kv_heads": 2}, "tied": {"weight_tying": True}}
+MODELS = {"plain": {}, "grouped": {"n_kv_heads": 2}, "tied": {"weight_tying": True}, "dream": {"family": DREAM}}
 
 
 @pytest.fixture(params=MODELS.values(), ids=MODELS)

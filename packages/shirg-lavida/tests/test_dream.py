@@ -1,6 +1,8 @@
 """LaViDa-Dream: what the golden outputs of the released code do not show."""
 
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +12,12 @@ from shirg_lavida.checkpoint.load import checkpoint_keys
 from shirg_lavida.families.dream import DREAM, read_dream
 from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.masks import prefix_mask
-from shirg_lavida.testing import tiny_dream
+from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.pruning.fastv import FastV
+from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.testing import tiny_dream, write_tiny_checkpoint
 
+from .ask_setup import asked
 from .language_models import MASK, answer, backbone, prefix, sample
 
 SHAPE = {"qkv_bias": True, "shifted": True, "n_kv_heads": 2}
@@ -131,3 +137,26 @@ def test_filtered_draws_stay_among_the_likeliest():
     assert torch.equal(sample(model, x, **at_once, top_p=math.ulp(0.0)).ids, likeliest)
     generator = torch.Generator().manual_seed(0)
     assert not torch.equal(sample(model, x, **at_once, generator=generator).ids, likeliest)
+
+
+@pytest.mark.parametrize("method", [FastV, RedVTP])
+def test_methods_inside_the_model_that_keep_everything_change_nothing(method):
+    model, x = dream(), prefix(2)
+    visual = (torch.arange(20) < 9).expand(2, -1)
+    pruned = sample(model, x, **OPTIONS, pruning=method(visual, keep=1.0, **({"layer": 1} if method is FastV else {})))
+    assert torch.equal(pruned.ids, sample(model, x, **OPTIONS).ids)
+    fewer = method(visual, keep=0.3, **({"layer": 1} if method is FastV else {}))
+    assert not (sample(model, x, **OPTIONS, pruning=fewer).ids == MASK).any()
+
+
+def test_shirg_ask_answers_as_the_family_does(page, tmp_path):
+    ids = {"mask_token_id": 386, "eos_token_id": 382, "pad_token_id": 382}
+    folder = write_tiny_checkpoint(tmp_path / "dream", family=DREAM, side=6, patch_size=4, vocab_size=400, **ids)
+    shutil.copytree(Path(__file__).parent / "golden" / "dream_tokenizer", folder, dirs_exist_ok=True)
+    report = asked(page, folder, "--budget", 12, "--no-stop-at-eos")
+    assert (report["sampling"]["schedule"], report["sampling"]["remasking"]) == ("timesteps", "margin")
+    assert (report["nfe"], len(report["answer_ids"])) == (6, 8)
+    assert asked(page, folder, "--top-p", 0.9, "--temperature", 1)["sampling"]["draw"] == "categorical"
+    pipe = LavidaPipeline.from_pretrained(folder)
+    assert pipe.chat.turns == DREAM.turns
+    assert pipe(page, "What is the total?", max_new_tokens=4).stops == {382, 384}

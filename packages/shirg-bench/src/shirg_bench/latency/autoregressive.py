@@ -1,8 +1,8 @@
 """The autoregressive twin of a LaViDa: transformers' LLaVA of the same shape, holding the very same weights.
 
-LLaVA (arXiv 2304.08485) is a SigLIP tower, a two-layer projector and a Llama; LaViDa's parts have their shapes, so its
-weights fit one to one. What differs is what is measured: Llama attends causally and writes one token a forward pass,
-LaViDa attends both ways within the answer and settles several. Nothing is learned about quality.
+LLaVA (arXiv 2304.08485) is a SigLIP tower, a two-layer projector and a Llama, or for Dream a Qwen2; LaViDa's parts have
+their shapes, so its weights fit one to one. What differs is what is measured: the twin attends causally and writes one
+token a forward pass, LaViDa attends both ways within the answer and settles several. Nothing is learned about quality.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, Qwen2Config
 
 from shirg_core.clock import Now
 from shirg_core.precision import default_dtype
@@ -29,7 +29,7 @@ _BLOCK = {
     "up_proj": "mlp.up_proj",
     "ff_out": "mlp.down_proj",
 }
-"""LLaDA's name → Llama's, within a block."""
+"""LLaDA's name → Llama's and Qwen2's, within a block."""
 
 
 class Greedy(NamedTuple):
@@ -58,7 +58,7 @@ def twin(model: LavidaModel) -> LlavaForConditionalGeneration:
     if config.projector != "mlp2x_gelu":
         raise ValueError(f"LLaVA's projector is mlp2x_gelu, this model has {config.projector!r}")
     language = config.language
-    text = LlamaConfig(
+    text = (Qwen2Config if language.qkv_bias else LlamaConfig)(
         hidden_size=language.d_model,
         intermediate_size=language.mlp_hidden_size,
         num_hidden_layers=language.n_layers,
@@ -125,9 +125,9 @@ def _weights(model: LavidaModel) -> dict[str, Tensor]:
             weights[f"model.multi_modal_projector.{name}.{kind}"] = model.projector.get_parameter(f"{layer}.{kind}")
     backbone = model.backbone
     for number in range(backbone.n_layers):
-        for ours, theirs in _BLOCK.items():
-            weight = backbone.get_parameter(f"blocks.{number}.{ours}.weight")
-            weights[f"model.language_model.layers.{number}.{theirs}.weight"] = weight
+        for name, weight in backbone.get_submodule(f"blocks.{number}").named_parameters():
+            ours, _, kind = name.rpartition(".")
+            weights[f"model.language_model.layers.{number}.{_BLOCK[ours]}.{kind}"] = weight
     weights["model.language_model.embed_tokens.weight"] = backbone.wte.weight
     weights["model.language_model.norm.weight"] = backbone.ln_f.weight
     weights["lm_head.weight"] = backbone.wte.weight if backbone.ff_out is None else backbone.ff_out.weight
