@@ -13,8 +13,11 @@ def test_every_option_of_the_sampler_is_one_and_keeps_its_type(option):
     assert option.name in SAMPLER
     needs = {"eos_penalty": 2.5, "temperature": 0.5, "confidence_threshold": 0.5, "step_ratio": 0.5, "shift": 2.0}
     needs |= {"steps": 6, "block_length": 6, "schedule": "shift", "remasking": "margin", "attention": "full"}
+    needs |= {"draw": "categorical", "top_p": 0.5, "top_k": 5}
     value = needs.get(option.name, not option.default)
-    given = {option.name: str(value), **({"schedule": "shift"} if option.name == "shift" else {})}
+    filtering = {"draw": "categorical", "temperature": 0.5}
+    beside = {"shift": {"schedule": "shift"}, "top_p": filtering, "top_k": filtering}
+    given = {option.name: str(value), **beside.get(option.name, {})}
     found = dict(parse(**given).options)
     assert found[option.name] == value
     assert type(found[option.name]) is type(value)
@@ -89,6 +92,8 @@ def test_official_task_files_pass():
         ({"shift": 3}, "shift=3.0 belongs to schedule=shift"),
         ({"shift": 3, "schedule__shift": 5, "schedule": "shift"}, "shift=3.0 and schedule__shift=5.0 contradict"),
         ({"prefix_lm": True, "attention": "full"}, "prefix_lm=True and attention=full contradict each other"),
+        ({"alg": "origin"}, "alg must be one of maskgit_plus, topk_margin, entropy, got 'origin'"),
+        ({"alg": "entropy", "remasking": "margin"}, "alg=entropy and remasking=margin contradict each other"),
         ({"prefix_lm": False, "attention": "prefix"}, "prefix_lm=False and attention=prefix contradict each other"),
         ({"until": 3}, "until must be a text or a list of texts, got 3"),
     ],
@@ -110,6 +115,12 @@ def test_what_cannot_be_followed_is_one_clear_error(given, message):
         ({"temperature": 0.7, "do_sample": True, "top_k": 1}, {"temperature": 0.0}, ()),
         ({"temperature": 0.7, "do_sample": True, "top_p": 0}, {"temperature": 0.0}, ()),
         ({"image_aspect_ratio": None, "nobody_knows": "None"}, {}, ()),
+        ({"alg": "topk_margin", "prefix_lm": True}, {"remasking": "margin"}, ()),
+        (
+            {"temperature": 0.5, "draw": "categorical", "top_p": 0.9, "top_k": 20},
+            {"temperature": 0.5, "draw": "categorical", "top_p": 0.9, "top_k": 20},
+            (),
+        ),
     ],
 )
 def test_what_changes_nothing_here_or_is_followed_is_not_ignored(official, options, until):

@@ -131,8 +131,12 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         Raises:
             ValueError: see `parse_sampling`.
         """
-        length = Recommended.from_checkpoint(self.pipe.model.config.raw).max_new_tokens
-        return parse_sampling(gen_kwargs, self.settings.sampling, max_new_tokens=length, cache=self.settings.cache)
+        config = self.pipe.model.config
+        length = Recommended.from_checkpoint(config.raw).max_new_tokens
+        # How a model draws decides which of a task's arguments it can follow.
+        drawing = {name: value for name, value in config.family.sampling.items() if name == "draw"}
+        defaults = {**drawing, **self.settings.sampling}
+        return parse_sampling(gen_kwargs, defaults, max_new_tokens=length, cache=self.settings.cache)
 
     def check_tasks(self, loaded: Mapping[Any, Any], given: str) -> dict[str, list[str]]:
         """See `shirg_bench.lmms.overrides`."""

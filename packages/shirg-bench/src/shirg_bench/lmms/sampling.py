@@ -1,12 +1,12 @@
 """From lmms-eval's `gen_kwargs` to the sampler's arguments.
 
 The names are the sampler's own (`shirg_lavida.sampling.options`), those that users of LaViDa's evaluation know
-(`prefix_lm`, `schedule__shift`), and those that task files written for autoregressive models hold. `prefix_lm=False`
-is attention in both directions everywhere, which no cache survives. `stop_sequences` are stops as `until` are, and
-`do_sample=False`, `top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in Hugging Face's
-`generate`. Names that only steer a harness (`image_aspect_ratio`, …) change nothing. What would change an answer and
-this sampler does not do, such as `top_p=0.9`, is left out and named in `Sampling.ignored`.
-Names that are not known are errors.
+(`prefix_lm`, `schedule__shift`, Dream's `alg`), and those that task files written for autoregressive models hold.
+`prefix_lm=False` is attention in both directions everywhere, which no cache survives. `stop_sequences` are stops as
+`until` are, and `do_sample=False`, `top_k=1` or `top_p=0` take the likeliest token whatever the temperature, as in
+Hugging Face's `generate`. Names that only steer a harness (`image_aspect_ratio`, …) change nothing. What would change
+an answer and this sampler does not do, such as `top_p=0.9` without `draw=categorical`, is left out and named in
+`Sampling.ignored`. Names that are not known are errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shirg_bench.lmms.values import Kind, amount, count, is_none, switch, text, typed
-from shirg_core.checks import check_known
+from shirg_core.checks import check_choice, check_known
 from shirg_lavida.sampling.options import VALUES, SamplingOptions, type_of
 from shirg_lavida.sampling.schedule import PLANNED, block_size, steps_per_block, transfer_plan
 
@@ -26,6 +26,7 @@ SAMPLER: Mapping[str, Kind] = {
     **{option.name: _KINDS[type_of(option)] for option in VALUES if option.name != "cache"},
     "schedule__shift": amount,
     "prefix_lm": switch,
+    "alg": text,
 }
 """The sampler's own options, but for `cache`, which the model's arguments say, and LaViDa's names for some."""
 AUTOREGRESSIVE: Mapping[str, Kind] = {
@@ -35,6 +36,8 @@ AUTOREGRESSIVE: Mapping[str, Kind] = {
     "top_k": count,
     "repetition_penalty": amount,
 }
+ALGORITHMS = {"maskgit_plus": "low_confidence", "topk_margin": "margin", "entropy": "entropy"}
+"""Dream's `alg` → `remasking`."""
 STOPS = ("until", "stop_sequences")
 HARNESS: Mapping[str, str] = {
     "image_aspect_ratio": "--views says how images are seen",
@@ -96,6 +99,11 @@ def parse_sampling(
             raise ValueError(f"shift={values['shift']} and schedule__shift={shift} contradict each other")
     if "shift" in values and values.get("schedule") != "shift":
         raise ValueError(f"shift={values['shift']} belongs to schedule=shift, got schedule={values.get('schedule')}")
+    if "alg" in values:
+        alg = values.pop("alg")
+        check_choice("alg", alg, ALGORITHMS)
+        if values.setdefault("remasking", ALGORITHMS[alg]) != ALGORITHMS[alg]:
+            raise ValueError(f"alg={alg} and remasking={values['remasking']} contradict each other")
     prefix_lm = values.pop("prefix_lm", None)
     if prefix_lm is not None:
         attention = "prefix" if prefix_lm else "full"
@@ -159,7 +167,9 @@ def _take_autoregressive(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     if greedy and temperature > 0:
         values["temperature"] = 0.0
     for name, value, neutral in (("top_p", top_p, 1.0), ("top_k", top_k, 0)):
-        if value != neutral and not greedy:
+        if value != neutral and not greedy and values.get("draw") == "categorical":
+            values[name] = value
+        elif value != neutral and not greedy:
             ignored[name] = f"{name}={value}: this sampler draws from the whole vocabulary"
     if (beams := values.pop("num_beams", 1)) != 1:
         ignored["num_beams"] = f"num_beams={beams}: a diffusion sampler has no beams"
