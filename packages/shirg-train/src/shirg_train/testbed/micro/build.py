@@ -68,8 +68,8 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
         vocab_size=tokenizer.get_vocab_size(),
         rope_theta=size.rope_theta,
     )
-    ids = {"mask_token_id": special.mask, "eos_token_id": special.eos}
-    return {**upstream_config(language, vision_config(size), **ids), CONFIG_KEY: own}
+    raw = upstream_config(language, vision_config(size), mask_token_id=special.mask, eos_token_id=special.eos)
+    return {**raw, CONFIG_KEY: own}
 
 
 def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int) -> LavidaModel:
