@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shirg_bench.accuracy import ABLATIONS, BUDGETS, ablate, curve
 from shirg_bench.accuracy.answers import Answers
-from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries, exact_methods
-from shirg_bench.accuracy.compare import ablation_plan, comparisons_of
+from shirg_bench.accuracy.budgets import BUDGETS, curve_plan, curve_rows, entries
+from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of
+from shirg_bench.accuracy.methods import exact_methods
 from shirg_bench.accuracy.rows import Run, paired
 from shirg_bench.results.scores import accuracy_tables, gain_tables, score_tables, seed_tables
 from shirg_core.methods import METHODS
 
-from .accuracy_setup import DATA, SIZE, tiny_bench, write_micro
+from .accuracy_setup import SIZE, tiny_bench, write_micro
 
 ADAPTERS = {"r16": "packed", "r32": "packed", "spread": "original"}
 
@@ -87,7 +87,7 @@ def test_the_curve_has_every_method_at_every_budget():
 def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("curve")
     micro = write_micro(folder / "micro")
-    return curve(micro, folder / "store", regime="untrained", pages=1, tiers=["easy"], data=DATA, command="it")
+    return curve_rows(Run(tiny_bench(micro, folder / "store"), 1, "untrained", "it"), ["easy"])
 
 
 def test_rows_say_what_was_run_where(rows):
@@ -159,7 +159,7 @@ def test_runs_over_other_pages_have_no_mean(rows, other):
 def test_some_methods_only(tmp_path):
     micro = write_micro(tmp_path / "micro")
     asked = ("pooling", "full", "v2")
-    some = curve(micro, tmp_path / "store", regime="r", pages=1, tiers=["easy"], data=DATA, methods=asked)
+    some = curve_rows(Run(tiny_bench(micro, tmp_path / "store"), 1, "r", ""), ["easy"], methods=asked)
     assert {row["method"] for row in some} == set(asked)
     assert len(some) == 2 + len(BUDGETS) + 2
     assert all("vs_full" in row and "vs_pooling" in row for row in some)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from shirg_bench.accuracy.budgets import curve_rows, entries, table_method
+from shirg_bench.accuracy.budgets import curve_rows, entries
+from shirg_bench.accuracy.methods import table_method
 from shirg_bench.accuracy.rows import Run
 from shirg_bench.latency import selections
 from shirg_bench.latency.variant import Variant

@@ -71,8 +71,8 @@ def test_what_is_not_there_is_refused_before_torch_is_imported(page, tmp_path, a
 
 
 def test_a_run_that_is_resumed_needs_no_adapter_to_begin_with(tmp_path, monkeypatch):
-    from shirg_train.tasks import check_paths
+    from shirg_train.tasks import check_recipe
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out" / "checkpoints").mkdir(parents=True)
-    check_paths({"model": {"path": "micro"}, "init": "gone", "output": "out"})
+    check_recipe({"model": {"path": "micro"}, "init": "gone", "output": "out"})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import TypeAlias
 
+from shirg_core.checks import count_or_share
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 
@@ -22,16 +22,7 @@ def check_budget(budget: Budget) -> None:
     Raises:
         ValueError: neither an integer ≥ 1 nor a fraction in (0, 1].
     """
-    _number(budget)
-
-
-def _number(budget: object) -> int | float:
-    """The budget in Python's own types: counts and shares often come out of NumPy."""
-    if not isinstance(budget, bool) and isinstance(budget, Integral) and int(budget) >= 1:
-        return int(budget)
-    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < float(budget) <= 1:
-        return float(budget)
-    raise ValueError(f"budget must be an integer ≥ 1 or a fraction in (0, 1], got {budget!r}")
+    count_or_share("budget", budget)
 
 
 def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
@@ -41,7 +32,7 @@ def kept_tokens(budget: Budget, layout: ViewLayout) -> int:
         ValueError: a malformed budget.
         BudgetError: K above the layout's selectable tokens or below its pinned ones.
     """
-    number = _number(budget)
+    number = count_or_share("budget", budget)
     refusal = _refusal(number, layout)
     if refusal:
         raise BudgetError(refusal)

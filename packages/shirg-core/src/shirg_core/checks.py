@@ -53,6 +53,19 @@ def integer(name: str, value: object, *, low: int | None = None, high: int | Non
     raise ValueError(f"{name} must be an integer{_range(low, high, None)}, got {value!r}")
 
 
+def count_or_share(name: str, value: object) -> int | float:
+    """`value` as a Python integer or float: counts and shares often come out of NumPy; arguments as in `real`.
+
+    Raises:
+        ValueError: neither an integer ≥ 1 nor a fraction in (0, 1].
+    """
+    if not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1:
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Integral) and 0 < float(value) <= 1:
+        return float(value)
+    raise ValueError(f"{name} must be an integer ≥ 1 or a fraction in (0, 1], got {value!r}")
+
+
 def random_seed(name: str, value: object) -> int:
     """`value` as a seed that torch's generators take; arguments as in `real`.
 

@@ -2,32 +2,21 @@
 
 A new method is a selector in a file of its own and a line here; every command, recipe, benchmark and plot has it then.
 A package may add its own: `METHODS["mine"] = Method("mine", "What it is.", MySelector)`.
+Cheap to import, so that commands refuse an unknown name before they wait for torch: selectors are named by their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from shirg_core.baselines import (
-    BipartiteVote,
-    ConditionalDPP,
-    ConnectedComponents,
-    Deduplication,
-    FarthestPoint,
-    Pooling,
-    RandomTokens,
-    SimilarityGraph,
-    TokenMerging,
-    TopScore,
-    UniformGrid,
-)
 from shirg_core.checks import check_known
-from shirg_core.selection import Selector
-from shirg_core.selection.v2 import ShirgV2
-from shirg_core.selection.v3 import ShirgV3
-from shirg_core.selection.v4 import ShirgV4
+
+if TYPE_CHECKING:
+    from shirg_core.selection import Selector
 
 Input: TypeAlias = Literal["text", "edges", "attention"]
 Keeps: TypeAlias = Literal["exact", "layout", "image", "all"]
@@ -46,7 +35,8 @@ class Method:
     Args:
         name: what people type.
         about: what it is, in one line.
-        selector: a frozen dataclass whose instances are `Selector`s; None = there is nothing to choose.
+        selector: a frozen dataclass whose instances are `Selector`s, or its place, `module:class` (`.module`: of
+            shirg_core), from which it is imported when it is needed; None = there is nothing to choose.
         preset: fields of `selector` that make it this method; they cannot be given.
         needs: inputs without which the selector, built with its defaults, raises.
         takes: inputs that it uses where they can be had, and does without elsewhere.
@@ -63,7 +53,7 @@ class Method:
 
     name: str
     about: str
-    selector: type[Any] | None = None
+    selector: type[Any] | str | None = None
     preset: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[Input, ...] = ()
     takes: tuple[Input, ...] = ()
@@ -76,12 +66,20 @@ class Method:
     only: str | None = None
     aliases: tuple[str, ...] = ()
 
+    @cached_property
+    def selector_type(self) -> type[Any] | None:
+        """The selector's class, imported now if it was not."""
+        if not isinstance(self.selector, str):
+            return self.selector
+        module, _, name = self.selector.partition(":")
+        found: type[Any] = getattr(import_module(module, "shirg_core"), name)
+        return found
+
     @property
     def fields(self) -> tuple[str, ...]:
         """What `build` takes."""
-        return (
-            () if self.selector is None else tuple(f.name for f in fields(self.selector) if f.name not in self.preset)
-        )
+        kind = self.selector_type
+        return () if kind is None else tuple(f.name for f in fields(kind) if f.name not in self.preset)
 
     @property
     def reads_text(self) -> bool:
@@ -130,30 +128,40 @@ class Method:
         Raises:
             ValueError: a field that it does not have, a missing one, a value out of range, or there is no selector.
         """
-        if self.selector is None:
+        kind = self.selector_type
+        if kind is None:
             raise ValueError(f"method {self.name!r} has no selector: {self.about}")
         for name in given:
             check_known(name, self.fields, f"field of method {self.name!r}:")
-        for one in fields(self.selector):
+        for one in fields(kind):
             if one.name in self.fields and one.default is MISSING and one.name not in given:
                 raise ValueError(f"method {self.name!r} needs {one.name}")
-        built: Selector = self.selector(**self.preset, **given)
+        built: Selector = kind(**self.preset, **given)
         return built
 
 
 def _top(score: str, *needs: Input) -> Method:
-    return Method(f"top-{score}", f"The K tokens with the highest {score} score.", TopScore, {"score": score}, needs)
+    return Method(
+        f"top-{score}", f"The K tokens with the highest {score} score.", ".baselines:TopScore", {"score": score}, needs
+    )
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("v2", "SHIRG-v2: variance, text relevance and edges; mean summary.", ShirgV2, needs=("text", "edges")),
-        Method("v3", "SHIRG-v3: attention, magnitude and gradient; weighted summary.", ShirgV3, views="single"),
+        Method(
+            "v2",
+            "SHIRG-v2: variance, text relevance and edges; mean summary.",
+            ".selection.v2:ShirgV2",
+            needs=("text", "edges"),
+        ),
+        Method(
+            "v3", "SHIRG-v3: attention, magnitude, gradient; weighted summary.", ".selection.v3:ShirgV3", views="single"
+        ),
         Method(
             "v3-tower",
             "SHIRG-v3 with the attention that the vision tower itself computed.",
-            ShirgV3,
+            ".selection.v3:ShirgV3",
             {"attention_of": "tower"},
             needs=("attention",),
             views="single",
@@ -161,24 +169,24 @@ METHODS: dict[str, Method] = {
         Method(
             "v4",
             "SHIRG-v4: edges, changing and distinct features, text where it aligns.",
-            ShirgV4,
+            ".selection.v4:ShirgV4",
             needs=("edges",),
             takes=("text",),
         ),
         Method(
             "v4-tower",
             "SHIRG-v4 with the attention of the vision tower itself, too.",
-            ShirgV4,
+            ".selection.v4:ShirgV4",
             {"attention_of": "tower"},
             needs=("edges", "attention"),
             takes=("text",),
         ),
-        Method("uniform", "An evenly spaced grid of tokens in each view.", UniformGrid),
-        Method("random", "K tokens drawn at random.", RandomTokens),
+        Method("uniform", "An evenly spaced grid of tokens in each view.", ".baselines:UniformGrid"),
+        Method("random", "K tokens drawn at random.", ".baselines:RandomTokens"),
         Method(
             "pooling",
             "Average pooling over 2 × 2 tokens; on anyres views, the model's own pooling.",
-            Pooling,
+            ".baselines:Pooling",
             keeps="layout",
             merges=True,
             released_on="anyres",
@@ -191,20 +199,54 @@ METHODS: dict[str, Method] = {
         _top("distinctness"),
         _top("edge", "edges"),
         _top("relevance", "text"),
-        Method("divprune", "DivPrune: farthest-point sampling by cosine distance.", FarthestPoint),
-        Method("tome", "ToMe: merges the most similar pairs, round after round.", TokenMerging, merges=True),
-        Method("saint", "SAINT: drops tokens similar to many others, on the full similarity graph.", SimilarityGraph),
-        Method("saint-vote", "SAINT with its bipartite vote.", BipartiteVote),
-        Method("scissor", "LLaVA-Scissor: averages similar tokens.", ConnectedComponents, keeps="image", merges=True),
-        Method("cdpruner", "CDPruner: a determinantal point process given the text.", ConditionalDPP, needs=("text",)),
-        Method("dpp", "CDPruner's determinantal point process without text.", ConditionalDPP, {"relevance": "uniform"}),
-        Method("dedup-max", "PixelPrune, largest pixel difference.", Deduplication, {"metric": "max"}, on_pixels=True),
-        Method("dedup-mean", "PixelPrune, mean pixel difference.", Deduplication, {"metric": "mean"}, on_pixels=True),
+        Method("divprune", "DivPrune: farthest-point sampling by cosine distance.", ".baselines:FarthestPoint"),
+        Method("tome", "ToMe: merges the most similar pairs, in rounds.", ".baselines:TokenMerging", merges=True),
+        Method("saint", "SAINT: drops tokens similar to many others, on the full graph.", ".baselines:SimilarityGraph"),
+        Method("saint-vote", "SAINT with its bipartite vote.", ".baselines:BipartiteVote"),
+        Method(
+            "scissor",
+            "LLaVA-Scissor: averages similar tokens.",
+            ".baselines:ConnectedComponents",
+            keeps="image",
+            merges=True,
+        ),
+        Method(
+            "cdpruner",
+            "CDPruner: a determinantal point process given the text.",
+            ".baselines:ConditionalDPP",
+            needs=("text",),
+        ),
+        Method(
+            "dpp",
+            "CDPruner's determinantal point process without text.",
+            ".baselines:ConditionalDPP",
+            {"relevance": "uniform"},
+        ),
+        Method(
+            "dedup-max",
+            "PixelPrune, largest pixel difference.",
+            ".baselines:Deduplication",
+            {"metric": "max"},
+            on_pixels=True,
+        ),
+        Method(
+            "dedup-mean",
+            "PixelPrune, mean pixel difference.",
+            ".baselines:Deduplication",
+            {"metric": "mean"},
+            on_pixels=True,
+        ),
         Method("full", "Every token of every view.", keeps="all", views="anyres_full"),
         Method("baseline", "Every token of a single 384-pixel view.", keeps="all", views="single384", fixed_views=True),
         Method("downsampled", "Every token of a blurred page.", keeps="all", only="shirg ablate --what budget"),
-        Method("fastv", "FastV: drops tokens after a layer of the language model.", only="shirg ablate --what late"),
-        Method("redvtp", "RedVTP: drops tokens after the first denoising step.", only="shirg ablate --what late"),
+        Method(
+            "fastv", "FastV: drops tokens inside the language model, after a layer.", only="shirg ablate --what late"
+        ),
+        Method(
+            "redvtp",
+            "RedVTP: drops tokens inside the language model, after the first denoising step.",
+            only="shirg ablate --what late",
+        ),
     )
 }
 """Name → method."""

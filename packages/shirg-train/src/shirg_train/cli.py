@@ -22,11 +22,11 @@ def train(
     # Imported here, so that `shirg --help` waits for no library, and what a recipe names in vain not for torch.
     from shirg_core.progress import spinner
     from shirg_train.recipe import RecipeError, read_yaml
-    from shirg_train.tasks import check_paths, run_recipe
+    from shirg_train.tasks import check_recipe, run_recipe
 
     with bad_input(RecipeError):
         raw = read_yaml(recipe, changes or [])
-        check_paths(raw)
+        check_recipe(raw)
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_train.checkpointing import CheckpointError
         from shirg_train.trainer.distributed import is_main_process

@@ -7,22 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from shirg_core.methods import get_method
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.locate import check_adapter, folder_here
 from shirg_train.recipe import RecipeError
 
 
-def check_paths(raw: Mapping[str, Any]) -> None:
-    """Refuse an unknown kind, and a model, data or an adapter that are not there, before anything large is imported.
+def check_recipe(raw: Mapping[str, Any]) -> None:
+    """Refuse an unknown kind or method, and a model, data or an adapter that are not there, before torch is imported.
 
     Args:
         raw: a recipe's mapping; what is wrong with it otherwise is found when it is run.
 
     Raises:
-        RecipeError: naming the kind or the path.
+        RecipeError: naming the kind, the method or the path.
     """
-    if _kind(raw) != "adapter":
+    if _kind(raw) == "micro":
+        for number, stage in enumerate(_list(raw, "stages")):
+            _check_methods(_list(stage, "policies"), f"stages[{number}].policies")
         return
+    _check_methods(_list(raw, "keep"), "keep")
     model, data, init = (_text(raw, key) for key in ("model.path", "data.path", "init"))
     with _refused():
         if data is not None and not Path(data).exists():
@@ -62,6 +66,21 @@ def _text(raw: Mapping[str, Any], key: str) -> str | None:
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else None
+
+
+def _list(raw: Any, key: str) -> list[Any]:
+    """The list at a key; an empty one where there is none, or something else."""
+    value = raw.get(key) if isinstance(raw, Mapping) else None
+    return value if isinstance(value, list) else []
+
+
+def _check_methods(policies: list[Any], path: str) -> None:
+    """Refuse unknown methods in a recipe's list of policies, see `shirg_train.keep_ratio.PolicyConfig`."""
+    for number, policy in enumerate(policies):
+        name = policy.get("method") if isinstance(policy, Mapping) else policy
+        if isinstance(name, str):
+            with _refused(f"{path}[{number}]: "):
+                get_method(name)
 
 
 @contextmanager

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from shirg_bench.accuracy.measure import Bench, open_bench
+from shirg_bench.accuracy.measure import Bench
+from shirg_bench.accuracy.methods import exact_methods
 from shirg_bench.accuracy.rows import Run, change, identity, score_row
 from shirg_bench.accuracy.variant import Variant
-from shirg_core.methods import METHODS, lookup
 from shirg_lavida.vision.views import Views
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.testbed.micro.config import CROPS, DataConfig
+from shirg_train.testbed.micro.config import CROPS
 from shirg_train.testbed.micro.visual import VIEWS, views_of
 
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
@@ -36,25 +35,6 @@ class Entry(NamedTuple):
     method: str
     variant: Variant
     group: str
-
-
-def exact_methods() -> list[str]:
-    """Methods that keep the K they are told."""
-    return [name for name, method in METHODS.items() if method.selector is not None and method.takes_budget]
-
-
-def table_method(name: str) -> str:
-    """A method of the table by its name or alias.
-
-    Raises:
-        ValueError: an unknown name, or a method that the table does not have.
-    """
-    method = lookup(name)
-    known = ("full", "downsampled", "pooling", "scissor", *exact_methods())
-    if method.name not in known:
-        why = "full is the same here: pages have one view" if method.keeps == "all" else f"see `{method.only}`"
-        raise ValueError(f"the budget table has no {method.name}: {why}")
-    return method.name
 
 
 def entries(side: int, views: Views = VIEWS) -> list[Entry]:
@@ -83,43 +63,6 @@ def entries(side: int, views: Views = VIEWS) -> list[Entry]:
     return rows
 
 
-def curve(
-    checkpoint: Path,
-    journal: Path,
-    *,
-    regime: str,
-    pages: int = 256,
-    tiers: Sequence[str] = ("easy", "hard"),
-    data: DataConfig | None = None,
-    methods: Sequence[str] | None = None,
-    seed: int = 0,
-    command: str = "",
-) -> list[dict[str, Any]]:
-    """Measure a checkpoint, or read again what was measured.
-
-    Args:
-        checkpoint: folder of a micro model.
-        journal: folder for answers, see `open_bench`.
-        regime: how it was trained, for the record.
-        pages: per tier; each is asked `data.questions` questions.
-        tiers: see `shirg_train.testbed.pages.config.TIERS`.
-        data: see `open_bench`.
-        methods: see `table_method`; None = all of them.
-        seed: of random selections.
-        command: how to run this again, for the record.
-
-    Returns:
-        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences to what was
-        measured, too, each with its interval `…_low`, `…_high`.
-
-    Raises:
-        OSError, ValueError: see `open_bench`.
-    """
-    return curve_rows(
-        Run(open_bench(checkpoint, journal, data=data, seed=seed), pages, regime, command), tiers, methods=methods
-    )
-
-
 def curve_plan(run: Run, tiers: Sequence[str], methods: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """What the rows of `curve_rows` will say before anything is measured."""
     return [
@@ -132,7 +75,18 @@ def curve_plan(run: Run, tiers: Sequence[str], methods: Sequence[str] | None = N
 def curve_rows(
     run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None, methods: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of one open bench; `advance` is called after each variant of each chunk."""
+    """Measure, or read again what was measured.
+
+    Args:
+        run: the open bench, how many pages, and what the record says of them.
+        tiers: see `shirg_train.testbed.pages.config.TIERS`.
+        advance: called after each variant of each chunk.
+        methods: see `table_method`; None = all of them.
+
+    Returns:
+        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences to what was
+        measured, too, each with its interval `…_low`, `…_high`.
+    """
     table = entries_of(run.bench, methods)
     rows = []
     for tier in tiers:

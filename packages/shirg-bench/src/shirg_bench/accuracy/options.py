@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from shirg_bench.accuracy.budgets import table_method
 from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
+from shirg_bench.accuracy.methods import table_method
 from shirg_bench.names import distinct_names
 from shirg_bench.results.words import tier_words
 from shirg_core.cli.errors import BadInput, bad_input

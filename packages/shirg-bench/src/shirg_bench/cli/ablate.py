@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from shirg_bench.accuracy.methods import table_method
+from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
+from shirg_core.cli.errors import bad_input
 from shirg_core.progress import spinner
 from shirg_lavida.cli.paths import check_paths
 
@@ -52,11 +55,13 @@ def ablate(
 
     Rerun the command to resume a killed run.
     """
+    with bad_input(ValueError, prefix="--methods: "):
+        for name in () if methods is None else distinct_names(methods):
+            table_method(name)
     check_paths(model, *(named.partition("=")[2] or None for named in adapter or ()), default="micro")
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.accuracy.command import run_ablations
         from shirg_bench.accuracy.options import AblateOptions
-        from shirg_bench.names import distinct_names
 
     asked = AblateOptions(
         what=what,

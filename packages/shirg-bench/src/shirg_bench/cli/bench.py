@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from shirg_bench.names import split_names, variant_parts
 from shirg_core.cli.commands import QUIET
+from shirg_core.cli.methods import check_method
 from shirg_core.progress import spinner
 from shirg_lavida.cli.options import Device, Dtype, Tower
 from shirg_lavida.cli.paths import check_paths
@@ -47,6 +49,8 @@ def bench(
     Options that do not apply to --what are rejected: --cache and --step-ratio for ar; --rounds for memory alone; all
     but --rounds, --device, --seed and --json for selection.
     """
+    for name in () if methods is None else split_names("--methods", methods):
+        check_method(variant_parts(name)[0], variant_parts(name)[1] or budget)
     if model is not None and model != "micro" and not model.startswith("random-"):
         check_paths(model)
     with spinner("loading PyTorch", quiet=quiet):

@@ -11,6 +11,7 @@ import typer
 from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import BadInput
+from shirg_core.cli.methods import check_method
 from shirg_core.progress import spinner
 from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.paths import check_paths
@@ -76,6 +77,7 @@ def evaluate(
     arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
+    check_method(method, budget)
     lavida = {"--vision-tower": vision_tower, "--views": views, "--adapter": adapter, "--no-cache": not cache or None}
     if backend is None:
         if backend_args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shirg_bench.names import split_names
+from shirg_bench.names import split_names, variant_parts
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
@@ -59,7 +59,7 @@ class Variant:
         Raises:
             BadInput: an unknown method or views, or a budget where there must be none or none where there must be one.
         """
-        typed, amount, at = _parts(name)
+        typed, amount, at = variant_parts(name)
         views = at[1:] if at else None
         with bad_input(ValueError, prefix=f"variant {name!r}: "):
             method = get_method(typed)
@@ -105,14 +105,7 @@ def variants(names: str | None, pipe: LavidaPipeline, budget: str | None = None)
     listed = split_names("--methods", names)
     found = [Variant.parse(name, budget) for name in listed]
     if budget is not None and all(
-        each.budget is None or _parts(name)[1] for name, each in zip(listed, found, strict=True)
+        each.budget is None or variant_parts(name)[1] for name, each in zip(listed, found, strict=True)
     ):
         raise BadInput(f"--budget {budget} is for methods named without one, and {names} names none")
     return found
-
-
-def _parts(name: str) -> tuple[str, str, str]:
-    """`v3-768@single` → `v3`, `768`, `@single`; the last two may be empty."""
-    rest, at, views = name.partition("@")
-    method, _, amount = rest.rpartition("-")
-    return (method, amount, at + views) if amount[:1].isdigit() else (rest, "", at + views)

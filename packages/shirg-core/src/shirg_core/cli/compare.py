@@ -27,11 +27,15 @@ def compare(
 ) -> None:
     """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
     # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
+    from shirg_core.cli.methods import COMPARED, check_method, parse_budget
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
     from shirg_core.cli.source import read_image
     from shirg_core.clock import Clock
     from shirg_core.progress import spinner
 
+    names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
+    for name in names:
+        check_method(name, budget)
     check_outputs(image, output, json)
     clock = Clock()
     with clock.stage("load"):
@@ -39,9 +43,7 @@ def compare(
     with spinner("loading PyTorch"):
         from shirg_core.cli.comparison import as_json, print_table, run_methods
         from shirg_core.cli.material import prepare
-        from shirg_core.cli.methods import COMPARED, parse_budget
 
-    names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     parsed = parse_budget(budget)
     material = prepare(picture, views, clock)
     results = run_methods(names, parsed, seed, material)

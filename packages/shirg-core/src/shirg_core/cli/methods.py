@@ -1,18 +1,35 @@
-"""Selectors by the names a person types, built from the options that person gave; no model is there."""
+"""Methods and budgets as a person types them. Cheap to import: torch comes with a selector that is built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from shirg_core.budget import Budget, check_budget
+from shirg_core.checks import count_or_share
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.methods import get_method
-from shirg_core.selection import Selector
+
+if TYPE_CHECKING:
+    from shirg_core.budget import Budget
+    from shirg_core.selection import Selector
 
 COMPARED = ("v3", "v2", "uniform", "random", "top-variance", "divprune", "saint", "dpp")
 """What `shirg compare` shows unasked: pure selections; a merged token shows more than its own patch, which ink recall
 does not see."""
+
+
+def check_method(name: str | None, budget: str | None) -> None:
+    """Refuse an unknown method and a malformed budget before anything large is imported; None = not given.
+
+    Raises:
+        BadInput: either.
+    """
+    if name is not None:
+        with bad_input(ValueError):
+            get_method(name)
+    if budget is not None:
+        parse_budget(budget)
 
 
 def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> Selector:
@@ -54,8 +71,7 @@ def parse_budget(text: str) -> Budget:
             value = float(Fraction(text) if "/" in text else Fraction(text[:-1]) / 100)
         else:
             value = float(text)
-        check_budget(value)
+        return count_or_share("budget", value)
     except (ValueError, ZeroDivisionError) as error:
         problem = "--budget must be a count ≥ 1 or a fraction in (0, 1] such as 0.25, 1/4 or 25%"
         raise BadInput(f"{problem}, got {text!r}") from error
-    return value

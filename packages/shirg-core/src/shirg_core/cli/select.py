@@ -25,18 +25,19 @@ def select(
 ) -> None:
     """Keep K visual tokens of IMAGE: kept patches clear, dropped ones dimmed, scores beside them."""
     # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
+    from shirg_core.cli.methods import build_selector, check_method, parse_budget
     from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
     from shirg_core.cli.source import read_image
     from shirg_core.clock import Clock
     from shirg_core.progress import spinner
 
+    check_method(method, budget)
     check_outputs(image, output, json)
     clock = Clock()
     with clock.stage("load"):
         picture = read_image(image, page).image
     with spinner("loading PyTorch"):
         from shirg_core.cli.material import prepare
-        from shirg_core.cli.methods import build_selector, parse_budget
         from shirg_core.cli.report import Report, headline, print_report
         from shirg_core.methods import get_method
 

@@ -41,44 +41,42 @@ def ask(
     **sampling: Any,
 ) -> None:
     """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
-    # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
+    # Imported here, so that `shirg --help` waits for no library, and what can be refused without torch not for it.
     from shirg_core.cli.output import check_outputs
     from shirg_core.cli.source import read_image
     from shirg_core.clock import Clock
     from shirg_core.progress import spinner
     from shirg_lavida.cli.paths import check_paths
+    from shirg_lavida.cli.request import Request
 
+    request = Request(
+        image=image,
+        question=question,
+        model=model,
+        vision_tower=vision_tower,
+        adapter=adapter,
+        method=method,
+        budget=budget,
+        views=views,
+        positions=positions,
+        page=page,
+        compare=compare,
+        overlay=overlay,
+        json=json,
+        quiet=quiet,
+        device=device,
+        dtype=dtype,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        sampling=given(sampling),
+    )
+    request.check()
     check_outputs(image, overlay, json)
     check_paths(model, adapter)
     clock = Clock()
     with clock.stage("image"):
         source = read_image(image, page)
     with spinner("loading PyTorch", quiet=quiet):
-        from shirg_lavida.cli.request import Request
         from shirg_lavida.cli.run import run
 
-    run(
-        Request(
-            image=image,
-            question=question,
-            model=model,
-            vision_tower=vision_tower,
-            adapter=adapter,
-            method=method,
-            budget=budget,
-            views=views,
-            positions=positions,
-            page=page,
-            compare=compare,
-            overlay=overlay,
-            json=json,
-            quiet=quiet,
-            device=device,
-            dtype=dtype,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            sampling=given(sampling),
-        ),
-        source,
-        clock,
-    )
+    run(request, source, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -14,8 +15,15 @@ from rich.text import Text
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import get_method
+from shirg_core.versions import versions
+from shirg_lavida.checkpoint.embedded import DEFAULT
+from shirg_lavida.checkpoint.recommended import Recommended
+from shirg_lavida.cli.request import Request
+from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
 
+SCHEMA = "shirg.ask/2"
+"""Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
 MIB = 2**20
 UNTOLD = ("load", "tower", "select")
 """Stages of an answer that the command loads before, or that are part of another."""
@@ -76,6 +84,32 @@ class Outcome:
             "step_ms": [round(ms, 3) for ms in answer.step_ms],
             "timings_ms": {stage: ms for stage, ms in answer.timings_ms.items() if stage not in UNTOLD},
         }
+
+
+def request_json(
+    request: Request, pipe: LavidaPipeline, *, sha256: str, seed: int | None, max_new_tokens: int
+) -> dict[str, Any]:
+    """Everything that decided the answer, in JSON's types: another run with it gives the same."""
+    recommended = Recommended.from_checkpoint(pipe.model.config.raw)
+    sampling = pipe.model.config.sampling | recommended.sampling | dict(request.sampling)
+    return {
+        "schema": SCHEMA,
+        "image": str(request.image),
+        "image_sha256": sha256,
+        "page": request.page,
+        "question": request.question,
+        "model": DEFAULT if request.model is None else request.model,
+        "vision_tower": request.vision_tower,
+        "adapter": None if request.adapter is None else str(request.adapter),
+        "positions": pipe.positions,
+        "device": str(pipe.device),
+        "dtype": str(pipe.model.image_newline.dtype).removeprefix("torch."),
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+        # JSON has no infinity.
+        "sampling": {name: "inf" if value == math.inf else value for name, value in sampling.items()},
+        "versions": versions(),
+    }
 
 
 def print_text(console: Console, outcome: Outcome) -> None:

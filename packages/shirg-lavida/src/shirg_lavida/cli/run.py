@@ -1,4 +1,4 @@
-"""`shirg ask` as numbered stages: image, model, answers, report, picture and summary."""
+"""`shirg ask` as numbered stages: model, answers, report, picture and summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from shirg_core.checks import integer
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_budget
 from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
@@ -21,40 +20,30 @@ from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
 from shirg_lavida.cli.paths import is_embedded
-from shirg_lavida.cli.report import Outcome, print_answer, print_comparison, print_text
-from shirg_lavida.cli.request import Request, as_json
+from shirg_lavida.cli.report import Outcome, print_answer, print_comparison, print_text, request_json
+from shirg_lavida.cli.request import Request
 from shirg_lavida.cli.sampling import NAMES
 from shirg_lavida.cli.stream import live_steps
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
-from shirg_lavida.sampling.options import SamplingOptions
 
 
 def run(request: Request, source: Source, clock: Clock) -> None:
     """Answer, and write what was asked for.
 
     Args:
-        request: what the user typed; its paths are checked.
+        request: what the user typed, checked as far as that needs no model.
         source: its image.
         clock: has timed the stage `image`.
 
     Raises:
         BadInput: whatever of the request cannot be used.
     """
-    # 1. Refuse what can be refused before a model is loaded.
-    with bad_input(ValueError):
-        asked = None if request.method is None else get_method(request.method).name
+    asked = None if request.method is None else get_method(request.method).name
     budget = None if request.budget is None else parse_budget(request.budget)
-    with bad_input(ValueError, options=NAMES):
-        # How the model draws by itself is not known yet.
-        SamplingOptions(**{"draw": "categorical", **request.sampling})
-        if request.max_new_tokens is not None:
-            integer("max_new_tokens", request.max_new_tokens, low=1)
-    if "shift" in request.sampling and request.sampling.get("schedule") != "shift":
-        raise BadInput(f"--shift belongs to --schedule shift, got --shift {request.sampling['shift']} without it")
     seed = request.chosen_seed()
-    # 2. The model, and what it recommends.
+    # 1. The model, and what it recommends.
     with clock.stage("model"), spinner("loading the model", quiet=request.quiet):
         pipe = load_pipeline(
             request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
@@ -67,7 +56,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     if budget is not None and not get_method(choosing).takes_budget:
         raise BadInput(f"{choosing} takes no budget: drop --budget, got {request.budget}")
     budget = recommended.budget if budget is None else budget
-    # 3. Answers.
+    # 2. Answers.
     console = report_console(request.json)
     names = [method]
     if request.compare:
@@ -94,7 +83,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     summary = outcome.as_json()
     total = sum(clock.timings_ms.values()) + outcome.answer.timings_ms["total"]
     summary["timings_ms"] = {**clock.timings_ms, **summary["timings_ms"], "total": round(total, 3)}
-    # 4. Report, before anything is written: a full disk must not cost the answer.
+    # 3. Report, before anything is written: a full disk must not cost the answer.
     if request.quiet:
         print_text(console, outcome)
     elif request.compare:
@@ -104,9 +93,9 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     sys.stdout.flush()
     for note in notes:
         sys.stderr.write(f"shirg: note: {note}\n")
-    # 5. Summary and picture.
+    # 4. Summary and picture.
     if request.json is not None:
-        used = as_json(request, pipe, sha256=source.sha256, seed=seed, max_new_tokens=length)
+        used = request_json(request, pipe, sha256=source.sha256, seed=seed, max_new_tokens=length)
         comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
         write_json(request.json, {**used, **summary, "notes": notes, **comparison})
     if request.overlay is not None and outcome.answer.selection is not None:
