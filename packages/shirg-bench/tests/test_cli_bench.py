@@ -185,6 +185,17 @@ def test_a_model_whose_cache_is_wrong_fails_the_run(monkeypatch, capsys):
     assert "cached and uncached logits differ" in capsys.readouterr().err
 
 
-def test_the_command_is_cheap_to_import():
-    code = "import sys, shirg_bench.cli.bench; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (["bench", "--methods", "v3-5,v9-5"], "unknown method 'v9'"),
+        (["bench", "--methods", "v3", "--budget", "0"], "--budget must be a count"),
+        (["eval", "--method", "v9"], "unknown method 'v9'"),
+        (["ablate", "--what", "budget", "--methods", "v2,v9"], "--methods: unknown method 'v9'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_torch_is_imported(asked, problem):
+    code = "import sys; from shirg_core.cli.app import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
+    assert ran.stdout == "2 False\n"
+    assert problem in ran.stderr

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from shirg_core import Selector, ShirgV2, ShirgV3, ShirgV4, View, ViewLayout
 from shirg_core.methods import METHODS, get_selector
 
-NAMES = sorted(name for name, method in METHODS.items() if method.selector not in (None, ShirgV2, ShirgV3, ShirgV4))
+PRESETS = (ShirgV2, ShirgV3, ShirgV4)
+NAMES = sorted(name for name, method in METHODS.items() if method.selector_type not in (None, *PRESETS))
 EXACT = [name for name in NAMES if METHODS[name].takes_budget]
 MERGING = [name for name in NAMES if METHODS[name].merges]
 TIED = ["divprune", "saint", "cdpruner", "dedup-max", "dedup-mean"]

@@ -48,6 +48,18 @@ def test_the_embedded_model_answers_without_what_training_needs(page):
         (("ask", "page.png", "What?", "--json", "nowhere/o.json"), "cannot write nowhere/o.json"),
         (("select", "nowhere.png"), "nowhere.png: no such file"),
         (("compare", "broken.png"), "broken.png: not a PNG"),
+        (("ask", "page.png", "What?", "--method", "v9"), "unknown method 'v9'"),
+        (
+            ("ask", "page.png", "What?", "--method", "fastv"),
+            "runs only in `shirg ablate --what late`: FastV: drops tokens",
+        ),
+        (("ask", "page.png", "What?", "--budget", "2.5"), "--budget must be a count ≥ 1 or a fraction"),
+        (("ask", "page.png", "What?", "--steps", "0"), "--steps must be an integer ≥ 1, got 0"),
+        (("select", "page.png", "--method", "v9"), "unknown method 'v9'"),
+        (("compare", "page.png", "--methods", "v3,v9"), "unknown method 'v9'"),
+        (("compare", "page.png", "--budget", "0"), "--budget must be a count ≥ 1 or a fraction"),
+        (("train", "recipe.yaml", "--set", "keep=[v9]"), "keep[0]: unknown method 'v9'"),
+        (("train", "stages.yaml"), "stages[0].policies[1]: unknown method 'v9'"),
         (("train", "nowhere.yaml"), "no recipe nowhere.yaml"),
         (("train", "recipe.yaml", "--set", "kind=video"), "unknown kind 'video'; known: adapter, micro"),
         (("train", "recipe.yaml"), "no data at nowhere"),
@@ -59,10 +71,11 @@ def test_the_embedded_model_answers_without_what_training_needs(page):
     ],
     ids=lambda value: None if isinstance(value, str) else " ".join(value),
 )
-def test_what_is_not_there_is_refused_before_torch_is_imported(page, tmp_path, arguments, message):
+def test_what_cannot_be_is_refused_before_torch_is_imported(page, tmp_path, arguments, message):
     (tmp_path / "page.png").write_bytes(page.read_bytes())
     (tmp_path / "broken.png").write_bytes(b"no picture")
     (tmp_path / "recipe.yaml").write_text("{model: {path: missing}, data: {path: nowhere}, output: out, keep: [0.5]}")
+    (tmp_path / "stages.yaml").write_text("{kind: micro, output: out, stages: [{policies: [0.5, {method: v9}]}]}")
     code, packages, said = started(*arguments, cwd=tmp_path)
     assert code == 2
     assert message in said
