@@ -110,7 +110,7 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--method", "v33"], ["'v33'", "did you mean 'v3'", "known: v2, v3, uniform"]),
+        (["--method", "v33"], ["'v33'", "did you mean 'v3'", "known: v2, v3, v3-tower, uniform"]),
         (["--method", "fastv"], ["'fastv'", "shirg ablate --what late"]),
         (["--method", "baseline", "--views", "single"], ["'baseline'", "single384", "'single'"]),
         (["--budget", "0"], ["'0'"]),
