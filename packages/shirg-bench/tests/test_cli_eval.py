@@ -275,7 +275,7 @@ def test_data_out_of_reach_is_one_line_and_exit_code_1(command, monkeypatch, cap
 
     monkeypatch.setattr(upstream.datasets, "load_dataset", unreachable)
     said = refused(capsys, 1, *command("out", "--tasks", "chartqa,docvqa_val"))
-    assert "the data of task 'chartqa' cannot be had: ConnectionError: Couldn't reach" in said
+    assert "the data of task 'chartqa' cannot be loaded: ConnectionError: Couldn't reach" in said
     assert "Traceback" in (tmp_path / "out" / "lmms_eval.log").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "results.json").exists()
 

@@ -115,7 +115,7 @@ def test_several_images_and_other_modes(load):
     (one,) = load(data).generate_until([request("a", 0, SHORT, "Which?")])
     (single,) = load().generate_until([request("a", 0, SHORT, "Which?")])
     assert one.token_counts.to_dict()["visual_tokens"] == 2 * single.token_counts.to_dict()["visual_tokens"]
-    with pytest.raises(ValueError, match="task 'a', document 3: shirg_lavida sees images, got a bytes"):
+    with pytest.raises(ValueError, match="task 'a', document 3: shirg_lavida takes images only, got a bytes"):
         load(data).generate_until([request("a", 3, SHORT)])
 
 

@@ -112,7 +112,7 @@ def check_known(name: str, known: Iterable[str], what: str) -> None:
 
 
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
-    """Refuse a word that is none of a few.
+    """Refuse a word that is not one of a few.
 
     Args:
         name: of the argument, for the message.

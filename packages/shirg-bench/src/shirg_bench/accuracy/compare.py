@@ -31,7 +31,7 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
 """Name → its comparisons, given the adapters at hand."""
 NEEDS_ADAPTERS, NEEDS_VIEWS = ("adapter", "adapted"), ("views",)
 BY_LINE = ("adapted",)
-"""Tables whose lines may be measured run by run, because their reference is none of the adapters that a run names."""
+"""Tables whose lines may be measured run by run: their reference is not one of the adapters that a run names."""
 
 
 def comparisons_of(ablation: str, adapters: Adapters) -> list[Comparison]:

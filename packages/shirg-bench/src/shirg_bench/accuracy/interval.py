@@ -32,7 +32,7 @@ def score_interval(
         asked = np.ones(correct.shape, dtype=bool)
     pages = int(asked.any(axis=1).sum())
     if pages == 0:
-        raise ValueError("an interval needs one question at least, got none")
+        raise ValueError("an interval needs at least one question, got none")
     if correct[asked].all():
         return float(((1 - level) / 2) ** (1 / pages)), 1.0
     if not correct[asked].any():
@@ -46,7 +46,7 @@ def bootstrap(
     """Percentile interval of the mean of `[pages, questions]`, pages resampled; None: every question was `asked`.
 
     It has no width where all pages have the same mean, as paired differences have that are all 0: this says that none
-    was seen, not that there is none. Of scores see `score_interval`.
+    was seen, not that there is none. For scores see `score_interval`.
     """
     if asked is None:
         asked = np.ones(correct.shape, dtype=bool)

@@ -1,7 +1,7 @@
 """Choosing inside the language model, as FastV and RedVTP do, to compare with a choice made before it.
 
 Newlines all stay, as every row of the full page has one; only patches are dropped. That is in their favour: at a
-twelfth of a micro page the answer sees 30 entries, and 23 behind a choice made before.
+twelfth of a micro page the answer sees 30 entries, and 23 after a choice made before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Late:
     """Which patches survive inside the model.
 
     Args:
-        method: `fastv` drops in the prefill, behind a layer; `redvtp` after the first denoising step.
+        method: `fastv` drops in the prefill, after a layer; `redvtp` after the first denoising step.
         budget: fraction of the patches that survives, rounded as a selector's.
         layer: of `fastv`, from 1: the last one that sees every patch.
 

@@ -71,7 +71,7 @@ class AblateOptions:
         """The model's folder.
 
         Raises:
-            BadInput: an embedded model that cannot be had.
+            BadInput: an embedded model that cannot be loaded.
         """
         return Path(model_location(self.model, EMBEDDED))
 

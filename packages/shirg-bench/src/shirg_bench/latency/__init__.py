@@ -1,1 +1,1 @@
-"""What an answer costs: time by stage, memory, the prefix cache, and a same-size autoregressive model beside it."""
+"""What an answer costs: time by stage, memory, the prefix cache, and a same-size autoregressive baseline."""

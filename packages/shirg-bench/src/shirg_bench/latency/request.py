@@ -54,7 +54,7 @@ class Request:
         """From the command's other options; None = not given.
 
         Raises:
-            BadInput: an option that nothing of `what` uses, or an unknown `what`.
+            BadInput: an option that does not apply to `what`, or an unknown `what`.
         """
         kinds = _kinds(what)
         if kinds == (SELECTION,) and (methods := options.get("methods")) is not None:

@@ -65,12 +65,12 @@ class Claim:
         for name in ("id", "claim", "source", "verdict", "measured", "command"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
-                raise LedgerError(f"claim {self.id!r}: {name} must be a text that says something, got {value!r}")
+                raise LedgerError(f"claim {self.id!r}: {name} must be a text that is not empty, got {value!r}")
         if self.verdict not in VERDICTS:
             raise LedgerError(f"claim {self.id!r}: verdict must be one of {', '.join(VERDICTS)}, got {self.verdict!r}")
         unknown = names_in(self.measured, self.bar) - set(self.numbers)
         if unknown:
-            raise LedgerError(f"claim {self.id!r} shows numbers that are nowhere defined: {', '.join(sorted(unknown))}")
+            raise LedgerError(f"claim {self.id!r} shows numbers that are not defined: {', '.join(sorted(unknown))}")
 
 
 def names_in(measured: str, bar: str) -> set[str]:

@@ -104,7 +104,7 @@ def run_evaluation(
 
     Raises:
         BadInput: tasks or arguments that cannot be used, or a folder that holds another evaluation.
-        RunFailed: data that cannot be had, or whatever else stopped the run; upstream's log has the traceback.
+        RunFailed: data that cannot be loaded, or whatever else stopped the run; upstream's log has the traceback.
     """
     check_folder(evaluation.output, asdict(evaluation))
     with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
@@ -169,7 +169,7 @@ def _load(manager: Any, name: str, *, chat: bool) -> dict[Any, Any]:
     from lmms_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
     from lmms_eval.tasks import get_task_dict  # type: ignore[import-untyped]
 
-    with one_line(f"the data of task {name!r} cannot be had"), tried_once(ConfigurableTask.download):
+    with one_line(f"the data of task {name!r} cannot be loaded"), tried_once(ConfigurableTask.download):
         loaded: dict[Any, Any] = get_task_dict([name], manager, "chat" if chat else "simple")
     return loaded
 

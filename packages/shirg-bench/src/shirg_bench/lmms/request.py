@@ -78,7 +78,7 @@ def as_image(visual: object, where: str) -> Image.Image:
         except ImageError as error:
             raise ValueError(f"{where}: {error}") from error
     if not isinstance(visual, Image.Image):
-        raise ValueError(f"{where}: shirg_lavida sees images, got a {type(visual).__name__}")
+        raise ValueError(f"{where}: shirg_lavida takes images only, got a {type(visual).__name__}")
     return upright_rgb(visual)
 
 

@@ -97,7 +97,7 @@ class ModelSettings:
         """How images are seen; of the checkpoint only its `config.json` is read.
 
         Raises:
-            BadInput: a checkpoint that cannot be had, or a budget for its own method, which takes none.
+            BadInput: a checkpoint that cannot be read, or a budget for its own method, which takes none.
         """
         return self._resolve(read_recommended(self.pretrained))
 

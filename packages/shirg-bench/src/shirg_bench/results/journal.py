@@ -21,7 +21,7 @@ class Journal(Generic[T]):
 
     Args:
         folder: made if it is not there; None keeps no journal.
-        decode: makes a value from JSON's types; raises ValueError, KeyError or TypeError on what is none.
+        decode: makes a value from JSON's types; raises ValueError, KeyError or TypeError on anything else.
         rank: of this process; no two write to one file.
 
     Attributes:

@@ -39,7 +39,7 @@ class CommandGroup(TyperGroup):
         return sorted(self._entry_points)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """The subcommand, or None where there is none or it is broken."""
+        """The subcommand, or None if it does not exist or is broken."""
         if cmd_name not in self.commands and cmd_name in self._entry_points and cmd_name not in self._failures:
             entry = self._entry_points[cmd_name]
             try:

@@ -22,7 +22,7 @@ def compare(
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, PAGE] = 1,
     seed: Annotated[int | None, typer.Option(help="Random seed of randomised methods.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture, one panel a method.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture with one panel per method.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
 ) -> None:
     """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""

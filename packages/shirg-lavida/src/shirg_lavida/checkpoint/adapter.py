@@ -188,7 +188,7 @@ def _split(key: str, folder: Path) -> tuple[str, str]:
     for part in _PARTS:
         if key.startswith(f"{PEFT_ROOT}.") and key.endswith(f".{part}"):
             return key[len(PEFT_ROOT) + 1 : -len(part) - 1], part
-    raise ValueError(f"the adapter in {folder} holds {key}, which is no part of a LoRA of linears")
+    raise ValueError(f"the adapter in {folder} holds {key}, which is not part of a LoRA on linear layers")
 
 
 def _check_shapes(where: str, parts: Mapping[str, Tensor], rank: int, weight: tuple[int, ...]) -> None:

@@ -19,7 +19,7 @@ def embedded(name: str, group: str = MODELS) -> Path | None:
     """The folder of what an installed package embeds under `name`; None if there is nothing.
 
     Raises:
-        ImportError, AttributeError, OSError, ValueError: there is something, and it cannot be had.
+        ImportError, AttributeError, OSError, ValueError: there is something, but it cannot be loaded.
     """
     found = entry_points(group=group, name=name)
     return Path(next(iter(found)).load()()) if found else None
@@ -29,6 +29,6 @@ def named(name: str | Path, group: str = MODELS) -> Path | str:
     """A folder, or else what is embedded under this name, or else the name itself, such as a hub id.
 
     Raises:
-        ImportError, AttributeError, OSError, ValueError: something embedded that cannot be had.
+        ImportError, AttributeError, OSError, ValueError: something embedded that cannot be loaded.
     """
     return name if Path(name).exists() else embedded(str(name), group) or name

@@ -35,7 +35,9 @@ def locate(location: PathOrId, root: Path, *, weights: bool) -> Path:
     try:
         return Path(snapshot_download(str(location), allow_patterns=patterns))
     except OSError as error:
-        raise OSError(f"{str(location)!r} is no folder, and could not be had from the hub: {error}") from error
+        raise OSError(
+            f"{str(location)!r} is not a folder, and could not be downloaded from the hub: {error}"
+        ) from error
 
 
 def folder_here(location: PathOrId, root: Path) -> Path | None:

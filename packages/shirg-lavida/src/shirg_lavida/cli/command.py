@@ -1,4 +1,4 @@
-"""The options of `shirg ask`; what they mean is in the modules beside this one."""
+"""The options of `shirg ask`; the other modules of this folder implement them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUIET = "The answer alone on standard output, without progress."
 @with_sampling_options
 def ask(
     image: Annotated[Path, IMAGE],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question about the image.", show_default=False)],
     model: Model = None,
     vision_tower: Tower = None,
     adapter: Adapter = None,
@@ -26,7 +26,7 @@ def ask(
     views: Views = None,
     positions: Positions = None,
     page: Annotated[int, PAGE] = 1,
-    compare: Annotated[bool, typer.Option("--compare", help="Answer by pooling and with all tokens, too.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Also answer by pooling and with all tokens.")] = False,
     overlay: Annotated[Path | None, typer.Option("--overlay", "-o", help="Picture of the kept tokens.")] = None,
     json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=_QUIET)] = False,

@@ -65,7 +65,7 @@ def read_recommended(model: str | None, default: str = DEFAULT) -> Recommended:
         default: as there.
 
     Raises:
-        BadInput: it cannot be had, or recommends what cannot be.
+        BadInput: it cannot be read, or recommends something invalid.
     """
     with bad_input(OSError, ValueError):
         folder = locate(model_location(model, default), Path(), weights=False)

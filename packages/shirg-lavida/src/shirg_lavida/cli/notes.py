@@ -48,8 +48,8 @@ def embedded_notes(pipe: LavidaPipeline, image: Image.Image, question: str, answ
         )
     if answer.confidence.min < UNSURE:
         notes.append(
-            f"the model is unsure (least probability {answer.confidence.min:.2f}): page or question is probably none "
-            "that it can read"
+            f"the model is unsure (least probability {answer.confidence.min:.2f}): it probably cannot read this page "
+            "or answer this question"
         )
     return notes
 

@@ -43,5 +43,6 @@ Tower: TypeAlias = Annotated[
     ),
 ]
 Views: TypeAlias = Annotated[
-    str | None, typer.Option(help="anyres, anyres_full, pooled_base, single or single384.", show_default=OWN)
+    str | None,
+    typer.Option(help="How an image is cut: anyres, anyres_full, pooled_base, single or single384.", show_default=OWN),
 ]

@@ -39,7 +39,7 @@ def model_location(model: str | None, default: str = DEFAULT) -> Path | str:
         default: an embedded model's name, whatever folders there are.
 
     Raises:
-        BadInput: an embedded model that cannot be had.
+        BadInput: an embedded model that cannot be loaded.
     """
     name = default if model is None else model
     with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded model {name!r}: "):
@@ -58,7 +58,7 @@ def adapter_folder(name: str | Path) -> Path:
     """The folder of an adapter: the one of this name, or else what is embedded under it.
 
     Raises:
-        BadInput: an embedded adapter that cannot be had.
+        BadInput: an embedded adapter that cannot be loaded.
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError, prefix=f"the embedded adapter {name}: "):
         return Path(named(name, ADAPTERS))

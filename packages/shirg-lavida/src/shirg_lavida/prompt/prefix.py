@@ -1,6 +1,6 @@
 """The prefix of a prompt: `[B, P, d]` embeddings with their positions and their padding.
 
-`Prefix` is no tensor, so no tensor operation can drop what attention needs beside the embeddings.
+`Prefix` is not a tensor, so no tensor operation can drop what attention needs besides the embeddings.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a method may thin out the prefix inside the language model, as opposed to choosing tokens before it.
 
-SHIRG needs nothing of this: it chooses before the prefix exists, and the cache is never touched.
+SHIRG needs none of this: it chooses before the prefix exists, and the cache is never touched.
 """
 
 from __future__ import annotations

@@ -78,19 +78,29 @@ class SamplingOptions:
         None, "Tokens decoded together, block after block.", "the length of answers that the model recommends"
     )
     lookahead: bool = _value(True, "Let a block see that later blocks follow.", _OWN)
-    steps: int | None = _value(None, "Steps over all blocks.", "one a token")
+    steps: int | None = _value(None, "Denoising steps over all blocks.", "one per token")
     step_ratio: float | None = _value(None, "Fraction of --steps to run.")
-    schedule: str | None = _value(None, "linear, cosine, shift, logit_normal or timesteps.", _OWN)
-    shift: float = _value(1 / 3, "Of --schedule shift: below 1 settles more early, above 1 late.", "1/3")
-    remasking: str = _value("low_confidence", "low_confidence, entropy, margin or random.", _OWN)
-    temperature: float = _value(0.0, "0 = the likeliest.")
+    schedule: str | None = _value(
+        None, "How many tokens each step settles: linear, cosine, shift, logit_normal or timesteps.", _OWN
+    )
+    shift: float = _value(
+        1 / 3, "Parameter of --schedule shift: below 1 settles more tokens early, above 1 late.", "1/3"
+    )
+    remasking: str = _value(
+        "low_confidence", "What ranks predicted tokens: low_confidence, entropy, margin or random.", _OWN
+    )
+    temperature: float = _value(0.0, "Sampling temperature; 0 takes the likeliest token.")
     draw: str = _value("gumbel", "gumbel or categorical: how tokens are drawn at a temperature.", _OWN)
     top_p: float | None = _value(None, "Draw from the likeliest tokens that hold this probability.")
     top_k: int | None = _value(None, "Draw from this many of the likeliest tokens.")
-    attention: str = _value("prefix", "prefix or full.")
+    attention: str = _value(
+        "prefix", "prefix: the prefix sees only itself; full: everything sees everything, without cache."
+    )
     cache: bool = _value(True, "Keep the prefix's keys and values.")
     stop_at_eos: bool = _value(False, "Stop once the answer has an end of text.", "True")
-    eos_penalty: float = _value(0.0, "Settle the end of text later: subtracted from its log-confidence; inf = last.")
+    eos_penalty: float = _value(
+        0.0, "Subtracted from the log-confidence of the end of text, which then settles later; inf = last."
+    )
     allow_mask_prediction: bool = _value(True, "Let the mask be predicted, as released; such a token stays masked.")
     confidence_threshold: float | None = _value(None, "Also settle tokens at least this probable.")
     draft_ids: Tensor | None = None

@@ -122,7 +122,7 @@ class SiglipMLP(nn.Module):
 
 
 class SiglipLayer(nn.Module):
-    """Attention, then the MLP, each after a norm and beside a residual."""
+    """Attention, then the MLP, each after a norm and with a residual connection."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ class JsonSource:
         except ValueError as error:
             raise CorruptSampleError(f"json: entry {index} of {self.path.name}: {error}") from error
         if not isinstance(entry, dict):
-            raise CorruptSampleError(f"json: entry {index} of {self.path.name} is no object")
+            raise CorruptSampleError(f"json: entry {index} of {self.path.name} is not an object")
         images = entry.get("image") or []
         names = [images] if isinstance(images, str) else images
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -62,7 +62,7 @@ class Reader:
                 conversation that does not fit, a question without words, or too many tokens.
         """
         if not record.images:
-            raise CorruptSampleError("no image: text alone teaches the visual path nothing")
+            raise CorruptSampleError("no image: text alone does not train the visual path")
         talk = self._exchanges(record)
         chosen = derive(self.seed, "exchange", epoch, record.key) % len(talk)
         # Text first: it costs little, and an unfit conversation needs no image.

@@ -11,7 +11,10 @@ from shirg_core.cli.errors import BadInput, bad_input
 
 
 def samples(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder for the pages; created if it does not exist.", show_default=False),
+    ],
 ) -> None:
     """Write sample pages as PNGs into DIR, and samples.json: image, question and answer of each."""
     from shirg_train.testbed.micro.samples import write_samples

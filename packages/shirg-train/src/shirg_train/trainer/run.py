@@ -116,7 +116,7 @@ def count_steps(recipe: AdapterRecipe, samples_per_epoch: int | None) -> int:
     if recipe.steps is not None:
         return recipe.steps
     if samples_per_epoch is None:
-        raise RecipeError("this data does not know its length: set steps")
+        raise RecipeError("the length of this data is unknown: set steps")
     return max(1, math.ceil(recipe.epochs * samples_per_epoch / recipe.batch.size))
 
 

@@ -172,7 +172,9 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
-            raise ValueError(f"a stage's name becomes a file's: letters, digits, '-', '_' and '.', got {self.name!r}")
+            raise ValueError(
+                f"a stage's name is part of a file's name: letters, digits, '-', '_' and '.', got {self.name!r}"
+            )
         for name, low in (("steps", 1), ("pages", 1), ("warmup", 0)):
             integer(name, getattr(self, name), low=low)
         real("lr", self.lr, above=0)

@@ -40,7 +40,7 @@ def draw_pages(config: PageConfig, seeds: Sequence[int], out: PageBatch | None =
     check_questions(config)
     batch = allocate(config, len(seeds)) if out is None else out
     if len(batch) != len(seeds):
-        raise ValueError(f"out holds {len(batch)} pages, but {len(seeds)} seeds came")
+        raise ValueError(f"out holds {len(batch)} pages, but there are {len(seeds)} seeds")
     batch.seeds[:] = seeds
     for start in range(0, len(seeds), CHUNK):
         part = slice(start, start + CHUNK)
