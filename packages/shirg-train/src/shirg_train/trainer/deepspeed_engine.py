@@ -54,7 +54,7 @@ class DeepSpeedEngine:
                 if name in ("image_newline", "backbone.ff_out.weight", "backbone.wte.weight"):
                     deepspeed.zero.register_external_parameter(module, parameter)
 
-    def forward(self, batch: MicroBatch, policy: Policy, **options: Any) -> Nll:
+    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
         """See `Engine`.
 
         Raises:
@@ -62,7 +62,7 @@ class DeepSpeedEngine:
         """
         if self._stage == 3 and not batch.images:
             raise ValueError("ZeRO-3 needs an image in every micro-batch: this one has none, use another stage")
-        nll: Nll = self._engine(batch, policy, **options)
+        nll: Nll = self._engine(batch, policy, draws=draws)
         return nll
 
     def backward(self, total: Tensor, normaliser: float) -> None:

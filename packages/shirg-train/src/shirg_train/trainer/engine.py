@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class Engine(Protocol):
     """Gradients and steps."""
 
-    def forward(self, batch: MicroBatch, policy: Policy, **options: Any) -> Nll:
+    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
         """`LossModule.forward`."""
         ...
 
@@ -71,9 +71,9 @@ class TorchEngine:
         self._parameters = trainable(module.lavida)
         self._adamw = build_adamw(self._parameters, optim)
 
-    def forward(self, batch: MicroBatch, policy: Policy, **options: Any) -> Nll:
+    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
         """See `Engine`."""
-        nll: Nll = self._module(batch, policy, **options)
+        nll: Nll = self._module(batch, policy, draws=draws)
         return nll
 
     def backward(self, total: Tensor, normaliser: float) -> None:

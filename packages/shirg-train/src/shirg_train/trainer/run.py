@@ -27,9 +27,10 @@ from shirg_train.metrics import Metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.seeds import derive
 from shirg_train.trainer.config import AdapterRecipe
+from shirg_train.trainer.context import Loop
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine, TorchEngine
-from shirg_train.trainer.loop import Loop, run_loop
+from shirg_train.trainer.loop import run_loop
 from shirg_train.trainer.module import LossModule
 from shirg_train.trainer.resume import another_run, find_checkpoint
 from shirg_train.trainer.samples import Sample, SampleStream
