@@ -12,7 +12,8 @@ import torch
 from shirg_core.clock import Clock
 from shirg_lavida.language.backbone import Backbone, BackboneConfig
 from shirg_lavida.language.cache import LayerCache, PrefixCache
-from shirg_lavida.sampling.sampler import denoise_logits, sample
+from shirg_lavida.sampling.denoiser import denoise_logits
+from shirg_lavida.sampling.sampler import sample
 
 VOCAB, WIDTH, ANSWER = 32_768, 512, 32
 MASK, EOS = VOCAB - 1, VOCAB - 2

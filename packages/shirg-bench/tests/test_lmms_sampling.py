@@ -1,6 +1,7 @@
 import pytest
 
-from shirg_bench.lmms.sampling import SAMPLER, check_override, parse_sampling
+from shirg_bench.lmms.overrides import check_override
+from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
 from shirg_lavida.sampling.options import VALUES, SamplingOptions
 
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from shirg_lavida.families.dream import DREAM
 from shirg_lavida.families.llada import LLADA
 from shirg_lavida.language.backbone import Backbone
-from shirg_lavida.sampling.sampler import denoise_logits, sample
+from shirg_lavida.sampling.denoiser import denoise_logits
+from shirg_lavida.sampling.sampler import sample
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = {"llada": LLADA, "dream": DREAM}

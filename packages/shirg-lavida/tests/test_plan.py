@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shirg_lavida.sampling.denoiser import check_ids, start_ids
+from shirg_lavida.sampling.answer_ids import check_ids, start_ids
 from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions
 from shirg_lavida.sampling.schedule import (
     PLANNED,

@@ -8,9 +8,8 @@ import torch
 from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.denoiser import Denoiser, denoise_logits
 from shirg_lavida.sampling.options import SamplingOptions
-from shirg_lavida.sampling.sampler import denoise_logits
 from shirg_lavida.sampling.step import settle
 
 from .language_models import EOS, MASK, VOCAB, answer, backbone, prefix, sample

@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shirg_lavida.sampling.answer_ids import ended, fill_after_end
 from shirg_lavida.sampling.options import SamplingOptions
-from shirg_lavida.sampling.step import ended, fill_after_end, settle, surest
+from shirg_lavida.sampling.step import settle, surest
 
 from .language_models import EOS, MASK, backbone
 

@@ -21,8 +21,9 @@ from shirg_lavida.prompt.context import TooLongError
 from shirg_lavida.prompt.join import Ids, Positions, image_owners, join, question_rows, split_rows
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.sampling.denoiser import denoise_logits
 from shirg_lavida.sampling.options import SamplingKeywords
-from shirg_lavida.sampling.sampler import denoise_logits, sample
+from shirg_lavida.sampling.sampler import sample
 from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
 from shirg_lavida.vision.projector import build_projector
 from shirg_lavida.vision.reading_order import Newline
@@ -115,7 +116,7 @@ class LavidaModel(nn.Module):
     def denoise_logits(
         self, prefix: PrefixLike, answer_ids: Tensor, *, attention: str = "prefix", cache: bool = True
     ) -> Tensor:
-        """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampling.sampler.denoise_logits`."""
+        """Logits `[B, L, V]` of one denoising step; see `shirg_lavida.sampling.denoiser.denoise_logits`."""
         return denoise_logits(self.backbone, prefix, answer_ids, attention=attention, cache=cache)
 
     def sample(self, prefix: PrefixLike, *, answer_length: int, **options: Unpack[SamplingKeywords]) -> Tensor:

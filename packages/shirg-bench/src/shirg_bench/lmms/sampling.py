@@ -11,7 +11,7 @@ an answer and this sampler does not do, such as `top_p=0.9` without `draw=catego
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ HARNESS: Mapping[str, str] = {
 }
 """Names that only steer a harness, and what decides here instead."""
 KNOWN = (*SAMPLER, *STOPS, *AUTOREGRESSIVE, *HARNESS)
-_WHAT = "generation argument"
+WHAT = "generation argument"
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def parse_sampling(
     """
     given = {name: value for name, value in {**defaults, **gen_kwargs}.items() if not is_none(value)}
     for name in given:
-        check_known(name, KNOWN, _WHAT)
+        check_known(name, KNOWN, WHAT)
     stops = [stop for name in STOPS for stop in _stops(name, given.pop(name, ()))]
     given = {name: value for name, value in given.items() if name not in HARNESS}
-    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, _WHAT)
+    values = typed(given, {**SAMPLER, **AUTOREGRESSIVE}, WHAT)
     ignored = _take_autoregressive(values)
     length = values.pop("max_new_tokens", max_new_tokens)
     if "schedule__shift" in values:
@@ -113,41 +113,6 @@ def parse_sampling(
     options = {**values, "cache": cache and values.get("attention") != "full"}
     _check(length, options)
     return Sampling(length, tuple(dict.fromkeys(stops)), tuple(sorted(options.items())), ignored)
-
-
-def check_override(given: Mapping[str, object]) -> None:
-    """Whether any task could be asked with these `gen_kwargs` over its own, which may complete them.
-
-    A name that is `none` leaves out a task's own argument, whatever its name; whether a task has it is not known here.
-
-    Raises:
-        ValueError: as `parse_sampling`, or an argument that would be ignored.
-    """
-    kept = {name: value for name, value in given.items() if not is_none(value)}
-    for name, value in kept.items():
-        check_known(name, KNOWN, _WHAT)
-        if name in HARNESS:
-            raise ValueError(f"{name}={value} changes nothing here: {HARNESS[name]}")
-    kinds = {**SAMPLER, **AUTOREGRESSIVE}
-    values = typed({name: value for name, value in kept.items() if name in kinds}, kinds, _WHAT)
-    completed = {"schedule": "shift"} if values.keys() & {"shift", "schedule__shift"} else {}
-    length = values.get("max_new_tokens", values.get("block_length"))
-    completed |= {} if length is None else {"max_new_tokens": length, "block_length": length}
-    # A task may bring the temperature that `do_sample` and its like need.
-    left_open = {} if "temperature" in values else {"do_sample", "top_p", "top_k"}
-    own = {name: value for name, value in kept.items() if name not in left_open}
-    check_none_ignored(parse_sampling({**completed, **own}, {}, max_new_tokens=1), kept)
-
-
-def check_none_ignored(sampling: Sampling, given: Iterable[str]) -> None:
-    """Refuse to ignore what somebody asked for by name.
-
-    Raises:
-        ValueError: the first of `given` that `sampling` ignores.
-    """
-    for name, why in sampling.ignored:
-        if name in given:
-            raise ValueError(f"{why}; leave it out")
 
 
 def _take_autoregressive(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:

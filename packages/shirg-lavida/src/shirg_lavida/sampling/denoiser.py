@@ -11,8 +11,11 @@ from torch import Tensor
 from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.language.masks import full_mask, prefix_mask
 from shirg_lavida.language.protocol import DiffusionBackbone
-from shirg_lavida.prompt.context import Context
+from shirg_lavida.prompt.context import Context, answer_context
+from shirg_lavida.prompt.prefix import PrefixLike
 from shirg_lavida.pruning.protocol import Pruning
+from shirg_lavida.sampling.answer_ids import check_ids
+from shirg_lavida.sampling.options import check_attention
 from shirg_lavida.sampling.remasking import log_probability
 from shirg_lavida.sampling.step import Step
 
@@ -117,45 +120,27 @@ class Denoiser:
         return None if self.cache is None else self.cache.digest()
 
 
-def check_ids(name: str, ids: Tensor, vocab_size: int) -> Tensor:
-    """`ids` as int64, all of which can be embedded. Synchronises the device: once per call, never per step.
-
-    Raises:
-        ValueError: not integers, or an id outside the vocabulary.
-    """
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise ValueError(f"{name} must be integers, got {ids.dtype}")
-    ids = ids.to(torch.int64)
-    wrong = ids[(ids < 0) | (ids >= vocab_size)]
-    if len(wrong):
-        raise ValueError(f"{name} must be in [0, {vocab_size}), got {int(wrong[0])}")
-    return ids
-
-
-def start_ids(
-    shape: tuple[int, int], draft_ids: Tensor | None, *, mask_id: int, vocab_size: int, device: torch.device
+def denoise_logits(
+    backbone: DiffusionBackbone,
+    prefix: PrefixLike,
+    answer_ids: Tensor,
+    *,
+    attention: str = "prefix",
+    cache: bool = True,
 ) -> Tensor:
-    """`shape = [B, L]` int64 of masks, begun with `draft_ids` `[B or 1, ≤ L]` if given.
+    """Logits `[B, L, V]` of one step for `answer_ids [B, L]` after `prefix [B, P, d]`. Gradients need `cache=False`.
 
     Raises:
-        ValueError: a draft that is no tensor, of another batch size or dtype, longer than the answer, or with ids
-            outside the vocabulary.
+        ValueError: `attention="full"` with `cache=True`, a batch mismatch, ids outside the vocabulary, a prefix of
+            another width or dtype than the model's, or an answer that does not fit the context.
     """
-    batch, answer_length = shape
-    ids = torch.full((batch, answer_length), mask_id, dtype=torch.int64, device=device)
-    if draft_ids is None:
-        return ids
-    if not isinstance(draft_ids, Tensor):
-        raise ValueError(f"draft_ids must be a tensor, got a {type(draft_ids).__name__}")
-    if draft_ids.dim() != 2 or draft_ids.dtype != torch.int64 or draft_ids.shape[0] not in {1, batch}:
-        raise ValueError(
-            f"draft_ids must be int64 [{batch} or 1, ≤ {answer_length}], got {draft_ids.dtype} {list(draft_ids.shape)}"
-        )
-    if draft_ids.shape[1] > answer_length:
-        raise ValueError(f"a draft of {draft_ids.shape[1]} tokens is longer than answer_length={answer_length}")
-    check_ids("draft_ids", draft_ids, vocab_size)
-    ids[:, : draft_ids.shape[1]] = draft_ids.to(device)
-    return ids
+    check_attention(attention, cache=cache)
+    if answer_ids.dim() != 2 or answer_ids.shape[0] != prefix.shape[0]:
+        raise ValueError(f"answer_ids must be [{prefix.shape[0]}, L], got {list(answer_ids.shape)}")
+    answer_ids = check_ids("answer_ids", answer_ids, backbone.vocab_size)
+    context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
+    denoiser = Denoiser.cached(backbone, context) if cache else Denoiser.uncached(backbone, context, attention)
+    return backbone.logits(denoiser.hidden(answer_ids))
 
 
 def _check_fit(backbone: DiffusionBackbone, context: Context) -> None:

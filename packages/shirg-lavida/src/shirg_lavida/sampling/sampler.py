@@ -38,33 +38,11 @@ from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
-from shirg_lavida.sampling.denoiser import Denoiser, check_ids, start_ids
-from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions, check_attention
+from shirg_lavida.sampling.answer_ids import ended, fill_after_end, start_ids
+from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions
 from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block
-from shirg_lavida.sampling.step import ended, fill_after_end, settle
-
-
-def denoise_logits(
-    backbone: DiffusionBackbone,
-    prefix: PrefixLike,
-    answer_ids: Tensor,
-    *,
-    attention: str = "prefix",
-    cache: bool = True,
-) -> Tensor:
-    """Logits `[B, L, V]` of one step for `answer_ids [B, L]` after `prefix [B, P, d]`. Gradients need `cache=False`.
-
-    Raises:
-        ValueError: `attention="full"` with `cache=True`, a batch mismatch, ids outside the vocabulary, a prefix of
-            another width or dtype than the model's, or an answer that does not fit the context.
-    """
-    check_attention(attention, cache=cache)
-    if answer_ids.dim() != 2 or answer_ids.shape[0] != prefix.shape[0]:
-        raise ValueError(f"answer_ids must be [{prefix.shape[0]}, L], got {list(answer_ids.shape)}")
-    answer_ids = check_ids("answer_ids", answer_ids, backbone.vocab_size)
-    context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
-    denoiser = Denoiser.cached(backbone, context) if cache else Denoiser.uncached(backbone, context, attention)
-    return backbone.logits(denoiser.hidden(answer_ids))
+from shirg_lavida.sampling.step import settle
 
 
 @torch.no_grad()

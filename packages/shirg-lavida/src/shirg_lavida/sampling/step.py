@@ -114,17 +114,3 @@ def surest(sure: Tensor, eligible: Tensor, quota: Tensor) -> Tensor:
     order = keyed.sort(dim=1, descending=True, stable=True).indices
     rank = torch.arange(order.shape[1], device=order.device).expand_as(order)
     return eligible & (torch.zeros_like(order).scatter(1, order, rank) < quota[:, None])
-
-
-def ended(ids: Tensor, mask_id: int, eos_id: int) -> bool:
-    """Whether every row of `ids [B, L]` has an end of text with nothing masked before it. Synchronises the device."""
-    return bool(_first_end(ids, mask_id, eos_id).any(dim=1).all())
-
-
-def fill_after_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
-    """`[B, L]` with `eos_id` from each row's first end of text that has nothing masked before it."""
-    return ids.masked_fill(_first_end(ids, mask_id, eos_id).cumsum(dim=1) > 0, eos_id)
-
-
-def _first_end(ids: Tensor, mask_id: int, eos_id: int) -> Tensor:
-    return (ids == eos_id) & ((ids == mask_id).cumsum(dim=1) == 0)
