@@ -99,7 +99,7 @@ def curve_rows(
                 for method, budget in (("full", None), ("pooling", None), ("v2", entry.variant.policy.budget))
                 if (method, budget) in found
             ]
-            against = {name: value for each in changes for name, value in each.items()}
+            against: dict[str, Any] = {name: value for each in changes for name, value in each.items()}
             if entry.method in NOTES:
                 against["note"] = NOTES[entry.method]
             rows.append({"kind": "accuracy", "group": entry.group, **row, "method": entry.method, **against})

@@ -64,8 +64,9 @@ def _cell(
         if method.selector is None or not (method.takes_budget or first):
             continue
         selector = method.build(**method.accepted(budget=budget, seed=seed))
-        given = {"text", "edges", *(("attention",) if method.tower_attention else ())}
-        runs[name] = partial(selector, inputs["features"], layout, **{each: inputs[each] for each in given})
+        names = ("text", "edges", *(("attention",) if method.tower_attention else ()))
+        given: dict[str, Any] = {each: inputs[each] for each in names}
+        runs[name] = partial(selector, inputs["features"], layout, **given)
         kept = runs[name]().indices.shape[1]
         asked = budget if method.takes_budget else None
         if asked is not None and kept != asked:
