@@ -177,7 +177,7 @@ def test_a_hub_id_offline_is_one_line(page, capsys, monkeypatch):
         raise OSError("Got: ConnectError\nplease check your connection")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
-    assert "'someone/model' is no folder" in refused(capsys, page, "What?", "--model", "someone/model")
+    assert "'someone/model' is not a folder" in refused(capsys, page, "What?", "--model", "someone/model")
 
 
 def test_a_tower_may_be_named(page, model, tmp_path, capsys):
