@@ -163,7 +163,7 @@ def test_hub_that_does_not_answer(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fake_download)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=r"'some/lavida' is no folder.*no route"):
+    with pytest.raises(OSError, match=r"'some/lavida' is not a folder.*no route"):
         load_lavida("some/lavida")
 
 
