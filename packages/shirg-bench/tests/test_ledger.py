@@ -92,7 +92,7 @@ def re_emptied(line, key):
     [
         ("verdict: holds", "verdict: perhaps", "verdict must be one of holds, partly, fails, not testable here"),
         ("command: nox", "comand: nox", r"missing keys \['command'\], unknown keys \['comand'\]"),
-        ("{ratio:.2f}", "{speed:.2f}", "nowhere defined: speed"),
+        ("{ratio:.2f}", "{speed:.2f}", "not defined: speed"),
         ("ours < theirs", "ours < 2 *", "bar 'ours < 2 \\*': not a comparison"),
         ("ours < theirs", "ours < 2 ** 9", r"not a number: '2 \*\* 9'"),
         ("ours < theirs", "abs(ours) < theirs", r"not a number: 'abs\(ours\)'"),
@@ -100,7 +100,7 @@ def re_emptied(line, key):
         ("ours < theirs", "ours", "not a comparison of numbers: 'ours'"),
         ("ours < theirs", "ours < True", "not a number: 'True'"),
         ("{ours:.1f} ms", "{ours:.1f ms", "not a text with numbers"),
-        ("ours < theirs", "ours < hers", "nowhere defined: hers"),
+        ("ours < theirs", "ours < hers", "not defined: hers"),
     ],
 )
 def test_mistakes_are_named(old, new, message):

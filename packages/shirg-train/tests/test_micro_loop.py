@@ -272,7 +272,7 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path, monkeyp
     [
         ([], {}, "stages must list at least one"),
         ([READ, READ], {}, "names of their own, got read more than once"),
-        ([{**READ, "name": "a/b"}], {}, "a stage's name becomes a file's: .* got 'a/b'"),
+        ([{**READ, "name": "a/b"}], {}, "a stage's name is part of a file's name: .* got 'a/b'"),
         ([{**READ, "policies": []}], {}, "policies must list at least one"),
         (
             [{**READ, "aids": {"chars": 0, "places": 0, "values": 0, "owners": 0}}],
