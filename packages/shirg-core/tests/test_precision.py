@@ -18,7 +18,7 @@ SELECTORS = {
     **{
         name: method.build(**method.accepted(budget=20))
         for name, method in METHODS.items()
-        if method.selector_type not in (None, ShirgV2, ShirgV3)
+        if method.selector_type not in (None, ShirgV2, ShirgV3) and not method.tower_attention
     },
 }
 
