@@ -87,8 +87,12 @@ def encode(
         The images in the order of their placeholders, the model's own output, and the inputs that went into it.
 
     Raises:
-        ValueError: features and placeholders of different counts, or rows without places.
+        ValueError: features and placeholders of different counts, rows without places, or an offloaded newline.
     """
+    offloaded = next((name for name, own in home.named_parameters(recurse=False) if own.is_meta), None)
+    if offloaded:
+        cannot = "where get_image_features cannot read it: name a device for it in device_map"
+        raise ValueError(f"the parameter {offloaded} of {type(home).__name__} is offloaded, {cannot}")
     names = inspect.signature(home.get_image_features).parameters
     given = {name: inputs[name] for name in names if inputs.get(name) is not None}
     maps = None
