@@ -201,3 +201,15 @@ def test_a_missing_video_reader_names_the_extra(folder_of, monkeypatch):
         monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(BadInput, match=r"needs decord, which is not installed: install shirg-bench\[backends\]"):
         PrunedBackend(backend="qwen2_5_vl", pretrained=str(folder_of(qwen2_5_vl)), device="cpu")
+
+
+def test_the_page_lists_the_backends_that_are_run_here_and_no_other():
+    page = Path(__file__).parents[3] / "docs" / "integrate.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start = lines.index("| backend | models that were run | batches |") + 2
+    models: dict[str, list[str]] = {}
+    for backend in BACKENDS:
+        models.setdefault(backend.name, []).append(backend.build.__name__)
+    batched = {backend.name: "yes" if backend.batched else "no" for backend in BACKENDS}
+    rows = [f"| {name} | {', '.join(built)} | {batched[name]} |" for name, built in models.items()]
+    assert lines[start : start + len(rows) + 1] == [*rows, ""]

@@ -54,7 +54,7 @@ def test_a_model_on_several_devices_is_pruned_as_on_one(split):
 
 
 def test_an_offloaded_newline_is_named(tmp_path):
-    """transformers 5.23 reads it outside of any module's call, so that no hook moves it in; the model cannot, either."""
+    """transformers 5.23 reads it outside of any module's call, so that no hook moves it in: nor can the model."""
     family = FAMILY["llava_next"]
     family.model().save_pretrained(tmp_path / "model")
     given = {"device_map": {"": "disk"}, "offload_folder": tmp_path / "offload"}
