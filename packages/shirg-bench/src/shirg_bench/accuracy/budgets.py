@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from shirg_bench.accuracy.case import NOTES
 from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.methods import exact_methods
 from shirg_bench.accuracy.rows import Run, change, identity, score_row
@@ -18,8 +19,6 @@ from shirg_train.testbed.micro.visual import VIEWS, views_of
 BUDGETS = (1 / 12, 1 / 6, 1 / 3, 1 / 2)
 SCISSOR_THRESHOLDS = (0.7, 0.8, 0.9)
 AT_EQUAL_PREFIX = ("v2", "v3", "random", "uniform")
-NOTES = {"v3-tower": "No embedded model was adapted to the choices of v3-tower"}
-"""Method → what a reader of its rows must know."""
 
 
 class Entry(NamedTuple):
@@ -99,10 +98,10 @@ def curve_rows(
                 for method, budget in (("full", None), ("pooling", None), ("v2", entry.variant.policy.budget))
                 if (method, budget) in found
             ]
-            against: dict[str, Any] = {name: value for each in changes for name, value in each.items()}
+            beside: dict[str, Any] = {name: value for each in changes for name, value in each.items()}
             if entry.method in NOTES:
-                against["note"] = NOTES[entry.method]
-            rows.append({"kind": "accuracy", "group": entry.group, **row, "method": entry.method, **against})
+                beside["note"] = NOTES[entry.method]
+            rows.append({"kind": "accuracy", "group": entry.group, **row, "method": entry.method, **beside})
     return rows
 
 

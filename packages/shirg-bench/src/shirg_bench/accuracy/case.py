@@ -12,6 +12,8 @@ THIRD, SIXTH = 1 / 3, 1 / 6
 BUDGETS = (THIRD, SIXTH, 1 / 12)
 """The proposals keep 0.14–0.44 of the tokens; the last one is tighter, where a part that matters must show."""
 
+NOTES = {"v3-tower": "No embedded model was adapted to the choices of v3-tower"}
+"""Method → what a reader of its rows must know."""
 
 Adapters: TypeAlias = Mapping[str, Positions]
 """Names of the adapters at hand → the positions each was trained on."""

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from shirg_bench.accuracy.case import BUDGETS, Adapters, Case, Comparison
+from shirg_bench.accuracy.case import BUDGETS, NOTES, Adapters, Case, Comparison
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 
 
 def case(name: str, method: str, budget: float, **options: Any) -> Case:
     """A method with options at a budget."""
-    return Case(name, Variant(PolicyConfig(method, budget, options=options)))
+    return Case(name, Variant(PolicyConfig(method, budget, options=options)), NOTES.get(method, ""))
 
 
 def coverage(_: Adapters) -> list[Comparison]:
     """Without the guarantee that every region keeps a token."""
     return [
         Comparison(case(m, m, b), [case(f"{m}, no coverage", m, b, coverage="none")])
-        for m in ("v2", "v3")
+        for m in ("v2", "v3", "v3-tower")
         for b in BUDGETS
     ]
 
@@ -43,7 +43,7 @@ def terms(_: Adapters) -> list[Comparison]:
     v3 = {name: {f"{other}_weight": float(other == name) for other in names} for name in names}
     return [
         Comparison(case(m, m, b), [case(f"{m}, {name} alone", m, b, **options) for name, options in terms.items()])
-        for m, terms in (("v2", v2), ("v3", v3))
+        for m, terms in (("v2", v2), ("v3", v3), ("v3-tower", v3))
         for b in BUDGETS
     ]
 

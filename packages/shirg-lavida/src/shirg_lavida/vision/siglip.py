@@ -90,7 +90,7 @@ class SiglipAttention(nn.Module):
         return self._split(self.q_proj(hidden)), self._split(self.k_proj(hidden))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """`[V, T, D]` → `[V, T, D]`."""
