@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shirg_core import View, ViewLayout, get_selector, shirg_v4
 from shirg_core.scores import distinctness, saturate, text_evidence
+from shirg_core.scores.distinctness import RADIUS
 
 GRID = ViewLayout.single(6, 7)
 
@@ -34,7 +35,7 @@ def exact(tokens: Tensor, radius: float) -> Tensor:
 
 
 @pytest.mark.parametrize("n", [2, 63, 300], ids="n{}".format)
-@pytest.mark.parametrize("radius", [1 / 20, 0.5], ids="radius{:.2f}".format)
+@pytest.mark.parametrize("radius", [RADIUS, 0.5], ids="radius{:.2f}".format)
 def test_distinctness_is_its_definition(n: int, radius: float) -> None:
     tokens = torch.randn(1, n, 24, generator=torch.Generator().manual_seed(n))
     found = distinctness(tokens, ViewLayout.single(1, n), radius=radius)
@@ -51,7 +52,7 @@ def test_a_channel_far_above_the_others_costs_no_precision() -> None:
 def test_sketched_distances_find_the_same_tokens() -> None:
     features, _ = page(channels=512)
     found = distinctness(features, GRID)[0]
-    assert set(found.topk(9).indices.tolist()) == set(exact(features[0], 1 / 20).topk(9).indices.tolist())
+    assert set(found.topk(9).indices.tolist()) == set(exact(features[0], RADIUS).topk(9).indices.tolist())
     assert found.amin() < 0.2
 
 

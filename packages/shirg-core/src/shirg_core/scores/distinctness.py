@@ -33,7 +33,7 @@ from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.directions import differences, half_square, mean_direction
 
-RADIUS = 1 / 20
+RADIUS = 1 / 24
 """τ by default."""
 SKETCHED_FROM = 129
 """Channels from which on distances are sketched."""

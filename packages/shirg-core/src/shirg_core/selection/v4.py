@@ -53,9 +53,9 @@ class ShirgV4(Preset):
 
     budget: Budget
     edge_weight: float = 1.0
-    gradient_weight: float = 0.5
-    distinct_weight: float = 2.0
-    attention_weight: float = 0.5
+    gradient_weight: float = 0.25
+    distinct_weight: float = 1.5
+    attention_weight: float = 0.25
     text_weight: float = 4.0
     radius: float = RADIUS
     coverage: Coverage = "none"
