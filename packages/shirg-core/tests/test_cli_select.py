@@ -53,7 +53,7 @@ def refused(capsys, *argv):
 def test_json_and_picture(page, tmp_path, capsys):
     assert shirg("select", page, "--budget", 20, "-o", tmp_path / "kept.png", "--json", tmp_path / "out.json") == 0
     report = json.loads((tmp_path / "out.json").read_text())
-    assert report["method"] == "v3"
+    assert report["method"] == "v4"
     assert report["budget"] == 20
     assert report["n_tokens"] == 64
     assert report["layout"] == [[8, 8]]
@@ -81,11 +81,11 @@ def test_anyres_counts_per_view(page, tmp_path):
 
 def test_selection_prefers_ink(page, tmp_path):
     recall = {}
-    for method in ("v3", "v2", "uniform"):
+    for method in ("v4", "v3", "v2", "uniform"):
         extra = ["--text-weight", 0] if method == "v2" else []
         assert shirg("select", page, "--method", method, *extra, "--budget", 16, "--json", tmp_path / "o.json") == 0
         recall[method] = json.loads((tmp_path / "o.json").read_text())["ink_recall"]
-    assert min(recall["v3"], recall["v2"]) > 2 * recall["uniform"]
+    assert min(recall[name] for name in ("v4", "v3", "v2")) > 2 * recall["uniform"]
 
 
 @pytest.mark.parametrize("metric", ["max", "mean"])
@@ -150,7 +150,7 @@ def test_compare_names_the_method_that_fails(page, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--method", "v4"], ["'v4'", "v3"]),
+        (["--method", "v44"], ["'v44'", "v4"]),
         (["--method", "v2"], ["needs a model", "--text-weight 0"]),
         (["--budget", "0"], ["'0'"]),
         (["--budget", "65"], ["65", "64"]),

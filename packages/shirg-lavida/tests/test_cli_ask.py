@@ -25,7 +25,7 @@ def test_answer_and_facts(page, model, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == report["answer"]
     assert report.keys() >= PROMISED | REPRODUCIBLE
-    assert (report["method"], report["views"], report["nfe"]) == ("v2", "anyres", 8)
+    assert (report["method"], report["views"], report["nfe"]) == ("v4", "anyres", 8)
     assert report["budget"] == report["n_kept"] == len(report["indices"]) == round(0.25 * report["n_selectable"])
     assert report["indices"] == sorted(set(report["indices"]))
     assert report["kv_bytes"] == 2 * 2 * report["prefix_tokens"] * 64 * 4
@@ -69,7 +69,7 @@ def test_is_what_the_pipeline_answers(page, model):
 def test_methods_and_options(page, model, options, expected):
     report = asked(page, model, *options)
     assert {key: report[key] for key in expected} == expected
-    assert report["method"] == (options[1] if options[0] == "--method" else "v2")
+    assert report["method"] == (options[1] if options[0] == "--method" else "v4")
 
 
 def test_every_option_of_the_sampler_is_one_of_the_command_and_in_the_summary(page, model):
@@ -110,7 +110,7 @@ def test_the_embedded_model_answers_when_none_is_named(page, model, monkeypatch,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--method", "v33"], ["'v33'", "did you mean 'v3'", "known: v2, v3, v3-tower, uniform"]),
+        (["--method", "v33"], ["'v33'", "did you mean 'v3'", "known: v2, v3, v3-tower, v4, v4-tower, uniform"]),
         (["--method", "fastv"], ["'fastv'", "shirg ablate --what late"]),
         (["--method", "baseline", "--views", "single"], ["'baseline'", "single384", "'single'"]),
         (["--budget", "0"], ["'0'"]),

@@ -45,7 +45,7 @@ def test_compare_puts_pooling_full_and_shirg_side_by_side(page, model, capsys, m
     assert all(word in text for word in ("pooling", "full", "v3", "156"))
     totals = [f"{each['timings_ms']['total']:.1f}" for each in report["compare"]]
     assert all(f" {total}" in text for total in totals), "no column is cut on a narrow terminal"
-    assert [each["method"] for each in asked(page, model, "--compare", "--method", "pooled")["compare"]][2] == "v2"
+    assert [each["method"] for each in asked(page, model, "--compare", "--method", "pooled")["compare"]][2] == "v4"
 
 
 def test_the_summary_is_enough_to_get_the_answer_again(page, model):

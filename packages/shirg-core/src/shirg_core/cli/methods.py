@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shirg_core.budget import Budget
     from shirg_core.selection import Selector
 
-COMPARED = ("v3", "v2", "uniform", "random", "top-variance", "divprune", "saint", "dpp")
+COMPARED = ("v4", "v3", "v2", "uniform", "random", "top-variance", "divprune", "saint", "dpp")
 """What `shirg compare` shows unasked: pure selections; a merged token shows more than its own patch, which ink recall
 does not see."""
 

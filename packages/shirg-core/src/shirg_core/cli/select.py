@@ -12,7 +12,7 @@ from shirg_core.cli.commands import BUDGET, IMAGE, PAGE
 
 def select(
     image: Annotated[Path, IMAGE],
-    method: Annotated[str, typer.Option(help="A name that `shirg methods` lists.")] = "v3",
+    method: Annotated[str, typer.Option(help="A name that `shirg methods` lists.")] = "v4",
     budget: Annotated[str, BUDGET] = "0.3333",
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[int, PAGE] = 1,

@@ -38,7 +38,7 @@ class Recommended:
     system: str | None = SYSTEM_PROMPT
     released_ids: bool = True
     views: Views | None = None
-    method: str = "v2"
+    method: str = "v4"
     budget: Budget = 0.25
     max_new_tokens: int = 32
     lookahead: bool = True
