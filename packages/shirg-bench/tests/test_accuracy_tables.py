@@ -42,7 +42,7 @@ def test_a_paired_difference_is_surer_than_two_intervals():
 
 def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
     promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "positions", "newline"]
-    promised += ["adapter", "adapted", "lowres", "cache", "late", "views"]
+    promised += ["adapter", "adapted", "lowres", "cache", "late", "views", "views-variance"]
     assert sorted(ABLATIONS) == sorted(promised)
     for name in promised:
         comparisons = comparisons_of(name, ADAPTERS)
@@ -181,10 +181,12 @@ def test_differences_stand_beside_scores():
 
 def test_five_views_are_compared_where_a_model_has_them(tmp_path):
     single = Run(tiny_bench(write_micro(tmp_path / "single"), tmp_path / "store"), 1, "untrained", "it")
-    assert ablation_plan(single, "views", ["easy"]) == ablate(single, "views", ["easy"]) == []
+    tables = {"views": "v2", "views-variance": "v2, variance alone"}
+    assert [ablate(single, name, ["easy"]) for name in tables] == [[], []]
     folder = write_micro(tmp_path / "views", size=replace(SIZE, views="anyres"))
-    rows = ablate(single._replace(bench=tiny_bench(folder, tmp_path / "store")), "views", ["easy"])
-    assert {row["reference"] for row in rows} == {"v2", "v2, variance alone"}
+    five = single._replace(bench=tiny_bench(folder, tmp_path / "store"))
+    rows = [row for name in tables for row in ablate(five, name, ["easy"])]
+    assert {row["ablation"]: row["reference"] for row in rows} == tables
     assert {row["budget"]: row["kept_tokens"] for row in rows} == {327: 327.0, 163: 163.0, 82: 82.0}
     assert {row["views"] for row in rows} == {"anyres", "pooled_base"}
     for row in rows:

@@ -27,9 +27,10 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
     "cache": model_ablations.cache,
     "late": model_ablations.late,
     "views": model_ablations.views,
+    "views-variance": model_ablations.views_variance,
 }
 """Name → its comparisons, given the adapters at hand."""
-NEEDS_ADAPTERS, NEEDS_VIEWS = ("adapter", "adapted"), ("views",)
+NEEDS_ADAPTERS, NEEDS_VIEWS = ("adapter", "adapted"), ("views", "views-variance")
 BY_LINE = ("adapted",)
 """Tables whose lines may be measured run by run: their reference is not one of the adapters that a run names."""
 

@@ -16,7 +16,8 @@ from shirg_lavida.cli.paths import check_paths
 
 _WHAT = (
     "budget, kinds, coverage, beta, terms, alpha, summary, regions, positions, newline, "
-    "adapter, adapted, lowres, cache, late, views."
+    "adapter, adapted, lowres, cache, late, views, "
+    "views-variance."
 )
 
 
