@@ -23,9 +23,10 @@ from shirg_core.scores import (
     text_evidence,
     text_relevance,
 )
+from shirg_core.scores.distinctness import RADIUS
 from shirg_core.selection import Selection
 from shirg_core.selection.assemble import assemble, find_regions, without_padding
-from shirg_core.selection.recipe import RADIUS, Given, Recipe, Scaling, Weights
+from shirg_core.selection.recipe import Given, Recipe, Scaling, Weights
 
 SCALE = {"minmax": minmax, "saturation": saturate}
 

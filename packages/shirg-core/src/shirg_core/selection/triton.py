@@ -47,7 +47,7 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
         stats = token_statistics(
             tokens, geo,
             variance=weights.variance > 0, gradient=weights.gradient > 0, cosine=recipe.coverage == "clusters",
-            text=words, points=points, temperature=recipe.temperature,
+            text=words, points=points, temperature=recipe.temperature or 1.0,
         )  # fmt: skip
         # Attention that is given is scaled as it is; one that is computed, by its deviation from flatness.
         scored, offset = attention, 0.0

@@ -24,8 +24,9 @@ from typing import Literal, TypeAlias, get_args
 
 from shirg_core.budget import Budget
 from shirg_core.checks import check_choice, keep, real
+from shirg_core.scores.distinctness import RADIUS
 from shirg_core.selection.preset import MOST, Preset
-from shirg_core.selection.recipe import RADIUS, Coverage, Given, Recipe, Summary, Weights
+from shirg_core.selection.recipe import Coverage, Given, Recipe, Summary, Weights
 
 AttentionOf: TypeAlias = Literal["any", "tower"]
 
