@@ -20,7 +20,7 @@ from shirg_core.scores import (
     spatial_gradient,
     text_relevance,
 )
-from shirg_core.scores.attention import QUERY_BLOCK
+from shirg_core.scores.exponentials import PANEL
 
 from . import oracle
 from .strategies import images, make_features
@@ -72,9 +72,9 @@ def test_attention_spans_views_and_skips_padding():
     assert_close(received[:, [0, 2, 3]], without)
 
 
-def test_attention_is_the_same_whatever_the_block_of_queries():
-    """More tokens than one block holds, and not a multiple of it."""
-    n = QUERY_BLOCK + 37
+def test_attention_is_the_same_whatever_the_blocks():
+    """More tokens than one panel holds, and not whole blocks of rows."""
+    n = 4 * PANEL + 37
     layout = ViewLayout.single(1, n)
     x = make_features("normal", 1, n, 6, 4)
     unit = torch.nn.functional.normalize(x[0].double(), dim=-1)
@@ -238,7 +238,7 @@ def test_no_token_is_chosen_wrongly_at_a_towers_size(offset):
 
 @pytest.mark.parametrize("kind", ["channel+3000", "direction+300"])
 def test_copies_of_a_token_tie_where_all_share_a_direction_and_the_batch_does_not_matter(kind):
-    n = QUERY_BLOCK + 45
+    n = 2 * PANEL + 45
     x = make_features(kind, 3, n, 70, 6)
     x[:, n - 1], x[:, 200] = x[:, 3], x[:, 4]
     together = attention_deviation(x, ViewLayout.single(1, n))

@@ -10,11 +10,14 @@ deviation from flatness is computed, in a form that cancels nothing. With
 
     n·A_i − 1  =  Σ_j e_ij / r_j − Σ_j e_ij / r_i  =  1/r_i · Σ_j e_ij (r_i − r_j) / r_j
 
-whatever the shift s is. The own term e_ii drops out of the last sum; h_ii = −1 leaves it out of all sums, and it is
-added to r. A zero vector's row of the softmax is 1/n and is accounted for apart.
+whatever the shift s is. In float64 the middle form loses nothing, and its second sum is r_i less the own term, over
+r_i. The own term e_ii drops out; h_ii = −1 leaves it out of all sums, and it is added to r. A zero vector's row of the
+softmax is 1/n and is accounted for apart.
 
-The N×N matrix is never held: a block of its rows is formed, gives its r_j and its part of every column's sum, and is
-forgotten, so the workspace is `[QUERY_BLOCK, N]` and one copy of the features. Copies of a token get bit-equal results.
+Since e is symmetric, only blocks on and above the diagonal are formed, each for its rows and its columns. r_i is
+complete once block row i is formed, and a block is done with once the r of its rows and columns are known: at most 0.3
+of the N×N matrix is held, and one copy of the features, of which the first tokens are freed first. Copies of a token
+get bit-equal results.
 
 | symbol    | variable    | shape       |
 |-----------|-------------|-------------|
@@ -27,13 +30,15 @@ forgotten, so the workspace is `[QUERY_BLOCK, N]` and one copy of the features. 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.exponentials import Exponentials, exponentials, row_sums, weighted_sums
+from shirg_core.scores.exponentials import PANEL, Exponentials, exponentials
 
-QUERY_BLOCK = 256
+ROWS = 128
+"""Rows of a block; larger ones multiply faster, smaller ones waste less on the diagonal."""
 
 
 @without_autocast
@@ -77,22 +82,35 @@ def _selectable(features: Tensor, keep: Tensor | None) -> list[Tensor]:
 
 def _deviation(e: Exponentials, n: int) -> Tensor:
     """Matrices in float32; sums in float64: where most tokens are copies, only last digits tell the others apart."""
-    zeros, filled = e.is_zero.sum(dtype=torch.float64), len(e.point)
-    row_sum, weight_sums, products = e.own.new_empty(n), e.own.new_zeros(2), e.own.new_zeros(2, filled)
-    for start in range(0, n, QUERY_BLOCK):
-        rows = slice(start, min(start + QUERY_BLOCK, n))
-        h = e.less_one(rows)
-        h.scatter_(1, torch.arange(rows.start, rows.stop, device=h.device)[:, None], -1.0)
-        total = row_sums(h) + (filled + e.own + zeros * e.for_zero)
-        asks = ~e.is_zero[rows]
-        weight = torch.where(asks, 1 / total, 0.0)
-        weights = torch.stack([weight, asks.double()])
-        row_sum[rows], weight_sums, products = total, weight_sums + weights.sum(1), products + weighted_sums(weights, h)
-        del h  # before the next block is formed
-    plain, column_sum = weight_sums[:, None] + products[:, :n]
-    deviation = (row_sum * plain - column_sum - zeros * e.for_zero) / row_sum
+    size, zeros = len(e.height), e.is_zero.sum(dtype=torch.float64)
+    asks, shared = F.pad(~e.is_zero, (0, size - n)), e.own + size + zeros * e.for_zero
+    sums, products, weight = e.own.new_zeros(3, size).unbind()
+    held: list[list[tuple[int, int, Tensor]]] = [[] for _ in e.points]
+    for start in range(0, size, ROWS):
+        stop, own = min(start + ROWS, size), start // PANEL
+        for panel in range(own, len(e.points)):
+            first, end = max(start, panel * PANEL), min((panel + 1) * PANEL, size)
+            h = e.less_one(slice(start, stop), slice(first, end))
+            if panel == own:
+                h.fill_diagonal_(-1.0)
+            # The square on the diagonal serves its rows only: its columns are the same tokens.
+            exact, beyond = h.double(), max(first, stop)
+            sums[start:stop] += exact.sum(1)
+            sums[beyond:end] += exact[:, beyond - first :].sum(0)
+            held[panel].append((start, first, h))
+        weight[start:stop] = torch.where(asks[start:stop], 1 / (sums[start:stop] + shared), 0.0)
+        if stop == min((own + 1) * PANEL, size):
+            del h, exact
+            for start_of, first, block in held[own]:
+                rows, exact = slice(start_of, start_of + len(block)), block.double()
+                beyond = max(first, rows.stop)
+                products[rows] += exact @ weight[first:stop]
+                products[beyond:stop] += weight[rows] @ exact[:, beyond - first :]
+            held[own], e.points[own] = [], e.points[own].new_empty(0)
+    row_sum, plain, rest = (sums + shared)[:n], (products + weight.sum())[:n], (sums + size)[:n] + zeros * e.for_zero
+    deviation = plain - rest / row_sum
     # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
-    return (torch.where(e.is_zero, e.for_zero * weight_sums[0] - 1, deviation) + zeros / n).float()
+    return (torch.where(e.is_zero, e.for_zero * weight.sum() - 1, deviation) + zeros / n).float()
 
 
 def _scatter_valid(rows: list[Tensor], layout: ViewLayout, keep: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ stops at 14: what lies further from a token than 14 units weighs nothing beside 
 
 | symbol    | variable | shape    |
 |-----------|----------|----------|
-| d/√τ      | point    | `[n, D]` |
+| d/√τ      | points   | `[n, D]` |
 | q/τ − s/2 | height   | `[n]`    |
 | exp(s)    | own      | –        |
 """
@@ -24,7 +24,8 @@ from torch import Tensor
 from shirg_core.scores.directions import differences, half_square, mean_direction
 
 TILE = 64
-SUM_ROWS = 32
+PANEL = 128
+"""Tokens whose points lie in one tensor, so that they can be freed before the others; whole slabs and tiles."""
 MOST_SHIFT = 14.0
 CENTRE_TOKENS = 64
 """Evenly spaced tokens whose mean direction (of up to twice as many) stands for that of all."""
@@ -37,44 +38,40 @@ class Exponentials(NamedTuple):
     zero vector's cosine is 0 with everything, itself included, and its exp(w) `for_zero`: whoever sums h adds that.
 
     Attributes:
-        point: `[n', D]` float32, n' ≥ n.
+        points: `[n', D]` float32, n' ≥ n, in panels.
         height: `[n']` float32.
         is_zero: `[n]` bool.
         own: exp(s), of a token with itself; float64, as `for_zero`: exp(s − 1/τ).
         for_zero: see above.
     """
 
-    point: Tensor
+    points: list[Tensor]
     height: Tensor
     is_zero: Tensor
     own: Tensor
     for_zero: Tensor
 
-    def less_one(self, rows: slice | Tensor) -> Tensor:
-        """`h [rows, n']` float32. No second matrix is held for the heights: the product is added onto them."""
-        h = torch.add(self.height[rows, None], self.height)
-        return h.addmm_(self.point[rows], self.point.T, beta=-1).expm1_()
+    def less_one(self, rows: slice, columns: slice) -> Tensor:
+        """`h [rows, columns]` float32; either lies in one panel. The product is added onto the heights, in place."""
+        h = torch.add(self.height[rows, None], self.height[columns])
+        return h.addmm_(self._points(rows), self._points(columns).T, beta=-1).expm1_()
 
-
-def row_sums(h: Tensor) -> Tensor:
-    """`[rows, n'] → [rows]` float64, in which −1 beside small h costs nothing; a few rows at a time, as sums copy."""
-    return torch.cat([part.sum(dim=1, dtype=torch.float64) for part in h.split(SUM_ROWS)])
-
-
-def weighted_sums(weights: Tensor, h: Tensor) -> Tensor:
-    """`[w, rows] @ [rows, n'] → [w, n']` float64, as `row_sums`."""
-    parts = zip(weights.split(SUM_ROWS, dim=1), h.split(SUM_ROWS), strict=True)
-    return sum((weight @ part.double() for weight, part in parts), start=weights.new_zeros(len(weights), h.shape[1]))
+    def _points(self, tokens: slice) -> Tensor:
+        panel, first = divmod(tokens.start, PANEL)
+        return self.points[panel][first : first + tokens.stop - tokens.start]
 
 
 def exponentials(tokens: Tensor, temperature: float) -> Exponentials:
     """Of `tokens [n, D]`, floating; τ > 0."""
     # Matrix products round the last few rows and columns of an odd shape differently; in whole tiles copies stay equal.
     n, fill = len(tokens), -len(tokens) % TILE
-    point, heights, zeros, start = tokens.new_zeros(n + fill, tokens.shape[1], dtype=torch.float32), [], [], 0
+    sizes = [min(PANEL, n + fill - first) for first in range(0, n + fill, PANEL)]
+    points = [tokens.new_empty(size, tokens.shape[1], dtype=torch.float32) for size in sizes]
+    points[-1][sizes[-1] - fill :] = 0.0
+    heights, zeros, start = [], [], 0
     centre = mean_direction(tokens[:: max(1, n // CENTRE_TOKENS)])
     for d, is_zero in differences(tokens, centre, temperature**-0.5):
-        point[start : start + len(d)] = d
+        points[start // PANEL][start % PANEL :][: len(d)] = d
         heights.append(half_square(d))
         zeros.append(is_zero)
         start += len(d)
@@ -84,4 +81,4 @@ def exponentials(tokens: Tensor, temperature: float) -> Exponentials:
     # One rounding, after the subtraction: what heights have in common must not cost the digits in which they differ.
     height = (height - shift / 2).masked_fill(is_zero, torch.inf).float()
     height = F.pad(height, (0, fill), value=torch.inf)
-    return Exponentials(point, height, is_zero, shift.exp(), (shift - 1 / temperature).exp())
+    return Exponentials(points, height, is_zero, shift.exp(), (shift - 1 / temperature).exp())
