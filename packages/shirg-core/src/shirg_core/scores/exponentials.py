@@ -54,8 +54,8 @@ class Exponentials(NamedTuple):
     def less_one(self, rows: slice, columns: slice) -> Tensor:
         """`h [rows, columns]` float32; either lies in one panel. The product is added onto the heights, in place."""
         h = torch.add(self.height[rows, None], self.height[columns])
-        h.addmm_(self._points(rows), self._points(columns).T, beta=-1)
-        return h.expm1_()
+        h.addmm_(self._points(rows), self._points(columns).T, beta=-1).expm1_()
+        return h
 
     def _points(self, tokens: slice) -> Tensor:
         panel, first = divmod(tokens.start, PANEL)
