@@ -53,7 +53,7 @@ class Exponentials(NamedTuple):
 
     def less_one(self, rows: slice, columns: slice) -> Tensor:
         """`h [rows, columns]` float32; either lies in one panel. The product is added onto the heights, in place."""
-        h = torch.add(self.height[rows, None], self.height[columns])
+        h: Tensor = torch.add(self.height[rows, None], self.height[columns])
         h.addmm_(self._points(rows), self._points(columns).T, beta=-1).expm1_()
         return h
 
