@@ -53,13 +53,14 @@ class Exponentials(NamedTuple):
 
     def less_one(self, rows: slice, columns: slice) -> Tensor:
         """`h [rows, columns]` float32; either lies in one panel. The product is added onto the heights, in place."""
-        h: Tensor = torch.add(self.height[rows, None], self.height[columns])
+        h = torch.add(self.height[rows, None], self.height[columns])
         h.addmm_(self._points(rows), self._points(columns).T, beta=-1).expm1_()
         return h
 
     def _points(self, tokens: slice) -> Tensor:
         panel, first = divmod(tokens.start, PANEL)
-        return self.points[panel][first : first + tokens.stop - tokens.start]
+        points: Tensor = self.points[panel][first : first + tokens.stop - tokens.start]
+        return points
 
 
 def exponentials(tokens: Tensor, temperature: float) -> Exponentials:
