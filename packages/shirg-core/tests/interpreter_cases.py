@@ -10,10 +10,11 @@ from functools import partial
 import pytest
 import torch
 
-from shirg_core import ViewLayout, shirg_v2, shirg_v3
+from shirg_core import ViewLayout, shirg_v2, shirg_v3, shirg_v4
 from shirg_core.kernels.geometry import geometry
 from shirg_core.precision import default_dtype
-from shirg_core.scores import combine, minmax
+from shirg_core.scores import combine, distinctness, minmax, saturate
+from shirg_core.scores.distinctness_kernel import count_copies
 from shirg_core.selection.rank_launch import Component, Components, rank
 
 from .kernel_cases import CASES, LAYOUTS
@@ -45,6 +46,30 @@ def test_equal_components_give_equal_scores_bit_for_bit(place):
     assert torch.equal(ranking.scores, combine(scaled, weighted[0][1], layout))
 
 
+@pytest.mark.parametrize("place", [3, 6, 8, 12])
+def test_saturated_components_give_equal_scores_bit_for_bit(place):
+    layout, k = LAYOUTS[place]
+    g = torch.Generator().manual_seed(place)
+    weighted = [(w, torch.rand(2, layout.n_tokens, generator=g) - 0.1) for w in (0.5, 0.5, 4.0, 1.0, 2.0)]
+    attention, gradient, evidence, edges, distinct = (Component(*pair) for pair in weighted)
+    given = Components(attention, view_a=gradient, ready_a=evidence, image_b=edges, ready_b=distinct)
+    groups = ("image", "view", None, "image", None)
+    scaled = [(w, saturate(x, layout, of) if of else x) for (w, x), of in zip(weighted, groups, strict=True)]
+    ranking = rank(given, geometry(layout, CPU), layout, k, saturate=True, batch=2)
+    assert torch.equal(ranking.scores, combine(scaled, weighted[0][1], layout))
+
+
+def test_copies_of_a_token_are_equally_distinct():
+    tokens = torch.randn(1, 200, 24, generator=torch.Generator().manual_seed(1))
+    tokens[0, 131] = tokens[0, 7]
+    tokens[0, 150:] = tokens[0, 149]
+    layout = ViewLayout.single(10, 20)
+    found = distinctness(tokens, layout, count=count_copies)[0]
+    assert found[7] == found[131]
+    assert found[149:].unique().numel() == 1
+    torch.testing.assert_close(found, distinctness(tokens, layout)[0], atol=2**-20, rtol=0)
+
+
 @pytest.mark.parametrize("kind", ["channel+300", "direction+2000", "blank+80"])
 def test_attention_alone_agrees_where_tokens_share_a_direction_or_are_copies(kind):
     layout, x = ViewLayout.single(12, 12), make_features(kind, 1, 144, 64, 3).bfloat16()
@@ -54,7 +79,7 @@ def test_attention_alone_agrees_where_tokens_share_a_direction_or_are_copies(kin
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("build", [shirg_v2, shirg_v3, partial(shirg_v3, coverage="clusters")])
+@pytest.mark.parametrize("build", [shirg_v2, shirg_v3, shirg_v4, partial(shirg_v3, coverage="clusters")])
 def test_the_default_dtype_decides_nothing(build, dtype):
     layout, k = LAYOUTS[3]
     inputs = {

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import View, ViewLayout, shirg_v2, shirg_v3, shirg_v4
 
 from .kernel_parity import Case
 from .strategies import DTYPES
@@ -82,4 +82,24 @@ SHARED = [
     ]
     for dtype in dtypes
 ]
-CASES = BASIC + OPTIONS + OTHERS + SHARED
+V4_KNOBS = [
+    {"coverage": "clusters"},
+    {"coverage": "cells", "coverage_share": 0.5, "summary": "none"},
+    {"edge_weight": 0.0, "radius": 0.5},
+    {"gradient_weight": 0.0, "text_weight": 0.0},
+    {"distinct_weight": 0.0, "text_weight": 9000.0},
+]
+V4 = [
+    *(
+        Case(shirg_v4, *layout, DTYPES[place % 3], ("normal", "duplicated", "lattice")[place // 3 % 3], 1 + place % 2)
+        for place, layout in enumerate(LAYOUTS)
+    ),
+    *(Case(shirg_v4, *LAYOUTS[8], dtype, batch=2, knobs=knobs) for knobs in V4_KNOBS for dtype in DTYPES[:2]),
+    *(Case(shirg_v4, *LAYOUTS[8], d, knobs={"summary": "attention"}, given_attention=True) for d in DTYPES),
+    *(Case(shirg_v4, *larger, d, width=140, given_attention=True) for larger in LARGER for d in DTYPES[:2]),
+    Case(shirg_v4, *LARGER[0], torch.float32, "constant"),
+    Case(shirg_v4, *LAYOUTS[3], torch.float64, strided=True),
+    Case(shirg_v4, *LAYOUTS[6], torch.float32, "channel+300", width=64),
+    Case(shirg_v4, *LAYOUTS[8], torch.bfloat16, "blank+80", width=64),
+]
+CASES = BASIC + OPTIONS + OTHERS + SHARED + V4

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import View, ViewLayout, shirg_v2, shirg_v3, shirg_v4
 
 pytest.importorskip("triton", reason="Triton is not installed on this platform")
 
@@ -33,6 +33,14 @@ def v2_launches(dtype, layout=V2_LAYOUT, k=1024, width=1152, backward=False, **k
     return launches
 
 
+def v4_launches(dtype, layout=V3_LAYOUT, k=768, width=1152, target="sm_90", n_text=48, batch=1, **knobs):
+    x, per_token = torch.zeros(batch, layout.n_tokens, width, dtype=dtype), torch.zeros(batch, layout.n_tokens)
+    text = torch.zeros(batch, n_text, width, dtype=dtype)
+    with record(target) as launches:
+        shirg_v4(k, **knobs)(x, layout, text=text, edges=per_token, attention=per_token, impl="triton")
+    return launches
+
+
 def names(launches):
     return [launch.name.removesuffix("_kernel") for launch in launches]
 
@@ -44,6 +52,7 @@ def test_a_preset_is_five_or_six_launches_and_its_backward_one():
     assert names(v3_launches(torch.bfloat16)) == V3_LAUNCHES
     v2 = ["statistics", "relevance", "boruvka", "rank", "gather"]
     assert names(v2_launches(torch.bfloat16, backward=True)) == [*v2, "scatter"]
+    assert names(v4_launches(torch.bfloat16)) == ["statistics", "distinctness", "rank", "gather"]
 
 
 def test_what_is_not_used_is_not_launched():
@@ -71,6 +80,14 @@ def test_another_budget_text_or_batch_compiles_nothing_anew():
     known = v2_compiles(64, 48, 1, layout)
     for k, n_text, batch in ((404, 1, 1), (5, 16, 2), (65, 47, 3), (261, 129, 4)):
         assert v2_compiles(k, n_text, batch, layout) == known
+    known = {specialisation_key(one) for one in v4_launches(torch.bfloat16, layout, 64, 64)}
+    for k, n_text, batch in ((404, 1, 1), (5, 16, 2)):
+        others = v4_launches(torch.bfloat16, layout, k, 64, n_text=n_text, batch=batch)
+        assert {specialisation_key(one) for one in others} == known
+
+
+def specialisation_key(launch):
+    return launch.name, str(specialisation(launch))
 
 
 def compiled(launches, target, capsys):
@@ -87,6 +104,7 @@ def compiled(launches, target, capsys):
 @pytest.mark.parametrize("target", TARGETS)
 def test_bfloat16_kernels_fit_every_target(target, capsys):
     half = v3_launches(torch.bfloat16, target=target) + v2_launches(torch.bfloat16, backward=True)
+    half += v4_launches(torch.bfloat16, target=target)[2:3]
     for one in compiled(half, target, capsys):
         if one.kernel in ("attention_kernel", "relevance_kernel"):
             matrix = {"sm_80": "mma.sync", "sm_90": "wgmma.mma_async", "sm_100": "tcgen05.mma", "gfx942": "v_mfma"}
@@ -100,6 +118,7 @@ def test_bfloat16_kernels_fit_every_target(target, capsys):
 @pytest.mark.parametrize("target", TARGETS)
 def test_float32_products_fit_every_target_and_are_not_tf32(target, capsys):
     single = v3_launches(torch.float32)[:4] + v2_launches(torch.float32)[1:2]
+    single += v4_launches(torch.float32)[1:2] + v4_launches(torch.float32, width=128)[1:2]
     for one in compiled(single, target, capsys):
         assert "tf32" not in one.code
         assert "xf32" not in one.code

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from shirg_core import ViewLayout, shirg_v2, shirg_v3
+from shirg_core import ViewLayout, shirg_v2, shirg_v3, shirg_v4
 
 from ..kernel_parity import Case
 
@@ -18,6 +18,7 @@ pytestmark = [
 PRESETS = {
     "v3": Case(shirg_v3, ViewLayout.single(48, 48), 768, torch.bfloat16, width=1152),
     "v2": Case(shirg_v2, ViewLayout.anyres(2, 2, 27), 1024, torch.bfloat16, width=1152),
+    "v4": Case(shirg_v4, ViewLayout.single(48, 48), 768, torch.bfloat16, width=1152),
 }
 
 
@@ -89,7 +90,7 @@ def test_auto_means_the_kernels():
 
 SANITIZED = """
 import torch
-from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import View, ViewLayout, shirg_v2, shirg_v3, shirg_v4
 layout = ViewLayout(views=[View(9, 11, valid=torch.arange(99).view(9, 11) % 11 > 1), View(6, 7)])
 for dtype in (torch.bfloat16, torch.float32):
     x = torch.randn(2, layout.n_tokens, 72, device="cuda", dtype=dtype, requires_grad=True)
@@ -97,6 +98,7 @@ for dtype in (torch.bfloat16, torch.float32):
     for chosen in (
         shirg_v3(40)(x, layout, impl="triton"),
         shirg_v2(40)(x, layout, text=text, edges=edges, impl="triton"),
+        shirg_v4(40)(x, layout, text=text, edges=edges, impl="triton"),
     ):
         torch.autograd.grad(chosen.tokens.float().sum(), x)
 torch.cuda.synchronize()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from shirg_core import View, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import View, ViewLayout, shirg_v2, shirg_v3, shirg_v4
 
 from ..kernel_parity import Case, check
 
@@ -47,6 +47,8 @@ OPTIONS = [
         (shirg_v3, {"magnitude_weight": 3000.0}),
         (shirg_v2, {"coverage": "cells"}),
         (shirg_v2, {"alpha": 1.0, "beta": 0.0}),
+        (shirg_v4, {}),
+        (shirg_v4, {"coverage": "clusters", "summary": "none"}),
     ]
     for name in ("v2", "padded")
     for dtype in DTYPES

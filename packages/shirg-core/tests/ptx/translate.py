@@ -54,11 +54,13 @@ class Translator:
             return f"P.special[{operand[1:]!r}]"
         if operand == "global_smem":
             return f"np.uint32({SHARED_BASE})"
-        number = int(operand[2:], 16) if operand.startswith("0f") else int(operand.rstrip("U"), 0)
+        number = int(operand[2:], 16) if operand.startswith(("0f", "0d")) else int(operand.rstrip("U"), 0)
         if kind == "pred":
             return f"np.bool_({number != 0})"
         if kind == "f32":
             return f"np.uint32({number & 0xFFFFFFFF}).view(np.float32)"
+        if kind == "f64":
+            return f"np.uint64({number & 0xFFFFFFFFFFFFFFFF}).view(np.float64)"
         bits = 8 * np.dtype(dtype).itemsize
         number &= (1 << bits) - 1
         if np.dtype(dtype).kind == "i" and number >> (bits - 1):

@@ -23,15 +23,19 @@ formed once and give both their rows' and their columns' sums, in float64: the N
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.directions import differences, half_square, mean_direction
+
+Count: TypeAlias = Callable[[Tensor, Tensor, int], Tensor]
 
 RADIUS = 1 / 24
 """τ by default."""
@@ -44,39 +48,52 @@ TILE = 64
 
 
 @without_autocast
-def distinctness(features: Tensor, layout: ViewLayout, *, radius: float = RADIUS) -> Tensor:
+def distinctness(
+    features: Tensor,
+    layout: ViewLayout,
+    *,
+    radius: float = RADIUS,
+    count: Count | None = None,
+) -> Tensor:
     """Distinctness of every token among its image's selectable tokens, in float32.
 
     Args:
         features: `[B, N, D]`, floating; a constant of the computation.
         layout: geometry of the N tokens; padding is nobody's copy.
         radius: τ > 0, relative to the spread.
+        count: what computes `count_copies`, if not PyTorch.
 
     Returns:
         `[B, N]` float32 in [0, 1], raw; 0 for padding and where an image has one token.
     """
+    count = count_copies if count is None else count
     if not layout.has_padding:
-        return torch.stack([_distinctness(tokens, radius) for tokens in features])
+        return torch.stack([_distinctness(tokens, radius, count) for tokens in features])
     keep = layout.valid_index(features.device)
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
-    scores[:, keep] = torch.stack([_distinctness(tokens[keep], radius) for tokens in features])
+    scores[:, keep] = torch.stack([_distinctness(tokens[keep], radius, count) for tokens in features])
     return scores
 
 
-def _distinctness(tokens: Tensor, radius: float) -> Tensor:
+def _distinctness(tokens: Tensor, radius: float, count: Count) -> Tensor:
     """`[n, D]` → `[n]`."""
     n = len(tokens)
     if n == 1:
         return tokens.new_zeros(1, dtype=torch.float32)
-    left, right = _augmented(tokens, radius)
-    copies = tokens.new_zeros(n, dtype=torch.float64)
+    copies = count(*_augmented(tokens, radius), n)
+    return (-(copies / n).log() / math.log(n)).clamp(0, 1).float()
+
+
+def count_copies(left: Tensor, right: Tensor, n: int) -> Tensor:
+    """`[n', r]`, `[n', r]` → `[n]` float64, Σ_j max(0, left_i · right_j)⁴, which is symmetric in i and j."""
+    copies = left.new_zeros(n, dtype=torch.float64)
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         near = left[start : start + BLOCK] @ right[start:].T
         near = near[: stop - start, : n - start].clamp_(min=0).square_().square_()
         copies[start:stop] += near.sum(1, dtype=torch.float64)
         copies[stop:] += near[:, stop - start :].sum(0, dtype=torch.float64)
-    return (-(copies / n).log() / math.log(n)).clamp(0, 1).float()
+    return copies
 
 
 def _augmented(tokens: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -99,12 +116,12 @@ def _augmented(tokens: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     return F.pad(left, fill), F.pad(right, fill)
 
 
-@lru_cache(maxsize=8)
+@constant
 def _signs(channels: int, device: torch.device) -> Tensor:
     """`[D, 64]` float32 of ±1/8, by a hash of row and column: the same on every device and in every version."""
     mask = 0xFFFFFFFF
-    row = torch.arange(channels, device=device)[:, None] * 0x9E3779B1
-    bits = (row ^ (torch.arange(SKETCH, device=device) * 0x85EBCA6B)) & mask
+    row = torch.arange(channels)[:, None] * 0x9E3779B1
+    bits = (row ^ (torch.arange(SKETCH) * 0x85EBCA6B)) & mask
     for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39)):
         bits = ((bits ^ (bits >> shift)) * factor) & mask
-    return ((bits ^ (bits >> 15)) & 1).float().mul_(2).sub_(1).div_(math.sqrt(SKETCH))
+    return ((bits ^ (bits >> 15)) & 1).float().mul_(2).sub_(1).div_(math.sqrt(SKETCH)).to(device)

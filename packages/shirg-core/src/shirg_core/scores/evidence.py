@@ -41,10 +41,10 @@ def text_evidence(features: Tensor, text: Tensor, text_mask: Tensor | None, layo
     Returns:
         `[B, N]` float32 in [0, 1]; 0 for padding.
     """
-    valid = layout.valid_mask(features.device)
+    valid = layout.valid_index(features.device)
     masks = [None] * len(text) if text_mask is None else list(text_mask)
-    rows = [_evidence(f[valid], t, m) for f, t, m in zip(features, text, masks, strict=True)]
-    if not layout.has_padding:
+    rows = [_evidence(f if valid is None else f[valid], t, m) for f, t, m in zip(features, text, masks, strict=True)]
+    if valid is None:
         return torch.stack(rows)
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
     scores[:, valid] = torch.stack(rows)
@@ -57,7 +57,8 @@ def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
     cosine = F.normalize(tokens.float(), dim=-1) @ F.pad(words, (0, 0, 0, -len(words) % TILE)).T
     centred = cosine[:, : len(words)] - cosine[:, : len(words)].mean(0)
     noise = (math.sqrt(math.pi / 2) * centred.abs().mean(0)).clamp_min(tokens.shape[1] ** -0.5)
-    count = len(tokens) * (len(words) if mask is None else mask.sum())
-    floor = (2 * torch.as_tensor(count, dtype=torch.float32, device=tokens.device).clamp_min(2).log()).sqrt() * noise
+    # Filled on the device: a number copied from the host would wait for it.
+    spoken = cosine.new_full((), len(words)) if mask is None else mask.sum()
+    floor = (2 * (len(tokens) * spoken).float().clamp_min(2).log()).sqrt() * noise
     above = (centred / floor - 1).clamp(0, 1)
     return (above if mask is None else above.masked_fill(~mask, 0.0)).amax(1)

@@ -67,26 +67,21 @@ class Preset:
             features, layout, **given._asdict(), impl=impl, check_finite=check_finite, implementations=IMPLEMENTATIONS
         )
         self.check_given(given)
-        recipe = self.recipe
-        return backend(impl, features, recipe)(recipe, features, layout, given)
+        return backend(impl, features)(self.recipe, features, layout, given)
 
 
-def backend(impl: str, features: Tensor, recipe: Recipe) -> Backend:
+def backend(impl: str, features: Tensor) -> Backend:
     """The backend for a call on `features`; `impl` is one of `IMPLEMENTATIONS`.
 
     `auto` takes the kernels for CUDA tensors where Triton is installed and the call is not being compiled (a compiler
     sees through the reference, and fuses it its own way); the reference elsewhere.
 
     Raises:
-        ValueError: `triton` was asked for by name, for a recipe that has no kernels.
         ImportError: `triton` was asked for by name and is not installed.
         RuntimeError: `triton` was asked for by name and cannot run on the tensor's device.
     """
-    has_kernels = recipe.scaling == "minmax"
-    if impl == "reference" or (impl == "auto" and not (has_kernels and _prefers_kernels(features))):
+    if impl == "reference" or (impl == "auto" and not _prefers_kernels(features)):
         return reference.select
-    if not has_kernels:
-        raise ValueError("SHIRG-v4 has no Triton kernels: impl must be 'reference' or 'auto', got 'triton'")
     # Here and not above: importing Triton costs time, and not every platform has it.
     from shirg_core.selection import triton
 

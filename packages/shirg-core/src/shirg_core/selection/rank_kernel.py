@@ -1,7 +1,7 @@
 """From components to indices in one launch, one program per image.
 
     1. attention      A from its partial sums                                                   (v3)
-    2. extents        minimum and maximum of every component, per view or per image
+    2. extents        minimum and maximum of every component, per view or per image; to saturate, its mean
     3. score          s = Σ_c w_c·ĉ, rounded to the 2⁻¹⁶ grid; its integer key ranks tokens
     4. regions        the clustering level that fits, and its numbering                         (clusters)
     5. reserve        pinned tokens and the best token of every region
@@ -25,7 +25,7 @@ from shirg_core.kernels.geometry import VALID, has
 from shirg_core.kernels.numerics import round_half_even
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.scores.exponentials_kernel import sum_parts
-from shirg_core.scores.normalize_kernel import extent, scaled, store_extent
+from shirg_core.scores.normalize_kernel import measure, rescaled, store_measure
 from shirg_core.selection.choose_kernel import compact, threshold
 
 GRID = tl.constexpr(float(SCORE_GRID))
@@ -35,16 +35,16 @@ PLAIN = ("n_parts", "places", "n_keys", "n_views", "n_levels", "most", "capacity
 
 @triton.jit(do_not_specialize=PLAIN)
 def rank_kernel(
-    attention, view_a, view_b, image_a, image_b,
-    weight_attention, weight_view_a, weight_view_b, weight_image_a, weight_image_b,
-    attention_stride, image_a_stride, image_b_stride, attention_offset,
+    attention, view_a, view_b, ready_a, image_a, image_b, ready_b,
+    weight_attention, weight_view_a, weight_view_b, weight_ready_a, weight_image_a, weight_image_b,
+    weight_ready_b, attention_stride, image_a_stride, image_b_stride, attention_offset,
     parts, deviation, received, position, n_parts, places, n_keys,
     words, views, view_ids, extents, n_views,
     cells, levels, counts, n_levels, most, capacity,
     weights, weights_stride,
     scores, regions, slot, indices, dropped_weight, keys, best, first, number,
     n, k,
-    HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, TURNS: tl.constexpr,
+    SATURATE: tl.constexpr, HAS_PADDING: tl.constexpr, INTEGER_KEYS: tl.constexpr, TURNS: tl.constexpr,
     ONE_CHUNK: tl.constexpr, BLOCK: tl.constexpr,
     VIEW_BLOCK: tl.constexpr, TOKEN_BLOCK: tl.constexpr, LEVEL_BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -58,26 +58,26 @@ def rank_kernel(
     attention_low, attention_high, image_a_low, image_a_high, image_b_low, image_b_high = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if attention is not None:
         attention += b * attention_stride
-        attention_low, attention_high = extent(attention, words, 0, n, BLOCK)
+        attention_low, attention_high = measure(attention, words, 0, n, SATURATE, BLOCK)
     if image_a is not None:
         image_a += b * image_a_stride
-        image_a_low, image_a_high = extent(image_a, words, 0, n, BLOCK)
+        image_a_low, image_a_high = measure(image_a, words, 0, n, SATURATE, BLOCK)
     if image_b is not None:
         image_b += b * image_b_stride
-        image_b_low, image_b_high = extent(image_b, words, 0, n, BLOCK)
+        image_b_low, image_b_high = measure(image_b, words, 0, n, SATURATE, BLOCK)
     extents_a, extents_b = extents + b * 4 * n_views, extents + b * 4 * n_views + 2 * n_views
     if view_a is not None:
         view_a += row
     if view_b is not None:
         view_b += row
-    if levels is None:  # else the clustering has measured them
+    if SATURATE or levels is None:  # else the clustering has measured them
         for view in range(n_views):
             start = tl.load(views + 4 * view)
             stop = start + tl.load(views + 4 * view + 1)
             if view_a is not None:
-                store_extent(view_a, extents_a + 2 * view, words, start, stop, TOKEN_BLOCK)
+                store_measure(view_a, extents_a + 2 * view, words, start, stop, SATURATE, TOKEN_BLOCK)
             if view_b is not None:
-                store_extent(view_b, extents_b + 2 * view, words, start, stop, TOKEN_BLOCK)
+                store_measure(view_b, extents_b + 2 * view, words, start, stop, SATURATE, TOKEN_BLOCK)
     tl.debug_barrier()
 
     lowest = float("inf")
@@ -87,17 +87,21 @@ def rank_kernel(
         total = tl.zeros([BLOCK], tl.float32)
         if attention is not None:
             x = tl.load(attention + i, mask=valid, other=0.0).to(tl.float32)
-            total += weight_attention * scaled(x, attention_low, attention_high, attention_offset)
+            total += weight_attention * rescaled(x, attention_low, attention_high, attention_offset, SATURATE)
         if view_a is not None:
-            total += weight_view_a * _scaled_in_view(view_a, extents_a, view_ids, i, valid)
+            total += weight_view_a * _scaled_in_view(view_a, extents_a, view_ids, i, valid, SATURATE)
         if view_b is not None:
-            total += weight_view_b * _scaled_in_view(view_b, extents_b, view_ids, i, valid)
+            total += weight_view_b * _scaled_in_view(view_b, extents_b, view_ids, i, valid, SATURATE)
+        if ready_a is not None:
+            total += weight_ready_a * tl.load(ready_a + row + i, mask=valid, other=0.0)
         if image_a is not None:
             x = tl.load(image_a + i, mask=valid, other=0.0).to(tl.float32)
-            total += weight_image_a * scaled(x, image_a_low, image_a_high, 0.0)
+            total += weight_image_a * rescaled(x, image_a_low, image_a_high, 0.0, SATURATE)
         if image_b is not None:
             x = tl.load(image_b + i, mask=valid, other=0.0).to(tl.float32)
-            total += weight_image_b * scaled(x, image_b_low, image_b_high, 0.0)
+            total += weight_image_b * rescaled(x, image_b_low, image_b_high, 0.0, SATURATE)
+        if ready_b is not None:
+            total += weight_ready_b * tl.load(ready_b + row + i, mask=valid, other=0.0)
         # NaN is no key, and what lanes past the end hold may not fit one.
         on_grid = round_half_even(tl.where(valid & (total == total), total, 0.0) * GRID)
         score = on_grid / GRID
@@ -145,7 +149,7 @@ def finish_attention(parts, deviation, received, position, words, n_parts, place
 
 
 @triton.jit
-def _scaled_in_view(values, extents, view_ids, i, valid):
+def _scaled_in_view(values, extents, view_ids, i, valid, SATURATE: tl.constexpr):
     view = tl.load(view_ids + i, mask=valid, other=0)
     x = tl.load(values + i, mask=valid, other=0.0)
-    return scaled(x, tl.load(extents + 2 * view), tl.load(extents + 2 * view + 1), 0.0)
+    return rescaled(x, tl.load(extents + 2 * view), tl.load(extents + 2 * view + 1), 0.0, SATURATE)

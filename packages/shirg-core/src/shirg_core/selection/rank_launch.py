@@ -28,13 +28,18 @@ class Component(NamedTuple):
 
 
 class Components(NamedTuple):
-    """The components of a score in the order in which the reference adds them; None = absent."""
+    """The components of a score in the order in which the reference adds them; None = absent.
+
+    `ready_a` and `ready_b` (contiguous) are in [0, 1] already and count as they are.
+    """
 
     attention: Component | None = None
     view_a: Component | None = None
     view_b: Component | None = None
+    ready_a: Component | None = None
     image_a: Component | None = None
     image_b: Component | None = None
+    ready_b: Component | None = None
 
 
 class Ranking(NamedTuple):
@@ -61,6 +66,7 @@ def rank(
     layout: ViewLayout,
     k: int,
     *,
+    saturate: bool = False,
     parts: AttentionParts | None = None,
     cells: Tensor | None = None,
     clusters: Levels | None = None,
@@ -74,6 +80,7 @@ def rank(
         geo: the layout's constants.
         layout: geometry of the N tokens.
         k: K.
+        saturate: scale components by `saturate`, not by `minmax`.
         parts: attention to finish first.
         cells: `[N]` region of every token, or
         clusters: levels to choose from, with the extents of `view_*`, or neither: one region.
@@ -93,7 +100,9 @@ def rank(
     # Not slices of one tensor: those would be aligned for some batch sizes only, and alignment is compiled in.
     keys, first, number = (torch.empty(batch, n, dtype=torch.int32, device=device) for _ in range(3))
     extents = (
-        torch.empty(batch, 2, n_views, 2, dtype=torch.float32, device=device) if clusters is None else clusters.extents
+        clusters.extents
+        if clusters is not None and not saturate
+        else torch.empty(batch, 2, n_views, 2, dtype=torch.float32, device=device)
     )
     block = max(FEWEST_TOKENS, power_of_two(n, MOST_TOKENS))
     longest = max(v.n_tokens for v in layout.views)
@@ -105,7 +114,7 @@ def rank(
     offset = 0.0 if components.attention is None else components.attention.offset
     dense_weights = None if weights is None else unit_stride(weights)
     rank_kernel[(batch,)](
-        *slots, *amounts, strides[0], strides[3], strides[4], offset,
+        *slots, *amounts, strides[0], strides[4], strides[5], offset,
         *((None, None, None) if parts is None else (parts.parts, parts.deviation, parts.attention)), geo.position,
         *((0, 0) if parts is None else parts.parts.shape[1:]), layout.n_selectable,
         geo.tokens, geo.views, geo.view_ids, extents, n_views,
@@ -113,7 +122,8 @@ def rank(
                  (clusters.levels, clusters.counts, clusters.levels.shape[1], clusters.most, clusters.capacity)),
         dense_weights, 0 if dense_weights is None else dense_weights.stride(0),
         out.scores, out.regions, out.slot, out.indices, out.dropped_weight, keys, best, first, number,
-        n, k, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, TURNS=turns, ONE_CHUNK=n <= block, BLOCK=block,
+        n, k, SATURATE=saturate, HAS_PADDING=layout.has_padding, INTEGER_KEYS=integer_keys, TURNS=turns,
+        ONE_CHUNK=n <= block, BLOCK=block,
         VIEW_BLOCK=power_of_two(n_views, 8), TOKEN_BLOCK=max(FEWEST_TOKENS, power_of_two(longest, MOST_TOKENS)),
         LEVEL_BLOCK=32, **rank_options(block),
     )  # fmt: skip

@@ -2,6 +2,9 @@
 
     SHIRG-v3:  statistics → attention sums, in two launches → attention → ranking → gather + summary
     SHIRG-v2:  statistics → relevance → clusters → ranking → gather + summary
+    SHIRG-v4:  statistics → distinctness → ranking → gather + summary
+
+Of v4, what distinctness compares and the text evidence, whose text tokens are few, are made by PyTorch.
 
 What a recipe does not use is not launched. Nothing here waits for the device, and every shape follows from the layout
 and K, so a call can be captured in a CUDA graph once its kernels are compiled. See KERNELS.md.
@@ -18,8 +21,10 @@ from shirg_core.coverage.clusters_launch import cluster_levels
 from shirg_core.kernels.geometry import Geometry, geometry
 from shirg_core.kernels.numerics import check_batch, check_device, on_device, unit_stride
 from shirg_core.layout import ViewLayout
+from shirg_core.scores import distinctness, text_evidence
 from shirg_core.scores.attention_kernel import deviation_parts
 from shirg_core.scores.directions_kernel import new_points
+from shirg_core.scores.distinctness_kernel import count_copies
 from shirg_core.scores.relevance_kernel import relevance
 from shirg_core.scores.statistics_kernel import Statistics, token_statistics
 from shirg_core.selection import Selection
@@ -43,7 +48,9 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
         tokens, geo = unit_stride(features.detach()), geometry(layout, features.device)
         computes = attention is None and recipe.uses_attention(given)
         points = new_points(tokens, layout.n_selectable) if computes else None
-        words = unit_stride(given.text.detach()) if given.text is not None and weights.relevance > 0 else None
+        saturate, words = recipe.scaling == "saturation", None
+        if given.text is not None and weights.relevance > 0 and not saturate:
+            words = unit_stride(given.text.detach())
         stats = token_statistics(
             tokens, geo,
             variance=weights.variance > 0, gradient=weights.gradient > 0, cosine=recipe.coverage == "clusters",
@@ -57,13 +64,20 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
         similarity = None
         if words is not None and stats.text_norm is not None:
             similarity = relevance(tokens, stats.norm, words, stats.text_norm, given.text_mask)
+        evidence = distinct = None
+        if saturate and given.text is not None and weights.relevance > 0:
+            evidence = text_evidence(tokens, given.text.detach(), given.text_mask, layout)
+        if weights.distinctness > 0:
+            distinct = distinctness(tokens, layout, radius=recipe.radius, count=count_copies)
         view_a, view_b = _per_view(recipe, stats)
         components = Components(
             attention=_component(weights.attention, scored, offset),
             view_a=view_a,
             view_b=view_b,
+            ready_a=_component(weights.relevance, evidence),
             image_a=_component(weights.relevance, similarity),
             image_b=_component(weights.edges, None if given.edges is None else given.edges.detach()),
+            ready_b=_component(weights.distinctness, distinct),
         )
     return _finish(recipe, features, layout, geo, k, stats, components, weights=attention, parts=parts)
 
@@ -96,17 +110,18 @@ def _finish(
 ) -> Selection:
     """Rank, gather and summarise."""
     cells = clusters = None
+    saturates = recipe.scaling == "saturation"
     weights = weights.detach() if weights is not None and recipe.summary == "attention" else None
     with torch.no_grad(), on_device(features):
         if recipe.coverage == "cells":
             cells = cell_regions(layout, k, recipe.coverage_share, features.device)
         elif recipe.coverage == "clusters" and stats.right is not None and stats.below is not None:
             per_view = components.view_a, components.view_b
-            measured = [None if c is None else c.values for c in per_view]
+            measured = [None if c is None or saturates else c.values for c in per_view]
             clusters = cluster_levels(stats.right, stats.below, geo, layout, k, recipe.coverage_share, *measured)
         ranking = rank(
             components, geo, layout, k,
-            parts=parts, cells=cells, clusters=clusters, weights=weights, batch=features.shape[0],
+            saturate=saturates, parts=parts, cells=cells, clusters=clusters, weights=weights, batch=features.shape[0],
         )  # fmt: skip
     choice = Choice(ranking.indices, ranking.slot, ranking.dropped_weight, geo.tokens, layout.n_selectable - k)
     with on_device(features):
