@@ -97,8 +97,8 @@ def test_stays_in_the_models_dtype(folder):
         ({"alpha_pattern": {"0": 2}}, {}, "alpha_pattern"),
         ({"modules_to_save": ["mm_projector.2"]}, {}, "modules_to_save"),
         ({}, {FIRST.replace("0", "9") + "lora_A.weight": torch.zeros(4, 32)}, r"another model: .*mm_projector\.9"),
-        ({}, {FIRST + "lora_magnitude_vector": torch.zeros(4)}, "no part of a LoRA"),
-        ({}, {"mm_projector.0.lora_A.weight": torch.zeros(4, 32)}, "no part of a LoRA"),
+        ({}, {FIRST + "lora_magnitude_vector": torch.zeros(4)}, "not part of a LoRA"),
+        ({}, {"mm_projector.0.lora_A.weight": torch.zeros(4, 32)}, "not part of a LoRA"),
     ],
 )
 def test_what_does_not_fit_is_named_and_changes_nothing(folder, config, tensors, words):

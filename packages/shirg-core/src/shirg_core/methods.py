@@ -291,4 +291,4 @@ def get_selector(name: str, **fields: Any) -> Selector:
 
 def compares_pixels(selector: Selector) -> bool:
     """Whether a selector is of a method that compares the pixels of patches instead of features."""
-    return any(method.on_pixels and method.selector is type(selector) for method in METHODS.values())
+    return any(method.on_pixels and method.selector_type is type(selector) for method in METHODS.values())
