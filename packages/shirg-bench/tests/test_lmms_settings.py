@@ -58,7 +58,7 @@ def test_strings_become_values():
     ("given", "message"),
     [
         ({"metod": "v3"}, "unknown model argument 'metod', did you mean 'method'? known: pretrained, method"),
-        ({"method": "v4"}, "unknown method 'v4'"),
+        ({"method": "v44"}, "unknown method 'v44'"),
         ({"method": "full", "budget": 8}, "method 'full' takes no budget, got 8"),
         ({"budget": "2.5"}, "got '2.5'"),
         ({"views": "all"}, "views must be one of"),
@@ -119,7 +119,7 @@ def test_a_budget_is_refused_by_a_checkpoints_own_method_that_takes_none(tmp_pat
 @pytest.mark.parametrize(
     ("given", "used"),
     [
-        ({}, ("v2", 0.25, "anyres")),
+        ({}, ("v4", 0.25, "anyres")),
         ({"method": "v3", "budget": 9}, ("v3", 9, "single")),
         ({"method": "full"}, ("full", None, "anyres_full")),
         ({"method": "baseline"}, ("baseline", None, "single384")),
