@@ -35,7 +35,7 @@ def test_arrays_are_filled_in_place_and_hold_nothing_of_the_last_batch():
     fresh = draw_pages(EASY, [1, 2, 3])
     for name in out.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(out, name), getattr(fresh, name), err_msg=name)
-    with pytest.raises(ValueError, match="3 pages, but 2"):
+    with pytest.raises(ValueError, match="3 pages, but there are 2"):
         draw_pages(EASY, [1, 2], out)
 
 
