@@ -21,26 +21,26 @@ REAL = pytest.mark.skipif(
 
 def test_features_and_attention_are_those_of_the_penultimate_layer():
     tower, views = tiny_tower(), padded_view(Image.effect_noise((90, 90), 60).convert("RGB"), side=6)
-    seen = tower.see(views)
+    encoded = tower.encode(views)
     tower.model.set_attn_implementation("eager")
     pixels = (views.pixels[0] - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     whole = tower.model(pixels, output_attentions=True, output_hidden_states=True)
     attention = whole.attentions[-2][0].mean(0)
-    torch.testing.assert_close(seen.features, whole.hidden_states[-2][0, 1:])
-    torch.testing.assert_close(seen.received, attention.mean(0)[1:])
-    torch.testing.assert_close(seen.cls, attention[0, 1:])
+    torch.testing.assert_close(encoded.features, whole.hidden_states[-2][0, 1:])
+    torch.testing.assert_close(encoded.received, attention.mean(0)[1:])
+    torch.testing.assert_close(encoded.cls, attention[0, 1:])
 
 
 def test_padding_is_no_part_of_the_sequence():
     tower, views = tiny_tower(), padded_view(tiny_page((60, 84)).image, side=6)
     valid = views.layout.valid_mask()
-    seen = tower.see(views)
+    encoded = tower.encode(views)
     views.pixels[0][..., :14].fill_(0.5)
-    again = tower.see(views)
+    again = tower.encode(views)
     assert not valid[::6].any()
-    assert torch.equal(seen.features, again.features)
-    assert not seen.received[~valid].any()
-    assert seen.received.sum() + seen.cls.sum() > 0
+    assert torch.equal(encoded.features, again.features)
+    assert not encoded.received[~valid].any()
+    assert encoded.received.sum() + encoded.cls.sum() > 0
 
 
 def test_a_padded_view_covers_the_page_and_nothing_else():
@@ -77,17 +77,17 @@ def test_features_are_computed_once_and_the_same_when_they_are_read_again(tmp_pa
     first = FeatureCache(tmp_path, load, "tiny").features("page", "single", views)
     again = FeatureCache(tmp_path, load, "tiny").features("page", "single", views)
     assert len(calls) == 1
-    assert all(torch.equal(one, other) for one, other in zip(first.seen, again.seen, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(first.encoded, again.encoded, strict=True))
     (path,) = tmp_path.iterdir()
     path.write_bytes(b"torn")
     mended = FeatureCache(tmp_path, load, "tiny").features("page", "single", views)
     assert len(calls) == 2
-    assert torch.equal(mended.seen.features, first.seen.features)
+    assert torch.equal(mended.encoded.features, first.encoded.features)
 
 
 def test_views_of_other_patches_are_refused():
     with pytest.raises(ValueError, match="patches are 14 px wide, the views' 16 px"):
-        tiny_tower().see(padded_view(tiny_page().image, side=4, patch=16))
+        tiny_tower().encode(padded_view(tiny_page().image, side=4, patch=16))
 
 
 @REAL

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shirg_bench.pages.tower import Seen, Tower
+from shirg_bench.pages.tower import PageTokens, Tower
 from shirg_core.files import atomic_path
 from shirg_core.images.views import ImageViews
 from shirg_core.layout import ViewLayout
@@ -29,12 +29,12 @@ class PageFeatures:
 
     Attributes:
         layout: their geometry.
-        seen: what the tower makes of them.
+        encoded: their tokens.
         views: the page's pixels.
     """
 
     layout: ViewLayout
-    seen: Seen
+    encoded: PageTokens
     views: ImageViews
 
     @cached_property
@@ -77,25 +77,25 @@ class FeatureCache:
         """
         key = blake2b("\0".join((page, kind, self.tower_name, str(EDITION))).encode(), digest_size=12).hexdigest()
         path = self._folder / f"{key}.npz"
-        seen = _read(path, views.layout.n_tokens)
-        if seen is None:
-            seen = Seen(*(part.half() for part in self._scaled(views)))
+        encoded = _read(path, views.layout.n_tokens)
+        if encoded is None:
+            encoded = PageTokens(*(part.half() for part in self._scaled(views)))
             with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **{name: part.numpy() for name, part in seen._asdict().items()})
-        return PageFeatures(views.layout, Seen(*(part.float() for part in seen)), views)
+                np.savez(file, **{name: part.numpy() for name, part in encoded._asdict().items()})
+        return PageFeatures(views.layout, PageTokens(*(part.float() for part in encoded)), views)
 
-    def _scaled(self, views: ImageViews) -> Seen:
+    def _scaled(self, views: ImageViews) -> PageTokens:
         """Attention as a multiple of its mean: half precision would lose small shares."""
-        seen = self._tower.see(views)
+        encoded = self._tower.encode(views)
         n = views.layout.n_selectable
-        return Seen(seen.features, seen.received * n, seen.cls * n)
+        return PageTokens(encoded.features, encoded.received * n, encoded.cls * n)
 
 
-def _read(path: Path, n_tokens: int) -> Seen | None:
+def _read(path: Path, n_tokens: int) -> PageTokens | None:
     """What a file holds; None where it is not there or damaged, and has to be computed again."""
     try:
         with np.load(path) as stored:
-            seen = Seen(*(torch.from_numpy(stored[name]) for name in Seen._fields))
+            encoded = PageTokens(*(torch.from_numpy(stored[name]) for name in PageTokens._fields))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return seen if len(seen.features) == n_tokens else None
+    return encoded if len(encoded.features) == n_tokens else None

@@ -32,8 +32,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, which DINOv2 was trained with."""
 
 
-class Seen(NamedTuple):
-    """What the tower makes of a page's N tokens.
+class PageTokens(NamedTuple):
+    """A page's N tokens as the tower encodes them.
 
     Attributes:
         features: `[N, D]` float32.
@@ -62,7 +62,7 @@ class Tower:
         return len(self.model.encoder.layer) - 1
 
     @torch.inference_mode()
-    def see(self, views: ImageViews) -> Seen:
+    def encode(self, views: ImageViews) -> PageTokens:
         """Features and attention of every token.
 
         Raises:
@@ -72,10 +72,10 @@ class Tower:
         if views.patch != patch:
             raise ValueError(f"the tower's patches are {patch} px wide, the views' {views.patch} px")
         valid = views.layout.valid_mask().split([view.n_tokens for view in views.layout.views])
-        seen = [self._see(crop, mask) for crop, mask in zip(views.pixels, valid, strict=True)]
-        return Seen(*(torch.cat(parts) for parts in zip(*seen, strict=True)))
+        encoded = [self._encode_view(crop, mask) for crop, mask in zip(views.pixels, valid, strict=True)]
+        return PageTokens(*(torch.cat(parts) for parts in zip(*encoded, strict=True)))
 
-    def _see(self, pixels: Tensor, valid: Tensor) -> Seen:
+    def _encode_view(self, pixels: Tensor, valid: Tensor) -> PageTokens:
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         hidden = self.model.embeddings((pixels - mean) / std)
         hidden = hidden[:, torch.cat([torch.ones(1, dtype=torch.bool), valid])]
@@ -94,7 +94,7 @@ class Tower:
         features[valid] = last(hidden)[0, 1:]
         received, cls = features.new_zeros(2, len(valid))
         received[valid], cls[valid] = (each[0, 1:] for each in attention)
-        return Seen(features, received, cls)
+        return PageTokens(features, received, cls)
 
 
 def load_tower() -> Tower:

@@ -57,8 +57,8 @@ class Variant:
         """
         given = self.method.accepted(text_weight=0.0, seed=seed) | dict(self.options)
         selector = self.method.build(budget=budget, **given)
-        tokens = page.patches if self.method.on_pixels else page.seen.features[None]
-        attention = None if self.attention is None else getattr(page.seen, self.attention)[None]
+        tokens = page.patches if self.method.on_pixels else page.encoded.features[None]
+        attention = None if self.attention is None else getattr(page.encoded, self.attention)[None]
         with torch.inference_mode():
             chosen = selector(tokens, page.layout, edges=page.edges, attention=attention, check_finite=True)
         return chosen.mask[0]
