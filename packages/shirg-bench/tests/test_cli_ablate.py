@@ -150,7 +150,7 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
         (("--adapter", "r16"), "--adapter must be NAME=FOLDER, got 'r16'"),
         (
             ("--adapter", "a=micro-lora", "--adapter", "a=micro-lora-language"),
-            "--adapter must give each folder a name of its own",
+            "--adapter names must be unique",
         ),
         (("--adapter", "a=nowhere", "--what", "adapter"), "nowhere"),
         (("--model", "nowhere"), "'nowhere' is neither a folder nor a hub id"),

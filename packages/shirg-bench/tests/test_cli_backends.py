@@ -64,7 +64,7 @@ def test_an_evaluation_is_recorded_like_any_other_and_resumes(command, tmp_path,
     ("options", "message"),
     [
         (("--model", None), "--backend qwen2_5_vl needs --model, a folder or a hub id"),
-        (("--views", "single"), "--views is for LaViDa models, and --backend qwen2_5_vl is none"),
+        (("--views", "single"), "--views applies to LaViDa models only, not to --backend qwen2_5_vl"),
         (
             ("--backend", None, "--backend-args", "a=1"),
             "--backend-args are arguments of a --backend, and none is given",

@@ -39,7 +39,7 @@ class ViewLayout:
     """An ordered list of views; hashable, and equal when the views are equal.
 
     Layouts with equal views are one object: compiled code is specialised to the object, and need not be recompiled for
-    a layout that is built anew for every image.
+    an equal layout that is built for the next image.
 
     Args:
         views: at least one `View`.

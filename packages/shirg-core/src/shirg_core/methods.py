@@ -45,7 +45,7 @@ class Method:
         merges: whether kept tokens are mixtures of patches.
         on_pixels: whether it compares the pixels of patches, before any tower, instead of features.
         views: what a model sees an image in for this method, unless the user or the checkpoint says otherwise.
-        fixed_views: whether `views` are part of the method, so that nobody can say otherwise.
+        fixed_views: whether `views` are part of the method and cannot be changed.
         released_on: views on which a model does this by itself, without a selector.
         only: the one command that runs it; None = every command.
         aliases: earlier names, which recipes and recorded results may use.
@@ -98,11 +98,11 @@ class Method:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether images of a batch are asked one at a time: each draws anew, or keeps a count of its own."""
+        """Whether images of a batch are selected one at a time: random methods, and counts that depend on the image."""
         return "seed" in self.fields or self.keeps == "image"
 
     def as_json(self) -> dict[str, Any]:
-        """What a list of methods says, in JSON's types."""
+        """The method's entry in `shirg methods --json`."""
         return {
             "name": self.name,
             "about": self.about,

@@ -18,7 +18,7 @@ class Answers:
         given: `[P, Q, L]` ids that the model answered.
         correct: `[P, Q]` bool, all L ids are right.
         kept: `[P, Q]` kept tokens.
-        base: `[P, Q]` those of the base view, NaN where there is none.
+        base: `[P, Q]` kept tokens of the base view, NaN without one.
         visual: `[P, Q]` entries of the prefix that stand for the page, newlines and summary included.
         shown: `[P, Q]` share of the true answer's characters whose patch is among the kept tokens; NaN where tokens are
             mixtures of patches. What is dropped cannot be read; what is kept may still be misread.

@@ -77,7 +77,7 @@ def curve_rows(
     """Measure, or read again what was measured.
 
     Args:
-        run: the open bench, how many pages, and what the record says of them.
+        run: the open bench, the number of pages, and how rows name them.
         tiers: see `shirg_train.testbed.pages.config.TIERS`.
         advance: called after each variant of each chunk.
         methods: see `table_method`; None = all of them.

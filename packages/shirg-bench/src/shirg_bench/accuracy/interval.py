@@ -45,8 +45,8 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Percentile interval of the mean of `[pages, questions]`, pages resampled; None: every question was `asked`.
 
-    It has no width where all pages have the same mean, as paired differences have that are all 0: this says that none
-    was seen, not that there is none. For scores see `score_interval`.
+    Where all pages have the same mean, for example paired differences of 0, its width is zero: no difference was
+    observed. For scores see `score_interval`.
     """
     if asked is None:
         asked = np.ones(correct.shape, dtype=bool)

@@ -132,7 +132,7 @@ def open_bench(
     Args:
         checkpoint: a folder `save_lavida` wrote.
         journal: folder for answers; those that are there already are not computed again.
-        adapters: name → folder of a LoRA, each merged into weights of its own.
+        adapters: name → folder of a LoRA, each merged into a separate copy of the weights.
         data: how pages are drawn; None = as in training.
         seed: of random selections.
 

@@ -64,7 +64,7 @@ class AblateOptions:
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
         if len(self.adapter_folders) < len(self.adapters):
-            raise BadInput(f"--adapter must give each folder a name of its own, got {' '.join(self.adapters)}")
+            raise BadInput(f"--adapter names must be unique, got {' '.join(self.adapters)}")
 
     @property
     def location(self) -> Path:

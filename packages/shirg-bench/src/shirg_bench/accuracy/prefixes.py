@@ -41,7 +41,7 @@ class PromptBatch(NamedTuple):
     Attributes:
         prefix: `[B·Q, P, d]`.
         kept: `[B·Q]` kept tokens K.
-        base: `[B·Q]` those of the base view; NaN where there is none, or nobody knows.
+        base: `[B·Q]` kept tokens of the base view; NaN without a base view, or where a variant does not report it.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
         shown: `[B·Q]`, see `shirg_bench.accuracy.answers.Answers`.
         pruning: what the variant drops inside the model.

@@ -52,7 +52,7 @@ class Run(NamedTuple):
 
 
 def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
-    """What a row says before it is measured: what is run, on which pages, with which weights.
+    """The fields that identify a row, known before it is measured: variant, pages, weights.
 
     Args:
         run: what all rows share.

@@ -85,7 +85,7 @@ def evaluate(
         check_paths(model, adapter)
     else:
         if wrong := next((name for name, value in lavida.items() if value is not None), None):
-            raise BadInput(f"{wrong} is for LaViDa models, and --backend {backend} is none")
+            raise BadInput(f"{wrong} applies to LaViDa models only, not to --backend {backend}")
         if model is None:
             raise BadInput(f"--backend {backend} needs --model, a folder or a hub id")
     common = {

@@ -97,8 +97,8 @@ def twin(model: LavidaModel) -> LlavaForConditionalGeneration:
 def greedy(llava: LlavaForConditionalGeneration, prefix: Tensor, answer_tokens: int, now: Now) -> Greedy:
     """Answer after `prefix [1, P, d]` with a key-value cache.
 
-    No end of text ends it, so that all answers are L long. A plain loop, because `generate` spends time on options that
-    nobody asked for here.
+    An end-of-text token does not stop it, so that all answers have length L. A plain loop, because `generate` spends
+    time on options that are not used here.
     """
     start = now()
     cache = DynamicCache(config=llava.config.get_text_config())

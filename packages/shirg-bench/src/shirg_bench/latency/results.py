@@ -1,4 +1,4 @@
-"""Rows of `shirg bench`: how they are merged into a file, and what each says of its origin."""
+"""Rows of `shirg bench`: provenance, and merging into a results file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULES = Rules(
     follow=("rounds", "versions", "time"),
     origin=("hardware", "seed"),
 )
-"""Lines of another dtype, answer length or number of steps are other lines."""
+"""A line with another dtype, answer length or number of steps is a different line."""
 
 
 def origin(command: str, seed: int, device: torch.device) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def check_results(path: Path) -> None:
 def replace_results(path: Path, rows: Sequence[Row], *, finished: bool = True) -> None:
     """Put `rows` in the place of the file's same lines, whole or not at all; all other lines stay.
 
-    Times that were not measured this time stay together, with their rounds, and so does the peak; of times measured
-    anew no old one stays. Unless the run is `finished`, a line of more rounds stays.
+    Times and peak are replaced separately, each as a whole: what this run did not measure keeps its old values and
+    rounds. An unfinished run does not replace a line of more rounds.
 
     Raises:
         BadInput: the file cannot be read or written, or a value to keep was measured on other hardware or with another

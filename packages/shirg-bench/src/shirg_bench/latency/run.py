@@ -34,9 +34,9 @@ class Section:
 
     Attributes:
         kind: of its lines in the results.
-        model: its name and dtype, for every line; empty where there is none.
+        model: its name and dtype, for every line; empty if no model is measured.
         show: makes tables of its lines.
-        visits: how often it tells.
+        visits: number of progress reports.
         tables: runs it; the lines as they stand, again and again.
     """
 

@@ -18,7 +18,7 @@ POOLING = "pooling"
 
 
 class Standard(NamedTuple):
-    """What is measured where nobody names methods: both presets at each budget, between lines that take none."""
+    """Default variants: both presets at each budget, between methods without a budget."""
 
     before: tuple[str, ...]
     budgets: tuple[str, ...]
@@ -31,9 +31,9 @@ class Standard(NamedTuple):
 
 
 STANDARD = Standard((POOLING, "baseline"), ("512", "768", "1024"), ("full@single", "full@anyres_full"))
-"""Of LaViDa: pooled-980, 729 of one low-resolution view, both presets at three budgets, all 2304 and all 3645."""
+"""Defaults for LaViDa: pooled-980, 729 of one low-resolution view, both presets at three budgets, all 2304 or 3645."""
 ONE_VIEW = Standard((POOLING,), ("0.1667", "0.3333", "0.5"), ("full",))
-"""Of a checkpoint that recommends views of its own."""
+"""Defaults for a checkpoint that recommends its own views."""
 
 
 @dataclass(frozen=True)

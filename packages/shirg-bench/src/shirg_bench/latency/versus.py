@@ -39,7 +39,7 @@ def versus(
 
     Args:
         subject: the model.
-        variants: prefixes to answer after; each tells the same number of times.
+        variants: prefixes to answer after.
         plan: rounds, answer length, seed.
         report: progress.
 

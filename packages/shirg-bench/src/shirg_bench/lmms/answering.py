@@ -29,7 +29,7 @@ def shown_progress(on_progress: OnProgress | None, rank: int) -> Iterator[OnProg
 
 
 def open_journal(folder: Path | None, rank: int, on_note: OnNote) -> Journal[list[GenerationResult]]:
-    """Answers given so far; the main process says once which lines are damaged."""
+    """The journal of earlier answers; the main process reports damaged lines once."""
     journal = Journal(folder, _replies, rank)
     if journal.damaged and rank == 0:
         where = "; ".join(journal.damaged)

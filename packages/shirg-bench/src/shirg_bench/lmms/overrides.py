@@ -1,4 +1,4 @@
-"""`--gen-kwargs`: what a command line says over the generation arguments of tasks."""
+"""`--gen-kwargs`: generation arguments on the command line, which override those of tasks."""
 
 from __future__ import annotations
 

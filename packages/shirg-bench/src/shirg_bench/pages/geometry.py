@@ -15,7 +15,7 @@ from shirg_core.layout import ViewLayout
 from shirg_core.view import View
 
 LEAST_COVER = 0.25
-"""Share of a token's area that print has to cover for the token to hold print: a line box that grazes it is none."""
+"""Minimum share of a token's area under a line box for the token to count as print."""
 
 
 def padded_view(image: Image.Image, *, side: int = 48, patch: int = 14) -> ImageViews:

@@ -95,7 +95,7 @@ def _unfit(method: Method) -> str:
     if method.selector is None or not method.takes_budget:
         return "keeps no given number of tokens"
     if method.merges:
-        return "averages tokens, so that nothing says what is left of a patch's print"
+        return "averages tokens, and print kept is defined for original tokens only"
     if "text" in method.needs and "text_weight" not in method.fields:
         return "needs text, and real pages come without questions"
     return ""

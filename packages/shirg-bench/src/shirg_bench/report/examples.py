@@ -1,4 +1,4 @@
-"""What the embedded model makes of its own sample pages: answers per method, and where kept tokens lie."""
+"""Examples: the embedded model's answers to sample pages, per method, with overlays of the kept tokens."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def provenance(command: str, seed: int, device: torch.device, how: str = "") -> dict[str, Any]:
-    """What every row of a run says.
+    """Fields that every row of a run shares: command, seed, versions, hardware.
 
     Args:
         command: to measure it again.

@@ -18,7 +18,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a results file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: no such file.
         ValueError: a line that is not a JSON object, with its number; the file stays as it is.
     """
     rows = []

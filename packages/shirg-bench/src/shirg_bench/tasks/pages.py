@@ -20,7 +20,7 @@ def with_pages(table: Dataset) -> Dataset:
     """A table from `build` with a column `image`.
 
     Raises:
-        ValueError: a page that is no longer what the table says.
+        ValueError: a page is drawn differently than recorded in the table.
     """
     columns: dict[str, list[Any]] = {name: list(table[name]) for name in table.column_names}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -32,7 +32,7 @@ def page_of(row: Mapping[str, Any]) -> Pillow.Image:
     """Draw the page of one row.
 
     Raises:
-        ValueError: a page that is no longer what the row says.
+        ValueError: the page is drawn differently than recorded in the row.
     """
     page = draw(TASKS[row["task"]], row["tier"], row["print_size"], row["kind"], row["seed"])
     drawn: dict[str, Any] = {"kind": page.kind, "face": page.face, "question": page.question, "answer": page.answer}

@@ -66,7 +66,7 @@ def clutter(page: Grey, boxes: list[Box], generator: RowGenerator) -> None:
 
 
 def ground(page: Grey, box: Box, generator: RowGenerator, tier: Tier) -> None:
-    """Lay faint texture under print, on as many pages as the tier says."""
+    """Lay faint texture under print, on the tier's share of pages."""
     if generator.uniform(1)[0, 0] < tier.ground:
         kinds = np.array(GROUNDS)[generator.integers(1, 0, len(GROUNDS))[0]]
         darken(page[None], _rects([box]), kinds, _offsets(generator, 1), GROUND_STRENGTH)

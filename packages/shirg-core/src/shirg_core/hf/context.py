@@ -31,7 +31,7 @@ def pruning(
     attention_layer: int = PENULTIMATE,
     on_pruned: Callable[[Pruned], None] | None = None,
 ) -> Iterator[None]:
-    """Prune the images of every `model(…)` and `model.generate(…)` inside the `with`; nothing of it is left behind.
+    """Prune the images of every `model(…)` and `model.generate(…)` inside the `with`; the model is restored afterwards.
 
     `generate` gives back sequences that begin with the whole prompt, as callers cut it off by its length, and lengths
     (`max_length`, `min_length`) count it whole. Calls without images are left alone. Not for several threads at once.
@@ -130,7 +130,7 @@ def _has_images(given: dict[str, Any]) -> bool:
 
 @contextmanager
 def replaced(model: Any, name: str, value: Callable[..., Any]) -> Iterator[None]:
-    """Put `value` on this instance for a while; its class and other instances see nothing of it."""
+    """Set an attribute on this instance inside the `with`; its class and other instances stay unchanged."""
     had, before = name in vars(model), vars(model).get(name)
     setattr(model, name, value)
     try:

@@ -27,7 +27,7 @@ class KeptRows(NamedTuple):
 def keep_rows(image: ImageRows, selection: Selection) -> KeptRows:
     """The kept tokens, the summary in the place of the last dropped token, and the newlines of rows that kept a token.
 
-    A deeper layer has no summary of its own: there the mean of the dropped tokens stands for them.
+    A deeper layer has no summary; there the mean of the dropped tokens represents them.
     """
     tokens, index = image.tokens, selection.indices[0]
     keep, rows = torch.zeros_like(image.rows[:, 0], dtype=torch.bool), image.rows.clone()

@@ -21,7 +21,7 @@ class Geometry(NamedTuple):
 
     Attributes:
         layout: the N tokens.
-        pixels: what a `Measure` says of every token's pixels, `[1, N, …]`; None where they have no known shape.
+        pixels: a `Measure` of every token's pixels, `[1, N, …]`; None where the pixels' shape is unknown.
         tokens: `[N]` int64, which of the rows are tokens; None = all. The others are newlines.
         attention: `[1, N]`, received in the tower; None unless asked.
     """

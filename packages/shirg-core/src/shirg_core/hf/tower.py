@@ -69,7 +69,7 @@ class TowerAttention:
 
 @contextmanager
 def tower_attention(tower: nn.Module, layer: int = PENULTIMATE) -> Iterator[TowerAttention]:
-    """Observe a layer of a vision tower while it runs inside the `with`; nothing of it is left behind.
+    """Observe a layer of a vision tower while it runs inside the `with`; its hooks are removed afterwards.
 
     Not for several threads at once.
 

@@ -59,7 +59,7 @@ def distinctness(
 
     Args:
         features: `[B, N, D]`, floating; a constant of the computation.
-        layout: geometry of the N tokens; padding is nobody's copy.
+        layout: geometry of the N tokens; padding is ignored.
         radius: τ > 0, relative to the spread.
         count: what computes `count_copies`, if not PyTorch.
 

@@ -103,7 +103,7 @@ def read_requests(requests: Sequence[Instance], *, chat: bool) -> list[BackendRe
 
 
 class Documents:
-    """A split that remembers which documents were read: lmms-eval's models sort a batch, and this tells how.
+    """A split that records the order in which documents are read, because lmms-eval's models sort a batch.
 
     Attributes:
         order: document ids in the order of their first reading.
