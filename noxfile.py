@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -32,6 +34,8 @@ KERNELS = (
     "packages/shirg-core/tests/ptx/*.py",
 )
 CHECKED = KERNEL_TESTS / "ptx" / "checked.txt"
+TWINE = "twine>=7,<8"
+LARGEST_ARCHIVE = 8_000_000  # bytes; the weights of the embedded models are half of that
 
 
 def _sync(session: nox.Session, *args: str) -> None:
@@ -112,24 +116,46 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def wheels(session: nox.Session) -> None:
-    """The four wheels, installed with pip as users do, answer and evaluate from an empty folder; downloads packages."""
+    """The four sdists and wheels, installed with pip as users do, answer from an empty folder; downloads packages."""
     folder = Path(session.create_tmp()).resolve()
-    built = folder / "wheels"
+    built = folder / "dist"
     shutil.rmtree(built, ignore_errors=True)
-    session.run("uv", "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(built), external=True)
-    files = {path.name.split("-")[0]: str(path) for path in built.glob("*.whl")}
+    session.run("uv", "build", "--quiet", "--all-packages", "--out-dir", str(built), external=True)
+    made, sources = sorted(built.glob("*.whl")), sorted(built.glob("*.tar.gz"))
+    for path in (*made, *sources):
+        if problem := _archive_problem(path):
+            session.error(f"{path.name} {problem}")
+    session.run("uvx", TWINE, "check", "--strict", *map(str, (*made, *sources)), external=True)
     extras = {"shirg_core": "[cli]", "shirg_bench": "[eval]"}
-    session.run(
-        "python", "-m", "pip", "install", "--quiet", *(file + extras.get(name, "") for name, file in files.items())
-    )
+    pip = ("python", "-m", "pip", "install", "--quiet")
+    session.run(*pip, *(f"{path}{extras.get(path.name.split('-')[0], '')}" for path in made))
     empty = folder / "empty"
     shutil.rmtree(empty, ignore_errors=True)
     empty.mkdir()
     session.chdir(empty)
     session.run("shirg", "samples", "pages")
-    page = json.loads((empty / "pages" / "samples.json").read_text("utf-8"))[0]
+    _ask(session)
+    session.run("shirg", "eval", "--tasks", "shirg_docs", "--limit", "2")
+    session.run(*pip, "--no-deps", "--force-reinstall", *map(str, sources))
+    _ask(session)
+
+
+def _ask(session: nox.Session) -> None:
+    page = json.loads(Path("pages/samples.json").read_text("utf-8"))[0]
     session.run("shirg", "ask", f"pages/{page['image']}", page["question"], "--json", "answer.json")
-    answer = json.loads((empty / "answer.json").read_text("utf-8"))["answer"]
+    answer = json.loads(Path("answer.json").read_text("utf-8"))["answer"]
     if answer != page["answer"]:
         session.error(f"the installed command answers {answer!r}, not {page['answer']!r}")
-    session.run("shirg", "eval", "--tasks", "shirg_docs", "--limit", "2")
+
+
+def _archive_problem(path: Path) -> str:
+    """What an sdist or a wheel lacks or should not hold; empty = nothing."""
+    opened = zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path)  # noqa: SIM115
+    with opened as archive:
+        names = archive.namelist() if isinstance(archive, zipfile.ZipFile) else archive.getnames()
+    needed = [f"/{name}" for name in ("py.typed", "LICENSE", "LICENSE-fonts.txt")[: 3 if "train" in path.name else 2]]
+    if missing := [name for name in needed if not any(each.endswith(name) for each in names)]:
+        return f"lacks {missing[0]}"
+    if strange := [name for name in names if {"tests", "__pycache__"} & {*Path(name).parts} or name.endswith(".png")]:
+        return f"holds {strange[0]}"
+    return f"has {path.stat().st_size} bytes" if path.stat().st_size > LARGEST_ARCHIVE else ""

@@ -59,6 +59,7 @@ def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, t
     rows = read_rows(tmp_path / "ablations.jsonl")
     assert [row["variant"] for row in rows] == ["v2", "v2, β = 0"] * 3
     assert {row["command"] for row in rows} == {SEEDED.format("beta")}
+    assert {row["schema"] for row in rows} == {"shirg.ablation/1"}
     assert all(row["difference"] == 0 for row in rows if row["variant"] == row["reference"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ablations.jsonl", "chunks"]
     monkeypatch.delattr("shirg_bench.accuracy.measure.draw")

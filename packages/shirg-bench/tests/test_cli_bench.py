@@ -14,6 +14,8 @@ from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.config import BackboneConfig
 from shirg_lavida.testing import tiny_vision, write_tiny_checkpoint, write_tiny_tokenizer
 
+from .documented import check_documented
+
 TINY = RandomShape(tiny_vision(side=5), BackboneConfig(32, 2, 2, 48, 256))
 
 
@@ -42,6 +44,7 @@ def test_a_checkpoint_folder(checkpoint, tmp_path, capsys):
         *(("autoregressive", name) for name in ("pooling",) * 3 + ("v3-9",) * 3),
     ]
     for row in rows:
+        check_documented(row)
         assert row["model"] == str(checkpoint)
         assert row["dtype"] == "float32"
         assert row["seed"] == 0
@@ -96,7 +99,8 @@ def test_selection_needs_no_model(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "load_subject", None)
     asked = ["--rounds", "1", "--device", "cpu", "--json", str(out)]
     assert main(["bench", "--what", "selection", *asked]) == 0
-    assert {row["kind"] for row in lines(out)} == {"selection"}
+    assert {row["schema"] for row in lines(out)} == {"shirg.selection/1"}
+    check_documented(lines(out)[0])
     assert {row["command"] for row in lines(out)} == {"shirg bench --what selection --rounds 1 --device cpu --seed 0"}
 
 

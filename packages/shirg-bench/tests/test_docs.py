@@ -1,4 +1,4 @@
-"""The examples of docs/ run as printed, and keeping every token gives the model's own answer; links lead somewhere."""
+"""The examples of docs/ run as printed, links lead somewhere, and recorded results are as docs/json.md says."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from shirg_bench.results.rows import read_rows
 from shirg_core import ViewLayout
+
+from .documented import check_documented
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
+RECORDED = sorted(ROOT.glob("packages/shirg-bench/results/**/[alp]*.jsonl"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
 TRANSFORMERS, PRUNING, OWN, TOWER, ENGINE = re.findall(
     r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL
@@ -83,3 +87,11 @@ def test_links_lead_somewhere(page):
         there = (page.parent / name).resolve() if name else page
         assert there.exists(), f"{page} links to {target}"
         assert not anchor or anchor in anchors(there), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: "/".join(path.parts[-2:]))
+def test_every_recorded_row_is_documented(path):
+    rows = read_rows(path)
+    assert rows
+    for row in rows:
+        check_documented(row)

@@ -27,6 +27,7 @@ from shirg_train.recipe import build, read_yaml
 from shirg_train.trainer.config import AdapterRecipe
 
 from .accuracy_setup import tiny_bench, write_micro
+from .documented import check_documented
 from .lmms_setup import shirg, tiny_model, tiny_tasks
 
 REPOSITORY = Path(__file__).parents[3]
@@ -54,20 +55,26 @@ def model(tmp_path, monkeypatch):
     return tiny_model(tmp_path)
 
 
+def printed(capsys):
+    document = json.loads(capsys.readouterr().out)
+    check_documented(document)
+    return document
+
+
 @pytest.mark.usefixtures("model")
 def test_methods_select_and_compare(capsys):
     assert shirg("methods", "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out)["methods"][-1]["name"] == "first"
+    assert printed(capsys)["methods"][-1]["name"] == "first"
     assert shirg("select", "page.png", "--method", "first", "--budget", 5, "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out)["indices"] == [0, 1, 2, 3, 4]
+    assert printed(capsys)["indices"] == [0, 1, 2, 3, 4]
     assert shirg("compare", "page.png", "--methods", "first", "--budget", 5, "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out)["methods"][0]["n_kept"] == 5
+    assert printed(capsys)["methods"][0]["n_kept"] == 5
 
 
 def test_ask(model, capsys):
     options = ("--model", model, "--method", "first", "--budget", 5, "--max-new-tokens", 4)
     assert shirg("ask", "page.png", "What?", *options, "--json", "-") == 0
-    report = json.loads(capsys.readouterr().out)
+    report = printed(capsys)
     assert (report["method"], report["indices"]) == ("first", [0, 1, 2, 3, 4])
 
 
@@ -81,7 +88,9 @@ def test_a_recipe():
 def test_eval(model, tmp_path):
     options = ("--tasks", "tiny_a", "--include-path", tiny_tasks(tmp_path), "--device", "cpu", "--output", "out")
     assert shirg("eval", "--model", model, "--method", "first", "--budget", 5, *options) == 0
-    assert '"first"' in (tmp_path / "out" / "results.json").read_text(encoding="utf-8")
+    document = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert document["settings"]["model"]["method"] == "first"
+    check_documented(document)
 
 
 def test_bench(model, tmp_path, monkeypatch):

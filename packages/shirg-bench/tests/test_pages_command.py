@@ -11,6 +11,7 @@ from shirg_bench.pages.variants import default_variants, parse_variant
 from shirg_core.cli.errors import BadInput, RunFailed
 from shirg_core.methods import METHODS
 
+from .documented import check_documented
 from .pages_setup import sroie_folder, tiny_tower
 
 KEY = {"total": "9.00"}
@@ -49,6 +50,7 @@ def test_rows_say_what_was_kept_and_a_second_run_computes_nothing(folder, tmp_pa
     text = command.run_pages(options(folder, tmp_path))
     first = rows(tmp_path)
     assert [(row["method"], row["budget"]) for row in first][:2] == [("v2", 1 / 3), ("v2", 1 / 12)]
+    check_documented(first[0])
     edge = next(row for row in first if row["method"] == "top-edge")
     assert (edge["count"], edge["value_pages"], edge["skipped"], edge["attention"]) == (1, 1, 0, None)
     # The page is a black bar on white: its border is all that edges see.

@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_the_package_is_the_command():
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == "shirg 0.1.0\n"
+    assert capsys.readouterr().out == f"shirg {version('shirg-core')}\n"
 
 
 @pytest.mark.parametrize(

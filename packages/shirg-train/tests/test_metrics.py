@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from shirg_train.metrics import Metrics, read_metrics
+from shirg_train.metrics import SCHEMA, Metrics, read_metrics
 from shirg_train.recipe import RecipeError
 
 
@@ -57,7 +57,8 @@ def test_lines_are_there_at_once(tmp_path):
     with Metrics(tmp_path, total_steps=1, step=0, active=True, tensorboard=False, progress=False) as metrics:
         metrics.write("event", 1, event="rank_escalation", new_rank=32)
         (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(line) == {"kind": "event", "step": 1, "event": "rank_escalation", "new_rank": 32}
+    record = {"schema": SCHEMA, "kind": "event", "step": 1, "event": "rank_escalation", "new_rank": 32}
+    assert json.loads(line) == record
 
 
 def test_other_ranks_write_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,15 @@ def test_growth_is_an_event_and_the_adapter_has_the_new_rank(whole):
     assert (event["event"], event["step"], event["old_rank"], event["new_rank"]) == ("rank_escalation", 3, 2, 4)
     config = json.loads((whole / "adapter" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (4, 8)
+
+
+def test_every_line_of_the_log_is_documented(whole):
+    page = (Path(__file__).parents[3] / "docs" / "json.md").read_text(encoding="utf-8")
+    fields = set(re.findall(r"^\| `(\w+)` \|", page.partition("## `shirg.train/1`")[2], flags=re.MULTILINE))
+    lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert {line["schema"] for line in lines} == {"shirg.train/1"}
+    assert {"start", "step", "validation", "event"} == {line["kind"] for line in lines}
+    assert set().union(*lines) == fields - {"samples"}  # of samples that were skipped
 
 
 def test_validation_nll_falls(tmp_path):

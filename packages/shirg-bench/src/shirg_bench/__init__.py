@@ -1,3 +1,5 @@
 """shirg-bench: measuring latency, memory and accuracy of visual token selection."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("shirg-bench")

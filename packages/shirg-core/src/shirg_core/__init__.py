@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shirg_core.selection.v4 import ShirgV4, shirg_v4
     from shirg_core.view import View
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "Selection",
@@ -54,9 +54,13 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: `shirg --help` does not wait for torch."""
-    if name not in _HOMES:
+    if name == "__version__":
+        value = import_module("importlib.metadata").version("shirg-core")
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
     return value
 
 

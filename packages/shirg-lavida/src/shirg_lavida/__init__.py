@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shirg_lavida.prompt.prefix import Prefix
     from shirg_lavida.sampling.answer import Answer
 
+    __version__: str
+
 __all__ = [
     "IMAGE_TOKEN_ID",
     "Answer",
@@ -23,6 +25,7 @@ __all__ = [
     "LavidaModel",
     "LavidaPipeline",
     "Prefix",
+    "__version__",
     "load_lavida",
     "save_lavida",
 ]
@@ -40,6 +43,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("shirg-lavida")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

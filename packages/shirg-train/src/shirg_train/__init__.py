@@ -1,3 +1,5 @@
-"""shirg-train: diffusion-NLL training of projector adapters. Nothing is trained here yet."""
+"""shirg-train: diffusion-NLL training of SHIRG adapters, and the embedded models."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("shirg-train")

@@ -17,6 +17,9 @@ from shirg_core.files import write_text
 from shirg_core.progress import progress_bar
 from shirg_train.recipe import RecipeError
 
+SCHEMA = "shirg.train/1"
+"""Of every line; `docs/json.md` lists its fields."""
+
 
 class Metrics:
     """Writes metrics of the main rank; other ranks' `write` does nothing.
@@ -66,7 +69,7 @@ class Metrics:
         """Write one line; it is in the file when this returns."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.write(json.dumps({"schema": SCHEMA, "kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in _scalars(values):

@@ -20,7 +20,7 @@ from shirg_bench.latency.subject import Subject, load_subject
 from shirg_bench.latency.variant import POOLING, variants
 from shirg_bench.latency.versus import versus
 from shirg_bench.results.costs import EVERY_VARIANT, autoregressive_tables, latency_tables, selection_tables
-from shirg_bench.results.rows import Row
+from shirg_bench.results.rows import Row, with_schema
 from shirg_bench.results.table import Table, print_table
 from shirg_core.cli.errors import RunFailed, bad_input
 from shirg_core.progress import Report, progress_bar
@@ -122,7 +122,8 @@ def _measured(request: Request, section: Section, facts: dict[str, Any], *, quie
 
         try:
             for measured in section.tables(report):
-                rows = [rounded({"kind": section.kind, **section.model, **row, **facts}) for row in measured]
+                what = {"kind": section.kind, **section.model}
+                rows = [rounded(with_schema({**what, **row, **facts})) for row in measured]
                 if request.json is not None:
                     replace_results(request.json, rows, finished=False)
             if request.json is not None:

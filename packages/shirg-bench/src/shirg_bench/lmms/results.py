@@ -18,6 +18,8 @@ from shirg_bench.results.rows import plain, write_json, write_rows
 from shirg_bench.results.table import Table, print_table
 from shirg_core.cli.errors import BadInput, bad_input
 
+SCHEMA = "shirg.eval/1"
+"""Of `results.json`; `docs/json.md` lists its fields."""
 RESULTS, SETTINGS, JOURNAL = "results.json", "settings.json", "journal"
 _KEPT = (
     "resolved",
@@ -82,6 +84,7 @@ def record(
     kept = {name: results[name] for name in _KEPT if name in results}
     generation = {task: config.get("generation_kwargs") for task, config in results["configs"].items()}
     facts = {
+        "schema": SCHEMA,
         "kind": "lmms_eval",
         **provenance(command, seed, device),
         "time": now(),

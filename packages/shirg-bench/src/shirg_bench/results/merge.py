@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from shirg_bench.results.rows import Row, rows_there, write_rows
+from shirg_bench.results.rows import Row, rows_there, with_schema, write_rows
 from shirg_bench.results.words import tier_words
 
 Names: TypeAlias = tuple[str, ...]
@@ -49,7 +49,7 @@ def merge_rows(path: Path, rows: Sequence[Row], rules: Rules, *, whole: bool = T
         ValueError: a damaged file, or rows that `rules` keep apart; the file is as it was.
         OSError: it cannot be read or written.
     """
-    write_rows(path, merged(path, rows_there(path), rows, rules, whole=whole))
+    write_rows(path, merged(path, rows_there(path), [with_schema(row) for row in rows], rules, whole=whole))
 
 
 def merged(

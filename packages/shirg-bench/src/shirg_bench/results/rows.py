@@ -14,6 +14,11 @@ Row: TypeAlias = Mapping[str, Any]
 """One result: what was measured, what came out, and where it comes from."""
 
 
+def with_schema(row: Row) -> dict[str, Any]:
+    """A new row with its `schema`, whose fields `docs/json.md` lists; rows without one are of version 1."""
+    return {"schema": f"shirg.{row['kind']}/1", **row}
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a results file.
 

@@ -20,6 +20,8 @@ from shirg_core.methods import Method, get_method
 from shirg_core.scores.edges import ink_recall
 from shirg_core.selection import Selection
 
+SCHEMA = "shirg.compare/1"
+"""Of the JSON summary; `docs/json.md` lists its fields."""
 TIMED_RUNS = 3
 
 
@@ -83,6 +85,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Everything, in JSON's types."""
     return {
+        "schema": SCHEMA,
         "image": str(image),
         "page": page,
         "budget": budget,

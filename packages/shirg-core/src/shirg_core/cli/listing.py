@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+SCHEMA = "shirg.methods/1"
+"""Of the JSON list; `docs/json.md` lists its fields."""
+
 
 def methods(
     json: Annotated[Path | None, typer.Option("--json", help="Machine-readable list; - is standard output.")] = None,
@@ -20,7 +23,7 @@ def methods(
 
     check_outputs(None, None, json)
     if json is not None:
-        write_json(json, {"methods": [method.as_json() for method in METHODS.values()]})
+        write_json(json, {"schema": SCHEMA, "methods": [method.as_json() for method in METHODS.values()]})
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("method", "keeps", "needs", "what it is"):
         table.add_column(heading, no_wrap=heading == "method", overflow="fold")

@@ -16,6 +16,9 @@ from shirg_core.layout import ViewLayout
 from shirg_core.scores.edges import ink_recall
 from shirg_core.selection import Selection
 
+SCHEMA = "shirg.select/1"
+"""Of the JSON summary; `docs/json.md` lists its fields."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -59,8 +62,9 @@ class Report:
         )
 
     def as_json(self, image: Path, page: int, timings_ms: Mapping[str, float]) -> dict[str, Any]:
-        """Everything, in JSON's types; keys as promised in the README."""
+        """Everything, in JSON's types."""
         return {
+            "schema": SCHEMA,
             "method": self.method,
             "budget": self.budget,
             "budget_asked": self.budget_asked,

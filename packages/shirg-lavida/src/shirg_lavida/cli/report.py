@@ -23,7 +23,7 @@ from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.sampling.answer import Answer
 
 SCHEMA = "shirg.ask/2"
-"""Of the JSON summary; /1 had no schema, seed, confidence, versions and digest."""
+"""Of the JSON summary, whose fields `docs/json.md` lists; /1 had no schema, seed, confidence, versions and digest."""
 MIB = 2**20
 UNTOLD = ("load", "tower", "select")
 """Stages of an answer that the command loads before, or that are part of another."""
