@@ -26,7 +26,7 @@ def answers(correct):
     ones = np.ones(correct.shape, dtype=np.int64)
     nothing = np.zeros(len(correct))
     real = ones.astype(float)
-    return Answers(correct[..., None].astype(np.int64), correct, ones, real, ones, real, nothing, nothing)
+    return Answers(correct[..., None].astype(np.int64), correct, ones, real, ones, real, nothing, nothing, 0 * ones)
 
 
 def test_a_paired_difference_is_surer_than_two_intervals():
@@ -111,7 +111,7 @@ def test_rows_say_what_was_run_where(rows):
     assert (full["method"], full["visual_tokens"], full["kept_tokens"]) == ("full", 210.0, 196.0)
     assert (low["method"], low["source"]) == ("downsampled", "blurred")
     assert {row["method"] for row in rows if "note" in row} == {"v3-tower"}
-    assert {row["method"] for row in rows if row["value_recall"] is None} == {"pooling", "scissor", "tome"}
+    assert {row["method"] for row in rows if row["value_recall"] is None} == {"pooling", "scissor", "tome", "quadtree"}
     assert full["value_recall"] == 1
     drawn = [row["value_recall"] for row in rows if row["method"] == "random" and row["group"] == "budget"]
     assert 0 <= min(drawn) < max(drawn) <= 1

@@ -50,6 +50,11 @@ def write_adapter(micro, folder, r, positions="packed"):
     return folder
 
 
+def test_the_budget_of_the_adaptive_table_is_adaptive(micro, tmp_path, capsys):
+    assert ablate(micro, tmp_path, "--what", "adaptive", "--budget", "0.25") == 2
+    assert "--budget is that of --what adaptive, such as auto:0.08-0.5, got '0.25'" in capsys.readouterr().err
+
+
 def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, tmp_path, capsys, monkeypatch):
     assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "plain") == 0
     out, err = capsys.readouterr()

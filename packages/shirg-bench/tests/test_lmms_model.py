@@ -35,9 +35,18 @@ def test_answers_are_the_pipelines(load, folder):
         assert counts["input_tokens"] == answer.prefix_tokens
         assert counts["visual_tokens"] == answer.visual_tokens
         assert counts["kv_bytes"] == answer.kv_bytes
+        assert counts["kept_tokens"] == answer.kept_tokens
         assert counts["nfe"] == answer.nfe
         assert counts["latency_ms"] >= counts["embed_ms"] > 0
         assert counts["prefill_ms"] > 0 < counts["step_ms"]
+
+
+def test_a_budget_per_answer_is_recorded_with_its_forward_passes(load):
+    adaptive, fixed = load(budget="auto:4-8@0").generate_until(mixed()), load(budget=8).generate_until(mixed())
+    assert texts(adaptive) == texts(fixed)
+    for one, other in zip(adaptive, fixed, strict=True):
+        assert one.token_counts.kept_tokens == other.token_counts.kept_tokens == 8
+        assert one.token_counts.nfe == other.token_counts.nfe + 1
 
 
 def test_requests_stay_as_they_are(load):

@@ -46,12 +46,18 @@ def test_arrays_come_back_exactly(tmp_path):
         np.array([[1 / 3, np.nan], [0.0, 1.0]]),
         np.array([7.5, np.pi]),
         np.array([8.0, 0.0]),
+        np.array([[0, 1], [2, 0]]),
     )
     Journal(tmp_path, Answers.decoded).add("key", one)
     again = Journal(tmp_path, Answers.decoded).find("key")
     for name, array in vars(one).items():
         np.testing.assert_array_equal(getattr(again, name), array)
         assert getattr(again, name).dtype == array.dtype
+
+
+def test_answers_of_before_adaptive_budgets_took_no_probes():
+    one = {name: [[1]] for name in ("given", "correct", "kept", "base", "visual", "shown", "nll", "scored")}
+    assert Answers.decoded(one).probes.tolist() == [[0]]
 
 
 def test_every_rank_reads_all_files(tmp_path):

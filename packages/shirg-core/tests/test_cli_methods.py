@@ -1,8 +1,9 @@
 import pytest
 
 from shirg_core import ShirgV2, ShirgV3
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.cli.errors import BadInput, bad_input, in_options
-from shirg_core.cli.methods import COMPARED, build_selector, parse_budget
+from shirg_core.cli.methods import COMPARED, build_selector, parse_any_budget, parse_budget
 from shirg_core.methods import METHODS
 
 
@@ -53,6 +54,42 @@ def test_bad_budgets_are_named(text):
     with pytest.raises(BadInput, match="--budget") as caught:
         parse_budget(text)
     assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "rungs"),
+    [
+        ("auto", AdaptiveBudget(), (1 / 12, 1 / 6, 1 / 3)),
+        ("auto:0.08-0.5", AdaptiveBudget(0.08, 0.5), (0.08, 0.16, 0.32, 0.5)),
+        ("auto:1/4-50%@0.3", AdaptiveBudget(0.25, 0.5, 0.3), (0.25, 0.5)),
+        ("auto:64-200@0", AdaptiveBudget(64, 200, 0.0), (64, 128, 200)),
+        ("auto@1.5", AdaptiveBudget(threshold=1.5), (1 / 12, 1 / 6, 1 / 3)),
+    ],
+)
+def test_adaptive_budgets(text, value, rungs):
+    assert parse_any_budget(text) == value
+    assert parse_any_budget(str(value)) == value
+    assert value.rungs == rungs
+    with pytest.raises(BadInput, match=f"--budget {text} needs a model that answers questions"):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("auto:0.5", "must be auto, auto:LOW-HIGH or auto:LOW-HIGH@NATS"),
+        ("auto:0.1-0.2-0.3", "must be auto"),
+        ("automatic", "must be auto"),
+        ("auto:0.5-0.1", "high must be a larger budget of the kind of 0.5, got 0.1"),
+        ("auto:8-0.5", "high must be a larger budget of the kind of 8, got 0.5"),
+        ("auto:0-0.5", "--budget must be a count"),
+        ("auto@1.2.3", "--budget auto@1.2.3: "),
+    ],
+)
+def test_bad_adaptive_budgets_are_named(text, message):
+    with pytest.raises(BadInput) as caught:
+        parse_any_budget(text)
+    assert message in str(caught.value)
 
 
 def test_presets_get_the_options_they_have():

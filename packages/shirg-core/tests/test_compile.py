@@ -4,13 +4,20 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from shirg_core import View, ViewLayout, anyres_layout, shirg_v2, shirg_v3
+from shirg_core import View, ViewLayout, anyres_layout, shirg_v2, shirg_v3, shirg_v4
+from shirg_core.baselines import Quadtree
 from shirg_core.budget import BudgetError
 
 from . import oracle
 from .strategies import generator, make_features
 
 METHODS = [shirg_v2, shirg_v3]
+ONE_GRAPH = {
+    "v2": shirg_v2,
+    "v3": shirg_v3,
+    "v4-quadtree": lambda k: shirg_v4(k, coverage="quadtree", coverage_share=0.5),
+    "quadtree": Quadtree,
+}
 WIDTH = 16
 
 
@@ -62,7 +69,7 @@ def check_same(compiled, plain):
 
 
 @pytest.mark.parametrize("build", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_GRAPH.values(), ids=ONE_GRAPH)
 def test_one_graph_for_all_images_of_a_layout(method, build):
     selector, layout, counter = method(13), build(), Counter()
     compiled = torch.compile(selector, fullgraph=True, backend=counter)

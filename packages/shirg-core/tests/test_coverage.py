@@ -176,7 +176,7 @@ def test_disconnected_areas_stay_apart_even_above_the_share():
 # --- K and regions -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("coverage", ["cells", "clusters"])
+@pytest.mark.parametrize("coverage", ["cells", "clusters", "quadtree"])
 def test_fewer_tokens_than_views_names_both_numbers(coverage):
     layout = ViewLayout.anyres(2, 2, 3)
     x = make_features("normal", 1, 45, 4, 1)
@@ -195,7 +195,7 @@ def test_fewer_tokens_than_connected_areas_names_both_numbers():
     assert shirg_v2(4, text_weight=0, beta=0, coverage="cells")(x, layout).indices.shape == (1, 4)
 
 
-@pytest.mark.parametrize("coverage", ["cells", "clusters"])
+@pytest.mark.parametrize("coverage", ["cells", "clusters", "quadtree"])
 def test_pinned_tokens_leave_room_for_the_other_regions(coverage):
     layout = ViewLayout(views=(View(3, 3, pinned=True), View(4, 4), View(2, 2)))
     x = make_features("normal", 1, 29, 4, 1)
@@ -230,5 +230,5 @@ def test_too_small_a_budget_raises_and_names_it(case, share, coverage, data):
 
 def test_an_unknown_coverage_is_an_error():
     layout = ViewLayout.single(2, 2)
-    with pytest.raises(ValueError, match="coverage must be clusters, cells or none, got 'blobs'"):
+    with pytest.raises(ValueError, match="coverage must be clusters, cells, quadtree or none, got 'blobs'"):
         find_regions("blobs", torch.zeros(1, 4, 2), layout, 2, 0.5)

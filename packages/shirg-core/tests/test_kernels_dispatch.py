@@ -50,6 +50,16 @@ def test_auto_prefers_the_kernels_on_cuda_unless_a_compiler_is_looking(monkeypat
     assert preset.backend("auto", CudaTensor()) is reference.select
 
 
+def test_a_coverage_without_kernels_is_refused_by_name_and_avoided_by_auto():
+    class CudaTensor:
+        is_cuda = True
+
+    selector = shirg_v3(2, coverage="quadtree")
+    with pytest.raises(ValueError, match=r"coverage='quadtree' has no kernels: use impl='reference' or 'auto'"):
+        selector(X, ViewLayout.single(2, 2), impl="triton")
+    assert preset.backend("auto", CudaTensor(), "quadtree") is reference.select
+
+
 def test_importing_the_package_leaves_triton_alone():
     done = run("import shirg_core, sys; shirg_core.shirg_v3; sys.exit('shirg_core.kernels' in sys.modules)")
     assert done.returncode == 0, done.stderr

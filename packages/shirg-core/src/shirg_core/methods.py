@@ -201,6 +201,12 @@ METHODS: dict[str, Method] = {
         _top("relevance", "text"),
         Method("divprune", "DivPrune: farthest-point sampling by cosine distance.", ".baselines:FarthestPoint"),
         Method("tome", "ToMe: merges the most similar pairs, in rounds.", ".baselines:TokenMerging", merges=True),
+        Method(
+            "quadtree",
+            "Averages alike tokens in blocks of several sizes; busy places keep single ones.",
+            ".baselines:Quadtree",
+            merges=True,
+        ),
         Method("saint", "SAINT: drops tokens similar to many others, on the full graph.", ".baselines:SimilarityGraph"),
         Method("saint-vote", "SAINT with its bipartite vote.", ".baselines:BipartiteVote"),
         Method(

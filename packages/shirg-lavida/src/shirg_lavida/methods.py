@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
 from shirg_core.checks import check_choice
 from shirg_core.methods import Method, get_method
@@ -73,14 +74,14 @@ def choose_by(method: Method, views: Views, **fields: Any) -> Choice:
 
 
 def with_method(
-    pipe: LavidaPipeline, name: str, budget: Budget | None, views: str | None, seed: int | None
+    pipe: LavidaPipeline, name: str, budget: Budget | AdaptiveBudget | None, views: str | None, seed: int | None
 ) -> LavidaPipeline:
     """The same model, choosing its visual tokens by a method.
 
     Args:
         pipe: the model.
         name: of the method, see `shirg_core.methods`.
-        budget: for methods that take one; None = what the checkpoint recommends.
+        budget: for methods that take one, the others ignore it; None = what the checkpoint recommends.
         views: what the user asked for; None = what the checkpoint recommends, or else the method's own.
         seed: for randomised methods.
 
@@ -89,5 +90,7 @@ def with_method(
     """
     method, recommended = get_method(name), Recommended.from_checkpoint(pipe.model.config.raw)
     seen = method_views(method, views, recommended.views)
-    fields = method.accepted(budget=recommended.budget if budget is None else budget, seed=seed)
-    return replace(pipe, **choose_by(method, seen, **fields)._asdict())
+    adaptive = budget if isinstance(budget, AdaptiveBudget) and method.takes_budget else None
+    fixed = budget.low if isinstance(budget, AdaptiveBudget) else budget
+    fields = method.accepted(budget=recommended.budget if fixed is None else fixed, seed=seed)
+    return replace(pipe, **choose_by(method, seen, **fields)._asdict(), adaptive=adaptive)

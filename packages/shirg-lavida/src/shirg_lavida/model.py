@@ -23,6 +23,7 @@ from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.denoiser import denoise_logits
 from shirg_lavida.sampling.options import SamplingKeywords
+from shirg_lavida.sampling.probe import first_step_entropy
 from shirg_lavida.sampling.sampler import sample
 from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
 from shirg_lavida.vision.projector import build_projector
@@ -122,6 +123,15 @@ class LavidaModel(nn.Module):
     def sample(self, prefix: PrefixLike, *, answer_length: int, **options: Unpack[SamplingKeywords]) -> Tensor:
         """Sampled ids `[B, L]`; `generate` with everything else left out."""
         return torch.stack([answer.ids for answer in self.generate(prefix, answer_length=answer_length, **options)])
+
+    def first_step_entropy(
+        self, prefix: PrefixLike, *, answer_length: int, **options: Unpack[SamplingKeywords]
+    ) -> Tensor:
+        """Mean entropy `[B]` of the first step of `generate`, see `shirg_lavida.sampling.probe`."""
+        options = {**self.config.family.sampling, **options}
+        return first_step_entropy(
+            self.backbone, prefix, mask_id=self.config.mask_token_id, answer_length=answer_length, **options
+        )
 
     def generate(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -12,11 +12,14 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from shirg_core.adaptive_budget import AdaptiveBudget
+from shirg_core.budget import Budget
 from shirg_core.checks import integer
 from shirg_core.clock import Clock, stage
 from shirg_core.images import load_image
 from shirg_core.scores.heads import PENULTIMATE
 from shirg_core.selection import Selector
+from shirg_lavida.adaptive import answer_adaptively
 from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 from shirg_lavida.checkpoint.load import load_lavida
@@ -34,9 +37,11 @@ from shirg_lavida.sampling.options import SamplingKeywords
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.views import Views
+from shirg_lavida.vision.visual_prefix import EncodedImages
 
 STAGES = ("load", "tower", "select", "embed", "prefill", "steps", "decode", "total")
-"""Keys of `Answer.timings_ms`; the tower's and the selector's times are parts of `embed`'s."""
+"""Keys of `Answer.timings_ms`, and `probe` with an adaptive budget; the tower's and the selector's times are parts of
+`embed`'s."""
 
 
 class AnswerKeywords(SamplingKeywords, total=False):
@@ -65,6 +70,11 @@ class LavidaPipeline:
         tower_attention: see `VisionOptions`.
         attention_layer: see `VisionOptions`.
         chat: how questions become prompts.
+        adaptive: budgets between which the model decides for each answer, in place of the selector's own; see
+            `shirg_lavida.adaptive`.
+
+    Raises:
+        ValueError: `adaptive` with a selector that takes no budget.
     """
 
     model: LavidaModel
@@ -77,6 +87,11 @@ class LavidaPipeline:
     tower_attention: bool = False
     attention_layer: int = PENULTIMATE
     chat: ChatStyle = field(default_factory=ChatStyle)
+    adaptive: AdaptiveBudget | None = None
+
+    def __post_init__(self) -> None:
+        if self.adaptive is not None:
+            self.at(self.adaptive.low)
 
     @classmethod
     def from_pretrained(
@@ -180,14 +195,17 @@ class LavidaPipeline:
         with stage(clock, "total"):
             with stage(clock, "load"):
                 pictures = [[_opened(picture) for picture in shown] for shown in images]
-            with stage(clock, "embed"):
-                prefix = self.embed(questions, pictures, words=words, clock=clock)
             options: dict[str, Any] = {**Recommended.from_checkpoint(self.model.config.raw).sampling, **sampling}
-            answers = self.model.generate(prefix, answer_length=max_new_tokens, clock=clock, **options)
+            options |= {"answer_length": max_new_tokens, "clock": clock}
+            if self.adaptive is not None and any(pictures):
+                answers = answer_adaptively(self, self.adaptive, questions, pictures, words=words, **options)
+            else:
+                with stage(clock, "embed"):
+                    prefix = self.embed(questions, pictures, words=words, clock=clock)
+                answers = self.model.generate(prefix, **options)
             with stage(clock, "decode"):
                 texts = [self.text(answer.ids) for answer in answers]
-        spent = {} if clock is None else {**clock.timings_ms, **answers[0].timings_ms}
-        told = {name: spent.get(name, 0.0) for name in STAGES} if spent else {}
+        told = {} if clock is None else _told(clock, answers)
         stops = stop_ids(self.tokenizer, self.model.config)
         pairs = zip(answers, texts, strict=True)
         answers = [replace(answer, text=text, stops=stops, timings_ms=told) for answer, text in pairs]
@@ -199,6 +217,7 @@ class LavidaPipeline:
         images: Sequence[Sequence[Image.Image]],
         *,
         words: Sequence[str] | None = None,
+        encoded: EncodedImages | None = None,
         clock: Clock | None = None,
     ) -> Prefix:
         """The prefix `[B, P, d]` of B questions about any number of images each, none included.
@@ -208,6 +227,7 @@ class LavidaPipeline:
             images: per question.
             words: per question, the part of its words that the selector sees, such as without a benchmark's
                 instructions; None = all of them.
+            encoded: what `shirg_lavida.vision.visual_prefix.encode` made of all the images; None = they are encoded.
             clock: see `LavidaModel.embed_prompt`.
 
         Raises:
@@ -220,7 +240,7 @@ class LavidaPipeline:
                 prompt_ids(self.tokenizer, question, self.chat, len(shown))
                 for question, shown in zip(questions, images, strict=True)
             ],
-            [image for shown in images for image in shown],
+            [image for shown in images for image in shown] if encoded is None else encoded,
             question=[question_ids(self.tokenizer, text, n_images) for text, n_images in asked],
             selector=self.selector,
             views=self.views,
@@ -232,6 +252,17 @@ class LavidaPipeline:
             clock=clock,
         )
 
+    def at(self, budget: Budget) -> LavidaPipeline:
+        """The same with a selector that keeps another budget, whatever the image.
+
+        Raises:
+            ValueError: no selector, one that takes no budget, or a budget that it refuses.
+        """
+        given: Any = self.selector
+        if not is_dataclass(given) or "budget" not in {each.name for each in fields(given)}:
+            raise ValueError(f"an adaptive budget needs a selector that takes a budget, got {given!r}")
+        return replace(self, selector=replace(given, budget=budget), adaptive=None)
+
     @property
     def device(self) -> torch.device:
         """Where answers are sampled."""
@@ -242,6 +273,14 @@ class LavidaPipeline:
         config = self.model.config
         stops = stop_ids(self.tokenizer, config)
         return answer_text(self.tokenizer, ids, stops=stops, mask_id=config.mask_token_id)
+
+
+def _told(clock: Clock, answers: Sequence[Answer]) -> dict[str, float]:
+    """Times of a batch; rows of an adaptive budget were sampled in several, whose times add up."""
+    samplings = {id(answer.timings_ms): answer.timings_ms["steps"] for answer in answers}
+    spent = {**clock.timings_ms, "steps": round(sum(samplings.values()), 3)}
+    own = {"probe": spent["probe"]} if "probe" in spent else {}
+    return {name: spent.get(name, 0.0) for name in STAGES} | own
 
 
 def _opened(picture: Picture) -> Image.Image:

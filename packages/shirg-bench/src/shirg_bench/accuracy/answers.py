@@ -24,6 +24,7 @@ class Answers:
             mixtures of patches. What is dropped cannot be read; what is kept may still be misread.
         nll: `[P]` sum of the page's weighted cross-entropies, see `shirg_train.validation`; 0 where not measured.
         scored: `[P]` what to divide it by, T times the page's scored tokens; 0 where not measured.
+        probes: `[P, Q]` budgets that were tried before the answer's own, a prefill and a forward pass each.
     """
 
     given: NDArray[np.int64]
@@ -34,6 +35,7 @@ class Answers:
     shown: NDArray[np.float64]
     nll: NDArray[np.float64]
     scored: NDArray[np.float64]
+    probes: NDArray[np.int64]
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:
@@ -42,11 +44,12 @@ class Answers:
 
     @classmethod
     def decoded(cls, arrays: Mapping[str, Any]) -> Answers:
-        """From nested lists by name.
+        """From nested lists by name; answers of before there were adaptive budgets took no probes.
 
         Raises:
             ValueError, KeyError, TypeError: they are no answers.
         """
         whole, real = np.int64, np.float64
-        kinds = (whole, np.bool_, whole, real, whole, real, real, real)
+        kinds = (whole, np.bool_, whole, real, whole, real, real, real, whole)
+        arrays = {"probes": np.zeros_like(arrays["kept"]), **arrays}
         return cls(*(np.array(arrays[f.name], dtype=kind) for f, kind in zip(fields(cls), kinds, strict=True)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from shirg_bench.accuracy.adaptive import ADAPTED, PARTS, adaptive_rows
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
 from shirg_bench.accuracy.compare import (
     NEEDS_ADAPTERS,
@@ -16,7 +17,7 @@ from shirg_bench.accuracy.compare import (
 )
 from shirg_bench.accuracy.kinds import VARIANTS, kind_rows
 from shirg_bench.accuracy.measure import Bench, chunks, open_bench
-from shirg_bench.accuracy.options import BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
+from shirg_bench.accuracy.options import ADAPTIVE, BUDGET, EMBEDDED_REGIME, KINDS, AblateOptions
 from shirg_bench.accuracy.rows import RULES, Run
 from shirg_bench.results.merge import merge_rows, merged
 from shirg_bench.results.rows import Row, rows_there
@@ -73,6 +74,8 @@ def _measure_all(options: AblateOptions, bench: Bench, *, quiet: bool) -> str:
                 rows = curve_rows(run, options.tier_ids, advance, options.chosen)
             elif name == KINDS:
                 rows = kind_rows(run, options.tier_ids, advance)
+            elif name == ADAPTIVE:
+                rows = adaptive_rows(run, options.tier_ids, options.adaptive, advance)
             else:
                 rows = ablate(run, name, options.tier_ids, advance)
             # After each table, so that a killed run leaves the finished ones readable.
@@ -91,7 +94,7 @@ def _check_results(options: AblateOptions, bench: Bench) -> None:
         if name == BUDGET:
             rows = curve_plan(run, options.tier_ids, options.chosen)
         else:
-            rows = [] if name == KINDS else ablation_plan(run, name, options.tier_ids)
+            rows = [] if name in (KINDS, ADAPTIVE) else ablation_plan(run, name, options.tier_ids)
         path = _results(options, name)
         merged(path, rows_there(path), rows, RULES, whole=options.is_whole(name))
 
@@ -105,6 +108,8 @@ def _variant_count(options: AblateOptions, bench: Bench, name: str) -> int:
     """How many variants a table measures."""
     if name == BUDGET:
         return len(entries_of(bench, options.chosen))
+    if name == ADAPTIVE:
+        return PARTS * len(ADAPTED)
     return len(VARIANTS if name == KINDS else variants_of(comparisons_for(bench, name)))
 
 

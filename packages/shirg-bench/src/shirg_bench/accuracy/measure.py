@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from shirg_bench.accuracy.answering import answer_batch
 from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.case import Adapters
 from shirg_bench.accuracy.likelihood import page_nll
 from shirg_bench.accuracy.pages import SPLIT, Encoded, check_model, draw, encode_pages
-from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Source, Variant
 from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import digest, folder_digest, source_digest
@@ -22,7 +22,7 @@ from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.seeds import derive
-from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
+from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import DataConfig
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
@@ -89,20 +89,16 @@ class Bench:
 
     def _answer(self, batch: MicroBatch, encoded: Encoded, variant: Variant, chunk: range) -> Answers:
         model = self.models[variant.adapter]
-        asked = ask(model, batch, encoded, variant, [derive(self.seed, "accuracy", page) for page in chunk])
-        given = model.sample(
-            asked.prefix,
-            answer_length=ANSWER_LENGTH,
-            attention=variant.attention,
-            cache=variant.cache,
-            pruning=asked.pruning,
-        ).view_as(batch.answers)
+        seeds = [derive(self.seed, "accuracy", page) for page in chunk]
+        asked = answer_batch(model, batch, encoded, variant, seeds)
+        given = asked.given.view_as(batch.answers)
         seeds = [derive(self.seed, "nll", page) for page in chunk]
         nll = page_nll(model, asked.prefix, batch.answers, variant.nll_times, seeds)
         per_question = batch.answers.shape[:2]
         return Answers(
             given=given.numpy(),
             correct=(given == batch.answers).all(dim=-1).numpy(),
+            probes=torch.tensor(asked.probes).view(per_question).numpy(),
             kept=torch.tensor(asked.kept).view(per_question).numpy(),
             base=torch.tensor(asked.base, dtype=torch.float64).view(per_question).numpy(),
             visual=torch.tensor(asked.visual).view(per_question).numpy(),

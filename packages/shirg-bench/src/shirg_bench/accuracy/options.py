@@ -10,12 +10,14 @@ from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
 from shirg_bench.accuracy.methods import table_method
 from shirg_bench.names import distinct_names
 from shirg_bench.results.words import tier_words
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.cli.errors import BadInput, bad_input
+from shirg_core.cli.methods import parse_any_budget
 from shirg_lavida.cli.paths import model_location
 from shirg_train.testbed.pages.config import TIER_WORDS, tier_of
 
-BUDGET, KINDS = "budget", "kinds"
-TABLES = (BUDGET, KINDS, *ABLATIONS)
+BUDGET, KINDS, ADAPTIVE = "budget", "kinds", "adaptive"
+TABLES = (BUDGET, KINDS, ADAPTIVE, *ABLATIONS)
 """What can be measured."""
 EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
 """The model that is measured when none is named, and how it was trained."""
@@ -33,6 +35,7 @@ class AblateOptions:
         tiers: `plain` and `cluttered`, or the rows' own names for them.
         regime: None = the embedded model's, and only for this one.
         methods: of the budget table, names with commas between them; None = every one.
+        budget: of the adaptive table, `auto` or `auto:LOW-HIGH@NATS`; None = `auto`.
         seed: of random selections.
         output: folder for results.
         chunks: folder for answers.
@@ -48,6 +51,7 @@ class AblateOptions:
     tiers: tuple[str, ...]
     regime: str | None
     methods: str | None
+    budget: str | None
     seed: int
     output: Path
     chunks: Path
@@ -59,6 +63,7 @@ class AblateOptions:
             raise BadInput(f"--tiers must name some of {', '.join(TIER_WORDS.values())}, got {wrong[0]!r}")
         with bad_input(ValueError, prefix="--methods: "):
             _ = self.chosen
+        _ = self.adaptive
         if self.regime is not None and not self.regime.strip():
             raise BadInput(f"--regime must say how the model was trained, got {self.regime!r}")
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
@@ -93,6 +98,18 @@ class AblateOptions:
         return tuple(dict.fromkeys(map(table_method, distinct_names(self.methods))))
 
     @property
+    def adaptive(self) -> AdaptiveBudget:
+        """Of the adaptive table.
+
+        Raises:
+            BadInput: a fixed budget, or a malformed one.
+        """
+        budget = AdaptiveBudget() if self.budget is None else parse_any_budget(self.budget)
+        if not isinstance(budget, AdaptiveBudget):
+            raise BadInput(f"--budget is that of --what adaptive, such as auto:0.08-0.5, got {self.budget!r}")
+        return budget
+
+    @property
     def adapter_folders(self) -> dict[str, Path]:
         """Name → folder."""
         pairs = [text.partition("=") for text in self.adapters]
@@ -115,6 +132,8 @@ class AblateOptions:
             parts += ["--regime", self.regime]
         if what == BUDGET and self.chosen is not None:
             parts += ["--methods", ",".join(self.chosen)]
+        if what == ADAPTIVE:
+            parts += ["--budget", str(self.adaptive)]
         if what in NEEDS_ADAPTERS:
             parts += [f"--adapter={name}={shown(folder)}" for name, folder in self.adapter_folders.items()]
         return shlex.join(parts)

@@ -12,6 +12,8 @@ from shirg_bench.accuracy.case import BUDGETS, NOTES, Adapters, Case, Comparison
 from shirg_bench.accuracy.variant import Variant
 from shirg_train.keep_ratio import PolicyConfig
 
+REGIONS = ("clusters", "cells", "quadtree")
+
 
 def case(name: str, method: str, budget: float, **options: Any) -> Case:
     """A method with options at a budget."""
@@ -71,10 +73,14 @@ def summary(_: Adapters) -> list[Comparison]:
 
 
 def regions(_: Adapters) -> list[Comparison]:
-    """Cells for clusters, and the other way round."""
-    other = {"v2": ("clusters", "cells"), "v3": ("cells", "clusters")}
+    """Other regions than a preset's own."""
+    shares = {"v2": {}, "v3": {}, "v4": {"coverage_share": 0.5}}
+    own = {"v2": "clusters", "v3": "cells", "v4": "none"}
     return [
-        Comparison(case(f"{m} ({own})", m, b), [case(f"{m}, {swapped}", m, b, coverage=swapped)])
-        for m, (own, swapped) in other.items()
+        Comparison(
+            case(f"{m} ({own[m]})", m, b),
+            [case(f"{m}, {kind}", m, b, coverage=kind, **shares[m]) for kind in REGIONS if kind != own[m]],
+        )
+        for m in own
         for b in BUDGETS
     ]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from shirg_bench.accuracy.late import Late
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.vision.reading_order import Newline
@@ -40,11 +41,12 @@ class Variant:
         adapter: name of the adapter in the weights; None = the checkpoint's own weights.
         late: what is dropped inside the model, of a page that the policy keeps whole; None = nothing.
         nll_times: diffusion times of the validation NLL; 0 = it is not measured.
+        adaptive: budgets between which the model decides for each question, in place of the policy's own.
         normalize: where SHIRG-v2's variance is brought to one scale; `image` is not what v2 is.
 
     Raises:
         ValueError: a value that is not one of its type's, full attention with a cache, `late` beside a selection or
-            without a cache, or an NLL of either.
+            without a cache, an NLL of either, or `adaptive` beside any of these two or without a budget.
     """
 
     policy: PolicyConfig = field(default_factory=lambda: PolicyConfig("baseline"))
@@ -56,6 +58,7 @@ class Variant:
     adapter: str | None = None
     late: Late | None = None
     nll_times: int = 0
+    adaptive: AdaptiveBudget | None = None
     normalize: Normalize = "view"
 
     def __post_init__(self) -> None:
@@ -70,6 +73,9 @@ class Variant:
         if self.nll_times and (self.late is not None or self.attention != "prefix"):
             raise ValueError(f"nll_times needs prefix attention and no late choice, got {self.attention}, {self.late}")
 
+        if self.adaptive is not None and (self.late is not None or self.nll_times or self.policy.budget is None):
+            raise ValueError(f"adaptive needs a budget, no late choice and no NLL, got {self.policy.name}, {self.late}")
+
     @property
     def budget(self) -> Budget | None:
         """What is kept, wherever it is chosen; None = everything, or as the method decides."""
@@ -81,7 +87,7 @@ class Variant:
         if self.policy.views is not None:
             policy["views"] = self.policy.views
         own = asdict(self)
-        silent = {"policy"} | {name for name in ("late", "nll_times") if not own[name]}
+        silent = {"policy"} | {name for name in ("late", "nll_times", "adaptive") if not own[name]}
         if self.normalize == "view":
             silent.add("normalize")
         return {**policy, **{name: own[name] for name in own if name not in silent}}

@@ -15,7 +15,7 @@ from shirg_core.progress import spinner
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = (
-    "budget, kinds, coverage, beta, terms, alpha, summary, regions, positions, newline, "
+    "budget, kinds, adaptive, coverage, beta, terms, alpha, summary, regions, positions, newline, "
     "adapter, adapted, lowres, cache, late, views, "
     "views-variance."
 )
@@ -42,6 +42,10 @@ def ablate(
     methods: Annotated[
         str | None,
         typer.Option(help="Methods of the budget table, names that `shirg methods` lists.", show_default="all of them"),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Of the adaptive table: auto, or auto:LOW-HIGH such as auto:0.08-0.5.", show_default="auto"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,
     output: Annotated[
@@ -72,6 +76,7 @@ def ablate(
         tiers=distinct_names(tiers),
         regime=regime,
         methods=methods,
+        budget=budget,
         seed=seed,
         output=output,
         chunks=chunks or output / "chunks",

@@ -77,7 +77,7 @@ def evaluate(
     arguments = ["eval", *(part for name, value in options.items() if value is not None for part in (name, str(value)))]
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
-    check_method(method, budget)
+    check_method(method, budget, adaptive=backend is None)
     lavida = {"--vision-tower": vision_tower, "--views": views, "--adapter": adapter, "--no-cache": not cache or None}
     if backend is None:
         if backend_args:

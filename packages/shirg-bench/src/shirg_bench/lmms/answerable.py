@@ -10,6 +10,7 @@ import torch
 from shirg_bench.lmms.questions import Questions
 from shirg_bench.lmms.reply import Question
 from shirg_bench.lmms.request import EvalRequest
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selector
@@ -27,7 +28,7 @@ def check_all(
     asked: Sequence[EvalRequest],
     questions: Questions,
     data: Mapping[str, Any],
-    budget: Budget | None,
+    budget: Budget | AdaptiveBudget | None,
 ) -> None:
     """Refuse requests one of which has no text, no room for the budget, or no room in the model's context.
 
@@ -39,11 +40,15 @@ def check_all(
         asked: requests.
         questions: where those of the requests wait for their answers.
         data: task → split → documents.
-        budget: of the pipeline's selector; None = it takes none.
+        budget: of the pipeline's selector, or adaptive; None = it takes none.
 
     Raises:
         ValueError: naming task and document; from a `BudgetError` where the budget is at fault.
     """
+    budgets = budget.rungs if isinstance(budget, AdaptiveBudget) else () if budget is None else (budget,)
+    if isinstance(budget, AdaptiveBudget):
+        # Room for the longest prefix is room for all.
+        pipe, budget = pipe.at(budget.high), budget.high
     serving: set[ViewLayout] = set()
     for one in asked:
         question = questions.keep(one, data)
@@ -52,9 +57,10 @@ def check_all(
             question_ids(pipe.tokenizer, question.words, 0)
             plans = _plans(pipe, question)
             layouts = {plan.layout for plan in plans}
-            if pipe.selector is not None and budget is not None:
+            if pipe.selector is not None:
                 for layout in layouts - serving:
-                    _check_budget(pipe.selector, budget, layout)
+                    for each in budgets:
+                        _check_budget(pipe.selector, each, layout)
                 serving |= layouts
             visual = [_entries(pipe, plan, budget) for plan in plans]
             _check_length(pipe, question, len(ids) - len(plans), visual, one.sampling.max_new_tokens)

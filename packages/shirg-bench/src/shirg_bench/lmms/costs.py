@@ -24,12 +24,13 @@ class AnswerCosts(TokenCounts):  # type: ignore[misc]
     Attributes:
         visual_tokens: entries of the prefix that stand for images, newlines and summaries included.
         kv_bytes: bytes of the prefix cache that this row takes, padding included; 0 without cache.
-        nfe: denoising steps.
+        nfe: denoising steps, those that chose an adaptive budget among them.
         latency_ms: from images and question to text.
         embed_ms: views, tower, projector and selection.
         prefill_ms: the prefix through the language model; 0 without cache.
         step_ms: mean over the steps.
         batch_size: rows of the batch.
+        kept_tokens: K, over all images of the question; None = not known.
     """
 
     visual_tokens: int = 0
@@ -40,6 +41,7 @@ class AnswerCosts(TokenCounts):  # type: ignore[misc]
     prefill_ms: float = 0.0
     step_ms: float = 0.0
     batch_size: int = 1
+    kept_tokens: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the log of samples; what is not known is left out."""
@@ -53,6 +55,7 @@ def costs_of(answer: Answer, batch_size: int) -> AnswerCosts:
         input_tokens=answer.prefix_tokens,
         output_tokens=answer.output_tokens,
         visual_tokens=answer.visual_tokens,
+        kept_tokens=answer.kept_tokens,
         kv_bytes=answer.kv_bytes,
         nfe=answer.nfe,
         latency_ms=ms["total"],
@@ -77,7 +80,8 @@ def log_costs(costs: Sequence[AnswerCosts], device: torch.device) -> None:
         return
     seconds = max(sum(one.latency_ms / one.batch_size for one in share) for share, _ in shares) / 1e3
     tokens = sum(one.output_tokens for one in answered)
-    names = ("prefill_ms", "step_ms", "embed_ms", "nfe", "visual_tokens", "kv_bytes")
+    names = ["prefill_ms", "step_ms", "embed_ms", "nfe", "visual_tokens", "kv_bytes"]
+    names += ["kept_tokens"] if all(one.kept_tokens is not None for one in answered) else []
     log_metrics(
         total_elapsed_time=seconds,
         total_gen_tokens=tokens,

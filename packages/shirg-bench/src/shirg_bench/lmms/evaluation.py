@@ -21,6 +21,7 @@ from shirg_bench.lmms.overrides import overrides
 from shirg_bench.lmms.quiet import talk_into
 from shirg_bench.lmms.results import JOURNAL, check_folder, write_settings
 from shirg_bench.lmms.settings import ModelSettings
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.cli.errors import BadInput, RunFailed, bad_input
 
 LOG = "lmms_eval.log"
@@ -131,7 +132,10 @@ def run_evaluation(
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
         return None
-    return {**_complete(results), "resolved": asdict(resolved), "ignored": ignored}
+    used = asdict(resolved)
+    if isinstance(resolved.budget, AdaptiveBudget):
+        used["budget"] = str(resolved.budget)
+    return {**_complete(results), "resolved": used, "ignored": ignored}
 
 
 def _model(evaluation: Evaluation, **told: Any) -> ShirgLavida | PrunedBackend:

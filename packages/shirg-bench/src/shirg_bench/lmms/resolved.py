@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.methods import Method, get_method
@@ -24,12 +25,14 @@ class Resolved:
     """
 
     method: str
-    budget: Budget | None
+    budget: Budget | AdaptiveBudget | None
     views: Views
     max_new_tokens: int
 
 
-def resolve(method: str | None, budget: Budget | None, views: str | None, recommended: Recommended) -> Resolved:
+def resolve(
+    method: str | None, budget: Budget | AdaptiveBudget | None, views: str | None, recommended: Recommended
+) -> Resolved:
     """What the user gave, completed by what the checkpoint recommends.
 
     Raises:
@@ -43,7 +46,7 @@ def resolve(method: str | None, budget: Budget | None, views: str | None, recomm
     return Resolved(chosen.name, kept if chosen.takes_budget else None, seen, recommended.max_new_tokens)
 
 
-def check_eval_method(name: str, budget: Budget | None, *, whose: str = "") -> Method:
+def check_eval_method(name: str, budget: Budget | AdaptiveBudget | None, *, whose: str = "") -> Method:
     """The method; refuse an unknown one, or a budget that means nothing to it.
 
     Args:

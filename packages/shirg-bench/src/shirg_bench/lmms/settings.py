@@ -12,10 +12,11 @@ import torch
 from shirg_bench.lmms.resolved import Resolved, check_eval_method, resolve
 from shirg_bench.lmms.sampling import SAMPLER, parse_sampling
 from shirg_bench.lmms.values import Kind, count, switch, text, typed
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
 from shirg_core.checks import check_choice, random_seed
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.methods import parse_budget
+from shirg_core.cli.methods import parse_any_budget
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.checkpoint.weights import DTYPES
 from shirg_lavida.cli.models import load_pipeline, parse_device, read_recommended
@@ -34,7 +35,7 @@ class ModelSettings:
             ask` asks, whatever folders there are.
         vision_tower: folder or hub id of the tower, see `load_lavida`; None = the checkpoint's own.
         method: see `shirg_core.methods`; None = the checkpoint's own.
-        budget: tokens to keep, a count or a fraction; None = the checkpoint's own.
+        budget: tokens to keep, a count or a fraction, or adaptive; None = the checkpoint's own.
         views: see `shirg_lavida.vision.views`; None = the checkpoint's own, or else the method's.
         adapter: folder of a LoRA.
         positions: `packed` or `original`; None = those the adapter was trained on, else `packed`.
@@ -53,7 +54,7 @@ class ModelSettings:
     pretrained: str | None = None
     vision_tower: str | None = None
     method: str | None = None
-    budget: Budget | None = None
+    budget: Budget | AdaptiveBudget | None = None
     views: str | None = None
     adapter: Path | None = None
     positions: str | None = None
@@ -126,7 +127,7 @@ class ModelSettings:
 _KINDS: Mapping[str, Kind] = {
     "pretrained": text,
     "method": text,
-    "budget": lambda value: parse_budget(str(value)),
+    "budget": lambda value: parse_any_budget(str(value)),
     "views": text,
     "vision_tower": text,
     "adapter": lambda value: Path(str(value)),

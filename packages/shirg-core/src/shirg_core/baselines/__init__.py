@@ -7,6 +7,7 @@ from shirg_core.baselines.deduplication import Deduplication
 from shirg_core.baselines.dpp import ConditionalDPP
 from shirg_core.baselines.farthest import FarthestPoint
 from shirg_core.baselines.pooling import Pooling
+from shirg_core.baselines.quadtree import Quadtree
 from shirg_core.baselines.random import RandomTokens
 from shirg_core.baselines.saint import SimilarityGraph
 from shirg_core.baselines.saint_vote import BipartiteVote
@@ -22,6 +23,7 @@ __all__ = [
     "Deduplication",
     "FarthestPoint",
     "Pooling",
+    "Quadtree",
     "RandomTokens",
     "SimilarityGraph",
     "TokenMerging",

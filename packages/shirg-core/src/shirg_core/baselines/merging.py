@@ -2,8 +2,9 @@
 
     z_g = 1/|g| · Σ_{i ∈ g} v_i
 
-A group's index is its first token, so raster order survives; its region is the group itself. Gradients flow from each
-mean to every member. Scores say only which tokens stand for a group: 1 for its first token, 0 for its others.
+A group's index is the token that stands for it, its first one unless a method says otherwise, so raster order survives;
+its region is the group itself. Gradients flow from each mean to every member. Scores say only which tokens stand for a
+group: 1 for these, 0 for the others.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from shirg_core.scores import snap
 from shirg_core.selection import Selection
 
 
-def merge_groups(features: Tensor, first: Tensor, layout: ViewLayout, k: int) -> Selection:
+def merge_groups(features: Tensor, stand_in: Tensor, layout: ViewLayout, k: int) -> Selection:
     """Merge every group into its mean, accumulated in float32.
 
     Args:
         features: `[B, N, D]`, floating.
-        first: `[B, N]` int64, the smallest token index of each token's group; −1 for padding.
+        stand_in: `[B, N]` int64, of each token's group the token that stands for it; −1 for padding.
         layout: geometry of the N tokens.
         k: number of groups, the same in every image.
 
     Returns:
         `Selection` with `kept [B, k, D]` the means, in the dtype of `features`.
     """
-    n = first.shape[1]
-    here = torch.arange(n, device=first.device)
-    stands = first == here
+    n = stand_in.shape[1]
+    here = torch.arange(n, device=stand_in.device)
+    stands = stand_in == here
     indices = torch.where(stands, here, n).sort(dim=1).values[:, :k]
     number = stands.long().cumsum(1) - 1
-    regions = number.gather(1, first.clamp_min(0)).masked_fill(first < 0, -1)
+    regions = number.gather(1, stand_in.clamp_min(0)).masked_fill(stand_in < 0, -1)
     means = [group_means(x, r, k) for x, r in zip(features, regions, strict=True)]
     return Selection(indices, snap(stands, layout), regions, torch.stack(means).to(features.dtype))
 

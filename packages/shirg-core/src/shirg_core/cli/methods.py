@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.checks import count_or_share
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.methods import get_method
@@ -14,13 +16,20 @@ if TYPE_CHECKING:
     from shirg_core.budget import Budget
     from shirg_core.selection import Selector
 
+AUTO = "auto"
+"""How a budget begins that a model decides."""
 COMPARED = ("v4", "v3", "v2", "uniform", "random", "top-variance", "divprune", "saint", "dpp")
 """What `shirg compare` shows unasked: pure selections; a merged token shows more than its own patch, which ink recall
 does not see."""
 
 
-def check_method(name: str | None, budget: str | None) -> None:
+def check_method(name: str | None, budget: str | None, *, adaptive: bool = False) -> None:
     """Refuse an unknown method and a malformed budget before anything large is imported; None = not given.
+
+    Args:
+        name: of the method.
+        budget: as typed.
+        adaptive: whether it may be `auto`.
 
     Raises:
         BadInput: either.
@@ -29,7 +38,7 @@ def check_method(name: str | None, budget: str | None) -> None:
         with bad_input(ValueError):
             get_method(name)
     if budget is not None:
-        parse_budget(budget)
+        (parse_any_budget if adaptive else parse_budget)(budget)
 
 
 def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> Selector:
@@ -64,6 +73,10 @@ def parse_budget(text: str) -> Budget:
     Raises:
         BadInput: neither a count ≥ 1 nor a fraction in (0, 1].
     """
+    if text.startswith(AUTO):
+        raise BadInput(
+            f"--budget {text} needs a model that answers questions: shirg ask, eval or ablate --what adaptive"
+        )
     try:
         if text.isascii() and text.isdigit():
             value: Budget = int(text)
@@ -75,3 +88,22 @@ def parse_budget(text: str) -> Budget:
     except (ValueError, ZeroDivisionError) as error:
         problem = "--budget must be a count ≥ 1 or a fraction in (0, 1] such as 0.25, 1/4 or 25%"
         raise BadInput(f"{problem}, got {text!r}") from error
+
+
+def parse_any_budget(text: str) -> Budget | AdaptiveBudget:
+    """What `parse_budget` reads, and `auto`, `auto:LOW-HIGH`, `auto@NATS` and `auto:LOW-HIGH@NATS`.
+
+    Raises:
+        BadInput: none of these.
+    """
+    if not text.startswith(AUTO):
+        return parse_budget(text)
+    found = re.fullmatch(r"auto(?::([^-@]+)-([^-@]+))?(?:@([0-9.]+))?", text)
+    if found is None:
+        raise BadInput(
+            f"--budget must be auto, auto:LOW-HIGH or auto:LOW-HIGH@NATS, such as auto:0.08-0.5, got {text!r}"
+        )
+    low, high, threshold = found.groups()
+    given: dict[str, float] = {} if low is None else {"low": parse_budget(low), "high": parse_budget(high)}
+    with bad_input(ValueError, prefix=f"--budget {text}: "):
+        return AdaptiveBudget(**given, **({} if threshold is None else {"threshold": float(threshold)}))

@@ -63,7 +63,7 @@ def regions_from_similarity(
         is_root = label == here
         fits = ((is_root & graph.valid).sum(1) <= most) & ((is_root & graph.unassigned).sum(1) <= capacity)
         label = torch.where(fits[:, None], label, _join(label, order, rank, graph))
-    return _number_by_first_token(label, graph.valid)
+    return number_by_first_token(label, graph.valid)
 
 
 def _join(label: Tensor, order: Tensor, rank: Tensor, graph: GridGraph) -> Tensor:
@@ -84,7 +84,7 @@ def _join(label: Tensor, order: Tensor, rank: Tensor, graph: GridGraph) -> Tenso
     return parent.gather(1, label)
 
 
-def _number_by_first_token(label: Tensor, valid: Tensor) -> Tensor:
+def number_by_first_token(label: Tensor, valid: Tensor) -> Tensor:
     """Clusters numbered from 0 in the order of their first token; −1 for padding."""
     here = torch.arange(label.shape[1], device=label.device).expand_as(label)
     first = here.scatter_reduce(1, label, here, "amin").gather(1, label)

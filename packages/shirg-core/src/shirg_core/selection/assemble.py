@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from shirg_core.coverage import cell_regions, cluster_regions
+from shirg_core.coverage import cell_regions, cluster_regions, quadtree_regions
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, gather_tokens
 from shirg_core.selection.choose import choose
@@ -19,7 +19,7 @@ def without_padding(features: Tensor, layout: ViewLayout) -> Tensor:
 
 
 def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float) -> Tensor:
-    """`[B, N]` int64 regions by `clusters`, `cells`, or `none` (the whole image is one region); −1 for padding.
+    """`[B, N]` int64 regions by `clusters`, `cells`, `quadtree` or `none` (the whole image is one); −1 for padding.
 
     Raises:
         ValueError: an unknown word, or a budget too small for its regions.
@@ -29,9 +29,11 @@ def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, sh
     if coverage == "cells":
         # A copy: the cells are shared by all calls on this layout, and what is returned is the caller's.
         return cell_regions(layout, k, share, features.device).repeat(features.shape[0], 1)
+    if coverage == "quadtree":
+        return quadtree_regions(features.detach(), layout, k, share)
     if coverage == "none":
         return (layout.valid_mask(features.device).long() - 1).repeat(features.shape[0], 1)
-    raise ValueError(f"coverage must be clusters, cells or none, got {coverage!r}")
+    raise ValueError(f"coverage must be clusters, cells, quadtree or none, got {coverage!r}")
 
 
 def assemble(

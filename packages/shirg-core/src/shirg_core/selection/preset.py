@@ -17,6 +17,8 @@ from shirg_core.selection.inputs import check_inputs
 from shirg_core.selection.recipe import Coverage, Given, Recipe, Summary
 
 IMPLEMENTATIONS = ("auto", "reference", "triton")
+WITHOUT_KERNELS: tuple[Coverage, ...] = ("quadtree",)
+"""Coverage that only the reference computes, on a GPU, too."""
 MOST = 2.0**20
 """The largest weight."""
 
@@ -67,20 +69,23 @@ class Preset:
             features, layout, **given._asdict(), impl=impl, check_finite=check_finite, implementations=IMPLEMENTATIONS
         )
         self.check_given(given)
-        return backend(impl, features)(self.recipe, features, layout, given)
+        return backend(impl, features, self.coverage)(self.recipe, features, layout, given)
 
 
-def backend(impl: str, features: Tensor) -> Backend:
+def backend(impl: str, features: Tensor, coverage: Coverage = "none") -> Backend:
     """The backend for a call on `features`; `impl` is one of `IMPLEMENTATIONS`.
 
-    `auto` takes the kernels for CUDA tensors where Triton is installed and the call is not being compiled (a compiler
-    sees through the reference, and fuses it its own way); the reference elsewhere.
+    `auto` takes the kernels for CUDA tensors where Triton is installed, the call is not being compiled (a compiler
+    sees through the reference, and fuses it its own way), and the coverage has kernels; the reference elsewhere.
 
     Raises:
         ImportError: `triton` was asked for by name and is not installed.
         RuntimeError: `triton` was asked for by name and cannot run on the tensor's device.
+        ValueError: `triton` was asked for by name, and the coverage has no kernels.
     """
-    if impl == "reference" or (impl == "auto" and not _prefers_kernels(features)):
+    if impl == "triton" and coverage in WITHOUT_KERNELS:
+        raise ValueError(f"coverage={coverage!r} has no kernels: use impl='reference' or 'auto', got 'triton'")
+    if impl == "reference" or (impl == "auto" and not _prefers_kernels(features, coverage)):
         return reference.select
     # Here and not above: importing Triton costs time, and not every platform has it.
     from shirg_core.selection import triton
@@ -89,5 +94,7 @@ def backend(impl: str, features: Tensor) -> Backend:
     return triton.select
 
 
-def _prefers_kernels(features: Tensor) -> bool:
+def _prefers_kernels(features: Tensor, coverage: Coverage) -> bool:
+    if coverage in WITHOUT_KERNELS:
+        return False
     return features.is_cuda and not torch.compiler.is_compiling() and find_spec("triton") is not None

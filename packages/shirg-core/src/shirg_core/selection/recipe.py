@@ -15,7 +15,7 @@ from torch import Tensor
 from shirg_core.budget import Budget
 from shirg_core.scores.distinctness import RADIUS
 
-Coverage: TypeAlias = Literal["clusters", "cells", "none"]
+Coverage: TypeAlias = Literal["clusters", "cells", "quadtree", "none"]
 Summary: TypeAlias = Literal["mean", "attention", "none"]
 Scaling: TypeAlias = Literal["minmax", "saturation"]
 

@@ -21,7 +21,7 @@ class ShirgV2(Preset):
         budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         alpha: α in [0, 1], weight of the channel variance; text relevance weighs 1 − α. `alpha=1` needs no text.
         beta: β, weight of the edge density. `beta=0` needs no edges.
-        coverage: `clusters`, `cells`, or `none` (one region, the whole image).
+        coverage: `clusters`, `cells`, `quadtree` (blocks, small where tokens differ), or `none` (one region).
         coverage_share: share of the budget, in [0, 1], that coverage may claim.
         summary: `mean` of the dropped tokens, `attention` (weighted by the `attention` input), or `none`.
         text_weight: overrides 1 − α; `text_weight=0` says on purpose that there is no text.

@@ -26,7 +26,7 @@ class ShirgV3(Preset):
         magnitude_weight: weight of M.
         gradient_weight: weight of G.
         temperature: τ > 0 of the softmax in A.
-        coverage: `cells`, `clusters`, or `none` (one region, the whole image).
+        coverage: `cells`, `clusters`, `quadtree` (blocks, small where tokens differ), or `none` (one region).
         coverage_share: share of the budget, in [0, 1], that coverage may claim.
         summary: `attention` (dropped tokens weighted by A), `mean`, or `none`.
         attention_of: `features`: A comes from their cosines unless `attention` is given; `tower`: `attention` must be

@@ -43,7 +43,7 @@ class ShirgV4(Preset):
         attention_weight: weight of the attention received.
         text_weight: weight of the text evidence.
         radius: τ > 0 of distinctness, relative to the image's own spread.
-        coverage: `none` (one region, the whole image), `cells`, or `clusters`.
+        coverage: `none` (one region), `cells`, `clusters`, or `quadtree` (blocks, small where tokens differ).
         coverage_share: share of the budget, in [0, 1], that coverage may claim.
         summary: `mean` of the dropped tokens, `attention` (weighted by the `attention` input), or `none`.
         attention_of: `any`: attention counts if it is given; `tower`: it must be, as the vision tower's own.

@@ -14,7 +14,11 @@ Adapter: TypeAlias = Annotated[
     Path | None, typer.Option(help="LoRA: a folder in peft's format, micro-lora or micro-lora-language.")
 ]
 Budget: TypeAlias = Annotated[
-    str | None, typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.", show_default=OWN)
+    str | None,
+    typer.Option(
+        help="Visual tokens to keep: a count, 0.25, 1/4 or 25%; auto or auto:0.08-0.5 lets the model choose.",
+        show_default=OWN,
+    ),
 ]
 Device: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, …", show_default="a GPU if there is one")]
 Dtype: TypeAlias = Annotated[

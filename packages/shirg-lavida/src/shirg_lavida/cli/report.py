@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget, kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import get_method
@@ -35,7 +36,7 @@ class Outcome:
 
     method: str
     views: str
-    budget_asked: Budget
+    budget_asked: Budget | AdaptiveBudget
     answer: Answer
 
     @property
@@ -53,8 +54,13 @@ class Outcome:
 
     @property
     def budget(self) -> int:
-        """K; what was kept, for a method that takes no budget."""
-        return kept_tokens(self.budget_asked, self.layout) if self._takes_budget else self.n_kept
+        """K; what was kept, for a method that takes no budget, or where the model chose among several."""
+        fixed = self._takes_budget and not isinstance(self.budget_asked, AdaptiveBudget)
+        return kept_tokens(self.budget_asked, self.layout) if fixed else self.n_kept
+
+    @property
+    def _asked(self) -> Budget | str:
+        return str(self.budget_asked) if isinstance(self.budget_asked, AdaptiveBudget) else self.budget_asked
 
     @property
     def _takes_budget(self) -> bool:
@@ -68,11 +74,12 @@ class Outcome:
             "confidence": {"mean": round(answer.confidence.mean, 6), "min": round(answer.confidence.min, 6)},
             "method": self.method,
             "budget": self.budget,
-            "budget_asked": self.budget_asked if self._takes_budget else None,
+            "budget_asked": self._asked if self._takes_budget else None,
             "views": self.views,
             "prefix_tokens": answer.prefix_tokens,
             "visual_tokens": answer.visual_tokens,
             "nfe": answer.nfe,
+            "probed": [round(entropy, 6) for entropy in answer.probed],
             "kv_bytes": answer.kv_bytes,
             "n_tokens": layout.n_tokens,
             "n_selectable": layout.n_selectable,
@@ -127,7 +134,7 @@ def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, fl
     table.add_row("kept", _kept(outcome))
     table.add_row("prefix", f"{answer.prefix_tokens} tokens, {answer.visual_tokens} of them for the image")
     table.add_row("cache", f"{answer.kv_bytes / MIB:.2f} MiB" if answer.kv_bytes else "none")
-    table.add_row("steps", f"{answer.nfe} for {len(answer.ids)} tokens")
+    table.add_row("steps", f"{answer.nfe} for {len(answer.ids)} tokens{_probes(answer)}")
     table.add_row("ms", ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items()))
     console.print(table)
 
@@ -152,6 +159,13 @@ def print_comparison(console: Console, outcomes: Sequence[Outcome]) -> None:
         times = (f"{value:.1f}" for value in (ms["prefill"], median(answer.step_ms), ms["total"]))
         table.add_row(outcome.method, Text(answer.text), *map(str, costs), *times)
     console.print(table)
+
+
+def _probes(answer: Answer) -> str:
+    if not answer.probed:
+        return ""
+    entropies = ", ".join(f"{entropy:.3f}" for entropy in answer.probed)
+    return f", {len(answer.probed)} of them to choose the budget (entropy {entropies} nats)"
 
 
 def _kept(outcome: Outcome) -> str:

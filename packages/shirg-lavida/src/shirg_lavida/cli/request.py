@@ -48,7 +48,7 @@ class Request:
         Raises:
             BadInput: an unknown method, a malformed budget, or options of the sampler that cannot be followed.
         """
-        check_method(self.method, self.budget)
+        check_method(self.method, self.budget, adaptive=True)
         with bad_input(ValueError, options=NAMES):
             # How the model draws by itself is not known yet.
             SamplingOptions(**{"draw": "categorical", **self.sampling})

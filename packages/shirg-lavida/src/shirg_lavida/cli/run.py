@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.methods import parse_budget
+from shirg_core.cli.methods import parse_any_budget
 from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
 from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
@@ -41,7 +41,7 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         BadInput: whatever of the request cannot be used.
     """
     asked = None if request.method is None else get_method(request.method).name
-    budget = None if request.budget is None else parse_budget(request.budget)
+    budget = None if request.budget is None else parse_any_budget(request.budget)
     seed = request.chosen_seed()
     # 1. The model, and what it recommends.
     with clock.stage("model"), spinner("loading the model", quiet=request.quiet):

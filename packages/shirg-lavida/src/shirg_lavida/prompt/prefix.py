@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, overload
 
@@ -106,13 +107,19 @@ class Prefix:
                 f"a prefix is indexed by a row's number or an ascending slice of rows, got {index!r}; "
                 "its embeddings are a plain tensor: prefix.embeddings"
             )
-        rows = range(len(self.embeddings))[index]
+        return self._of(index, range(len(self.embeddings))[index])
+
+    def take(self, rows: Sequence[int]) -> Prefix:
+        """Some of the rows, in any order, with all that belongs to them."""
+        return self._of(list(rows), rows)
+
+    def _of(self, index: slice | list[int], rows: Sequence[int]) -> Prefix:
         images = [(new, i) for new, row in enumerate(rows) for i, owner in enumerate(self.owners) if owner == row]
         return Prefix(
             self.embeddings[index],
             mask=None if self.mask is None else self.mask[index],
             positions=None if self.positions is None else self.positions[index],
-            visual_tokens=self.visual_tokens[index],
+            visual_tokens=tuple(self.visual_tokens[row] for row in rows) if self.visual_tokens else (),
             selections=tuple(self.selections[i] for _, i in images),
             layouts=tuple(self.layouts[i] for _, i in images),
             owners=tuple(new for new, _ in images),

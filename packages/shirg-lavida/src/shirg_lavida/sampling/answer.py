@@ -35,7 +35,10 @@ class Answer:
         probabilities: `[L]` float32, the probability of each token at the step that settled it, before noise; 1 for
             tokens of a draft and behind the end of text, 0 for a mask that was left.
         stops: ids that end an answer.
-        nfe: denoising steps, one forward pass of the language model each; the prefill is not among them.
+        nfe: denoising steps, one forward pass of the language model each, those that chose an adaptive budget among
+            them; prefills are not.
+        probed: mean entropies, in nats, of the steps that chose an adaptive budget, one per budget that was tried; see
+            `shirg_lavida.adaptive`.
         prefix_tokens: entries of the prefix, prompt and images.
         visual_tokens: those of them that stand for images, newlines and summaries included; 0 without an image.
         kv_bytes: bytes of the prefix cache that this row takes in the last step, padding included; 0 without cache.
@@ -57,6 +60,7 @@ class Answer:
     kv_bytes: int
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     step_ms: tuple[float, ...] = ()
+    probed: tuple[float, ...] = ()
     selections: tuple[Selection | None, ...] = field(default=(), repr=False)
     layouts: tuple[ViewLayout, ...] = field(default=(), repr=False)
 
@@ -64,6 +68,12 @@ class Answer:
     def output_tokens(self) -> int:
         """Tokens before the first of `stops`."""
         return next((i for i, token in enumerate(self.ids.tolist()) if token in self.stops), len(self.ids))
+
+    @property
+    def kept_tokens(self) -> int:
+        """K over all images, newlines and summaries not counted; every token of an image without a selector."""
+        pairs = zip(self.selections, self.layouts, strict=True)
+        return sum(of.n_selectable if kept is None else kept.indices.shape[1] for kept, of in pairs)
 
     @property
     def confidence(self) -> Confidence:

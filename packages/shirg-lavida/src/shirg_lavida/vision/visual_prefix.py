@@ -64,6 +64,13 @@ class EncodedImages:
     def __len__(self) -> int:
         return len(self.plans)
 
+    def take(self, images: Sequence[int]) -> EncodedImages:
+        """Some of the images, in any order."""
+        ends = list(accumulate(plan.n_views for plan in self.plans))
+        views = [view for i in images for view in range(ends[i] - self.plans[i].n_views, ends[i])]
+        attention = None if self.attention is None else self.attention[views]
+        return EncodedImages([self.plans[i] for i in images], self.tokens[views], self.pixels[views], attention)
+
 
 def encode(
     model: VisionPath, images: Sequence[Image.Image], options: VisionOptions, clock: Clock | None = None
