@@ -1,4 +1,4 @@
-"""Sessions: `nox -s lint typecheck tests ptx bench gpu wheels`. Every session runs in an environment of its own."""
+"""Sessions: `nox -s lint typecheck tests ptx bench gpu browser wheels`, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -112,6 +112,18 @@ def gpu(session: nox.Session) -> None:
     _sync(session, "--package", "shirg-bench", "--group", "test")
     session.run("pytest", "packages/shirg-core/tests", "-m", "gpu", *session.posargs)
     session.run("pytest", "packages/shirg-bench/benchmarks/bench_kernels.py", "-m", "gpu", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The explorer and the report in headless Chromium; skipped where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        session.skip("no chromium, chromium-browser or google-chrome on the path")
+    _sync(session, "--package", "shirg-bench", "--group", "test")
+    session.install("playwright>=1.55,<2")
+    cases = "packages/shirg-bench/tests/browser_cases.py"
+    session.run("pytest", cases, *session.posargs, env={**ONE_THREAD, "SHIRG_CHROMIUM": found})
 
 
 @nox.session(venv_backend="venv")

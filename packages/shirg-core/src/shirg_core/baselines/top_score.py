@@ -74,5 +74,5 @@ class TopScore:
             raise ValueError("top-k by edge needs `edges` [B, N]")
         if self.score == "relevance" and given.text is None:
             raise ValueError("top-k by relevance needs `text` [B, M, D]")
-        only = Weights(**{"edges" if self.score == "edge" else self.score: 1.0})
-        return weighted(only, features, layout, given)[0][1]
+        name = "edges" if self.score == "edge" else self.score
+        return weighted(Weights(**{name: 1.0}), features, layout, given)[name][1]

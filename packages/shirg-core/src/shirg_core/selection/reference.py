@@ -5,6 +5,8 @@ Scores are constants of the computation (`no_grad`); gradients reach the feature
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,8 @@ from shirg_core.selection import Selection
 from shirg_core.selection.assemble import assemble, find_regions, without_padding
 from shirg_core.selection.recipe import Given, Recipe, Scaling, Weights
 
+Term: TypeAlias = tuple[float, Tensor]
+"""A weight, and the component `[B, N]` in [0, 1] that it multiplies."""
 SCALE = {"minmax": minmax, "saturation": saturate}
 
 
@@ -36,14 +40,16 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
     k = kept_tokens(recipe.budget, layout)
     features = without_padding(features, layout)
     with torch.no_grad():
-        components, attention = [], given.attention
-        if recipe.uses_attention(given):
-            attention, scaled = _attention(recipe, features, layout, attention)
-            components.append((recipe.weights.attention, scaled))
-        components += weighted(recipe.weights, features, layout, given, recipe.scaling, recipe.radius)
-        scores = combine(components, features, layout)
+        terms, attention = _terms(recipe, features, layout, given)
+        scores = combine(list(terms.values()), features, layout)
         regions = find_regions(recipe.coverage, features, layout, k, recipe.coverage_share)
     return assemble(features, layout, k, scores, regions, recipe.summary, attention)
+
+
+@torch.no_grad()
+def score_terms(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -> dict[str, Term]:
+    """What the score adds up: weight and component by its name in `Weights`; arguments as of `select`."""
+    return _terms(recipe, without_padding(features, layout), layout, given)[0]
 
 
 def weighted(
@@ -53,27 +59,38 @@ def weighted(
     given: Given,
     scaling: Scaling = "minmax",
     radius: float = RADIUS,
-) -> list[tuple[float, Tensor]]:
-    """`(weight, [B, N] in [0, 1])` of every component but attention whose weight is above 0."""
+) -> dict[str, Term]:
+    """Every component but attention whose weight is above 0, by its name in `Weights`, in that order."""
     scaled = SCALE[scaling]
-    parts: list[tuple[float, Tensor]] = []
+    parts: dict[str, Term] = {}
     if weights.variance > 0:
-        parts.append((weights.variance, scaled(channel_variance(features), layout, "view")))
+        parts["variance"] = weights.variance, scaled(channel_variance(features), layout, "view")
     if weights.magnitude > 0:
-        parts.append((weights.magnitude, scaled(feature_magnitude(features), layout, "view")))
+        parts["magnitude"] = weights.magnitude, scaled(feature_magnitude(features), layout, "view")
     if weights.gradient > 0:
-        parts.append((weights.gradient, scaled(spatial_gradient(features, layout), layout, "view")))
+        parts["gradient"] = weights.gradient, scaled(spatial_gradient(features, layout), layout, "view")
     if weights.relevance > 0 and given.text is not None:
         if scaling == "saturation":
             relevance = text_evidence(features, given.text, given.text_mask, layout)
         else:
             relevance = minmax(text_relevance(features, given.text, given.text_mask), layout, "image")
-        parts.append((weights.relevance, relevance))
+        parts["relevance"] = weights.relevance, relevance
     if weights.edges > 0 and given.edges is not None:
-        parts.append((weights.edges, scaled(given.edges, layout, "image")))
+        parts["edges"] = weights.edges, scaled(given.edges, layout, "image")
     if weights.distinctness > 0:
-        parts.append((weights.distinctness, distinctness(features, layout, radius=radius)))
+        parts["distinctness"] = weights.distinctness, distinctness(features, layout, radius=radius)
     return parts
+
+
+def _terms(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -> tuple[dict[str, Term], Tensor | None]:
+    """The terms in the order in which they are added, and A as it is; None where attention is not used."""
+    terms: dict[str, Term] = {}
+    attention = given.attention
+    if recipe.uses_attention(given):
+        attention, scaled = _attention(recipe, features, layout, attention)
+        terms["attention"] = recipe.weights.attention, scaled
+    terms |= weighted(recipe.weights, features, layout, given, recipe.scaling, recipe.radius)
+    return terms, attention
 
 
 def _attention(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Tensor | None) -> tuple[Tensor, Tensor]:
