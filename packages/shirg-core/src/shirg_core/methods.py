@@ -146,6 +146,10 @@ def _top(score: str, *needs: Input) -> Method:
     )
 
 
+def _learned(name: str, about: str, keeps: Keeps) -> Method:
+    return Method(name, about, keeps=keeps, merges=keeps == "layout", only="shirg ablate --what learned")
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -253,6 +257,12 @@ METHODS: dict[str, Method] = {
             "RedVTP: drops tokens inside the language model, after the first denoising step.",
             only="shirg ablate --what late",
         ),
+        _learned("token-packer", "TokenPacker: a query per 2 × 2 tokens, refined by several layers.", "layout"),
+        _learned("sms", "SMS of HiRes-LLaVA: pooled tokens attend to those they came from.", "layout"),
+        _learned("laco", "LaCo: merges 2 × 2 tokens inside the tower.", "layout"),
+        _learned("cropr", "Token Cropr: learned queries score and drop tokens in the tower.", "exact"),
+        _learned("vision-selector", "VisionSelector: a learned score with a differentiable top-k.", "exact"),
+        _learned("docvlm", "DocVLM: pooling, and learned queries on the page's true text.", "layout"),
     )
 }
 """Name → method."""

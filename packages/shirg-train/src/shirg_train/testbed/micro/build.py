@@ -19,7 +19,7 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.config import VisionConfig
 from shirg_train.seeds import derive
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
-from shirg_train.testbed.micro.config import SizeConfig
+from shirg_train.testbed.micro.config import ASK_METHOD, SizeConfig
 from shirg_train.testbed.pages.tokenizer import SpecialIds
 
 EMBEDDING_STD = 0.5
@@ -33,8 +33,8 @@ NEIGHBOURS = (((-1, 0), (1, 0), (0, 1)), ((0, -1),))
 A figure that a patch's edge cuts in two is read only by looking above or below, and training alone did not find that:
 one in five figures that lacked two rows stayed a guess, however long it took.
 """
-ASK_METHOD, ASK_BUDGET = "v2", 1 / 3
-"""What `shirg ask` does with this model unless told otherwise."""
+ASK_BUDGET = 1 / 3
+"""Of `shirg ask` with this model unless told otherwise."""
 
 
 def vision_config(size: SizeConfig) -> VisionConfig:
@@ -49,14 +49,14 @@ def vision_config(size: SizeConfig) -> VisionConfig:
     )
 
 
-def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """An upstream `config.json`."""
+def raw_config(size: SizeConfig, tokenizer: Tokenizer, method: str = ASK_METHOD) -> dict[str, Any]:
+    """An upstream `config.json`; `method` is what `shirg ask` takes unless told otherwise."""
     special = SpecialIds.of(tokenizer)
     own = {
         "system": None,
         "released_ids": False,
         "views": size.views,
-        "method": ASK_METHOD,
+        "method": method,
         "budget": ASK_BUDGET,
         "max_new_tokens": ANSWER_LENGTH,
     }
@@ -72,11 +72,11 @@ def raw_config(size: SizeConfig, tokenizer: Tokenizer) -> dict[str, Any]:
     return {**raw, CONFIG_KEY: own}
 
 
-def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int) -> LavidaModel:
+def build_model(size: SizeConfig, tokenizer: Tokenizer, seed: int, *, method: str = ASK_METHOD) -> LavidaModel:
     """A model with fresh float32 weights; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]), default_dtype(torch.float32):
         torch.manual_seed(derive(seed, "weights"))
-        model = LavidaModel(LavidaConfig.from_checkpoint(raw_config(size, tokenizer), vision_config(size)))
+        model = LavidaModel(LavidaConfig.from_checkpoint(raw_config(size, tokenizer, method), vision_config(size)))
         _start(model)
     return model
 

@@ -10,6 +10,7 @@ from shirg_core.checks import check_choice, integer, real
 from shirg_core.methods import get_method
 from shirg_lavida.vision.views import Views
 from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.testbed.compressors.config import CompressorConfig
 from shirg_train.testbed.pages.config import TIER_WORDS, TIERS, PageConfig, tier_of
 from shirg_train.testbed.pages.fonts import TINY
 from shirg_train.testbed.pages.plan import check_questions
@@ -17,6 +18,8 @@ from shirg_train.testbed.pages.tokens import TEMPLATES
 
 Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
 PAGE_VIEWS: tuple[Views, ...] = ("single384", "anyres")
+ASK_METHOD = "v2"
+"""What `shirg ask` does with a micro model unless told otherwise."""
 CROPS = 2
 """Crops along the side of a page that is seen in `anyres` views."""
 
@@ -211,6 +214,7 @@ class MicroConfig:
             model's name, where the auxiliary heads start fresh; None = fresh weights.
         size: the model's shape.
         data: the pages.
+        compressor: a learned compressor that makes tokens of pages in place of the stages' policies; None = none.
         owner_codes: what the loss `owners` compares projected tokens with: the embeddings of `words`, or codes of its
             `own`, so that no loss but that of the answers aligns tokens with words.
         weight_decay: of both optimisers.
@@ -229,6 +233,7 @@ class MicroConfig:
     init: str | None = None
     size: SizeConfig = SizeConfig()
     data: DataConfig = DataConfig()
+    compressor: CompressorConfig | None = None
     owner_codes: Literal["words", "own"] = "words"
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -246,6 +251,11 @@ class MicroConfig:
             integer(name, getattr(self, name), low=1)
         real("weight_decay", self.weight_decay, low=0)
         real("clip", self.clip, above=0)
+        if self.compressor is not None:
+            if self.size.views != "single384":
+                raise ValueError(f"compressor {self.compressor.method} takes pages of one view, got {self.size.views}")
+            for stage in self.stages:
+                _check_compressed(stage)
         for stage in self.stages:
             for data in stage.data or (self.data,):
                 for tier in stage.tiers:
@@ -253,3 +263,16 @@ class MicroConfig:
                         check_questions(data.pages(self.size, tier))
                     except ValueError as error:
                         raise ValueError(f"pages of stage {stage.name!r}: {error}") from error
+
+    @property
+    def method(self) -> str:
+        """What `shirg ask` takes of the trained model unless told otherwise."""
+        return ASK_METHOD if self.compressor is None else self.compressor.method
+
+
+def _check_compressed(stage: StageConfig) -> None:
+    wanted = {"train_tower": False, "answers": True, "layout": "joined", "policies": (PolicyConfig("baseline"),)}
+    for key, value in wanted.items():
+        if getattr(stage, key) != value:
+            shown = "left out" if key == "policies" else str(value).lower()
+            raise ValueError(f"stage {stage.name!r}: with a compressor {key} must be {shown}")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import process_time
 from typing import Any, TypeAlias
 
 import torch
@@ -18,6 +19,7 @@ from shirg_train.in_use import hold
 from shirg_train.metrics import forget_after
 from shirg_train.recipe import build, plain
 from shirg_train.seeds import derive, draw, generator
+from shirg_train.testbed.compressors.objective import compressed_objective
 from shirg_train.testbed.micro.batches import draw_batch
 from shirg_train.testbed.micro.config import MicroConfig, Precision, StageConfig
 from shirg_train.testbed.micro.muon import build_optimizers, set_lr
@@ -53,13 +55,16 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, report: Report | None =
 
 def _train(config: MicroConfig, out: Path, report: Report | None) -> Path:
     run = start_run(config)
-    progress, optimizer_states = load_state(out, run.model, run.heads, plain(config))
+    progress, optimizer_states = load_state(out, run.parts, plain(config))
     forget_after(out / LOG_FILE, progress.total, key="total")
     with (out / LOG_FILE).open("a", encoding="utf-8") as log:
         while progress.stage < len(config.stages):
             stage = config.stages[progress.stage]
             optimizers = build_optimizers(
-                run.model, run.heads, weight_decay=config.weight_decay, train_tower=stage.train_tower
+                run.model,
+                [part for name, part in run.parts.items() if name != "model"],
+                weight_decay=config.weight_decay,
+                train_tower=stage.train_tower,
             )
             for optimizer, state in zip(optimizers, optimizer_states, strict=bool(optimizer_states)):
                 optimizer.load_state_dict(state)
@@ -67,8 +72,8 @@ def _train(config: MicroConfig, out: Path, report: Report | None) -> Path:
             for line in _run_stage(run, stage, progress, optimizers, out, report):
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-            save_stage(out, stage.name, run.model, run.heads)
-            export(run.model, out / CHECKPOINT)
+            save_stage(out, stage.name, run.parts)
+            export(run.model, out / CHECKPOINT, run.compressor)
             progress = Progress(progress.stage + 1, 0, progress.total)
     return out / CHECKPOINT
 
@@ -89,12 +94,12 @@ def _run_stage(
 ) -> Iterator[dict[str, Any]]:
     """Train to the end of the stage; yields lines of the log."""
     config = run.config
-    learning = [p for p in (*run.model.parameters(), *run.heads.parameters()) if p.requires_grad]
+    learning = [p for part in run.parts.values() for p in part.parameters() if p.requires_grad]
     sums: dict[str, list[float]] = defaultdict(list)
-    clock = Clock()
+    clock, cpu = Clock(), process_time()
     while progress.step < stage.steps:
         set_lr(optimizers, learning_rate(stage, progress.step))
-        name, losses = _losses(run, stage, progress.total)
+        name, losses = _losses(run, stage, progress)
         _step(losses["loss"], learning, optimizers, config.clip, progress)
         for key, value in losses.items():
             sums[f"nll/{name}" if key == "nll" else key].append(value.item())
@@ -107,20 +112,37 @@ def _run_stage(
                 "step": progress.step,
                 "total": progress.total,
                 "seconds": round(clock.lap() / 1e3, 1),
+                "cpu_seconds": round(process_time() - cpu, 1),
             }
+            cpu = process_time()
             yield line | {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
             sums.clear()
         if last or progress.total % config.save_every == 0:
-            save_state(out, progress, run.model, run.heads, optimizers, plain(config))
+            save_state(out, progress, run.parts, optimizers, plain(config))
 
 
-def _losses(run: Run, stage: StageConfig, total: int) -> tuple[str, dict[str, Tensor]]:
-    """Name of the policy and losses of step `total`, which depend on the weights, the seed and the step only."""
-    seed = run.config.seed
-    views = run.config.size.views
-    policy = page_policy(draw(stage.policies, seed, "policy", total), derive(seed, "choice", total), views)
+def _losses(run: Run, stage: StageConfig, progress: Progress) -> tuple[str, dict[str, Tensor]]:
+    """Name of the policy and losses of a step, which depend on the weights, the seed and the step only."""
+    seed, total = run.config.seed, progress.total
     batch = draw_batch(run.config, stage, total, run.tokenizer)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(run.config.precision)), _unfused_attention():
+        if run.compressor is not None:
+            assert run.config.compressor is not None, "it was built from it"
+            budget = run.config.compressor.draw(seed, total)
+            losses = compressed_objective(
+                run.model,
+                run.compressor,
+                batch,
+                stage,
+                budget,
+                done=progress.step / stage.steps,
+                labels=run.labels,
+                unknown=run.unknown,
+                generator=generator(seed, "noise", total),
+            )
+            return run.config.compressor.name(budget), losses
+        views = run.config.size.views
+        policy = page_policy(draw(stage.policies, seed, "policy", total), derive(seed, "choice", total), views)
         return policy.name, objective(
             run.model,
             run.heads,

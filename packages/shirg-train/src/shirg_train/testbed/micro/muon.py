@@ -10,14 +10,13 @@ instructions that is a quarter of a training step; here all matrices of one shap
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from shirg_lavida.model import LavidaModel
-from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads
 
 BETAS = (0.9, 0.95)
 MOMENTUM = 0.95
@@ -88,13 +87,17 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 def build_optimizers(
-    model: LavidaModel, heads: AuxiliaryHeads, *, weight_decay: float, train_tower: bool
+    model: LavidaModel, others: Sequence[nn.Module], *, weight_decay: float, train_tower: bool
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Muon and AdamW over everything that learns; their learning rates are set by the loop."""
     model.tower.requires_grad_(train_tower)
     matrices = [p for p in _block_parameters(model) if p.ndim == 2 and p.requires_grad]
     chosen = {id(p) for p in matrices}
-    rest = [p for p in (*model.parameters(), *heads.parameters()) if id(p) not in chosen and p.requires_grad]
+    rest = [
+        p
+        for p in (*model.parameters(), *(p for other in others for p in other.parameters()))
+        if id(p) not in chosen and p.requires_grad
+    ]
     return (
         Muon(matrices, lr=1e-3, weight_decay=weight_decay),
         torch.optim.AdamW(rest, lr=1e-3, betas=BETAS, weight_decay=weight_decay),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,14 +12,13 @@ from torch import Tensor
 from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.vision.options import SelectOn
-from shirg_lavida.vision.tower import TowerOutput
 from shirg_lavida.vision.views import Views
 from shirg_train.noise import forward_process
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
-from shirg_train.testbed.micro.config import StageConfig
-from shirg_train.testbed.micro.visual import VIEWS, on_page, tower_output, visual_rows
+from shirg_train.testbed.micro.config import AuxiliaryLosses, StageConfig
+from shirg_train.testbed.micro.visual import VIEWS, Visual, on_page, tower_output, visual_rows
 
 
 def objective(
@@ -67,43 +66,58 @@ def objective(
         codes = model.backbone.wte.weight if heads.codes is None else heads.codes
         losses["owners"] = owner_loss(projected, batch.owners, codes, labels, unknown)
     if stage.answers:
-        losses |= _answer_losses(
-            model, batch, stage, seen, selector, on=on, views=views, points=points, generator=generator
-        )
-    losses["loss"] = torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
-    return losses
+        text: Sequence[Tensor] | Tensor = ()
+        attention = seen.attention
+        if stage.layout == "joined":
+            questions = batch.answers.shape[1]
+            batch = one_question_a_row(batch)
+            features = features.repeat_interleave(questions, 0)
+            attention = None if attention is None else attention.repeat_interleave(questions, 0)
+            text = model.backbone.embed(batch.questions[:, 0])
+        visual = visual_rows(model, batch.images, features, selector, text, on, attention, views)
+        losses |= answer_losses(model, batch, stage, visual, points=points, generator=generator)
+    return {**losses, "loss": weighted_sum(losses, weights)}
 
 
-def _answer_losses(
+def weighted_sum(losses: Mapping[str, Tensor], weights: AuxiliaryLosses) -> Tensor:
+    """Losses that have no weight there count once."""
+    return torch.stack([getattr(weights, name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+
+def one_question_a_row(batch: MicroBatch) -> MicroBatch:
+    """The same questions, each in a row of its own with its page: features are shared, prefixes are not.
+
+    What patches show stays per page.
+    """
+    return replace(
+        batch,
+        images=batch.images.repeat_interleave(batch.answers.shape[1], 0),
+        tails=batch.tails.flatten(0, 1)[:, None],
+        questions=batch.questions.flatten(0, 1)[:, None],
+        answers=batch.answers.flatten(0, 1)[:, None],
+        pointers=batch.pointers.flatten(0, 1)[:, None],
+    )
+
+
+def answer_losses(
     model: LavidaModel,
     batch: MicroBatch,
     stage: StageConfig,
-    seen: TowerOutput,
-    selector: Selector | None,
+    visual: Visual,
     *,
-    on: SelectOn,
-    views: Views = VIEWS,
     points: bool,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    joined = stage.layout == "joined"
-    features, attention = seen
-    text: Sequence[Tensor] | Tensor = ()
-    if joined:
-        # One row per question: the page's features are shared, its prefix is not.
-        questions = batch.answers.shape[1]
-        batch = replace(
-            batch,
-            images=batch.images.repeat_interleave(questions, 0),
-            tails=batch.tails.flatten(0, 1)[:, None],
-            questions=batch.questions.flatten(0, 1)[:, None],
-            answers=batch.answers.flatten(0, 1)[:, None],
-            pointers=batch.pointers.flatten(0, 1)[:, None],
-        )
-        features = features.repeat_interleave(questions, 0)
-        attention = None if attention is None else attention.repeat_interleave(questions, 0)
-        text = model.backbone.embed(batch.questions[:, 0])
-    visual = visual_rows(model, batch.images, features, selector, text, on, attention, views)
+    """NLL of the answers, and the pointer losses.
+
+    Args:
+        model: in training.
+        batch: rows of pages and questions, as `stage.layout` has them.
+        stage: the layout.
+        visual: the rows' entries of the prefix.
+        points: see `objective`.
+        generator: source of the noise.
+    """
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers
     everything = torch.ones_like(answers, dtype=torch.bool)
@@ -111,6 +125,7 @@ def _answer_losses(
     masked = torch.stack([everything, noise.masked.view_as(answers)], dim=2)
     targets = answers[:, :, None].expand_as(masked)
     samples = targets.masked_fill(masked, model.config.mask_token_id)
+    joined = stage.layout == "joined"
     out = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=joined)
     losses = {"nll": F.cross_entropy(out.logits[masked].float(), targets[masked])}
     if points:

@@ -40,12 +40,11 @@ class Progress:
 def save_state(
     folder: Path,
     progress: Progress,
-    model: nn.Module,
-    heads: nn.Module,
+    parts: Mapping[str, nn.Module],
     optimizers: tuple[torch.optim.Optimizer, ...],
     recipe: Mapping[str, Any],
 ) -> None:
-    """Write the state; `recipe` as plain values says what the run is.
+    """Write the state of all that learns, by name; `recipe` as plain values says what the run is.
 
     Raises:
         OSError: it cannot be written; the previous state is intact.
@@ -54,22 +53,21 @@ def save_state(
         folder / STATE_FILE,
         {
             "progress": vars(progress),
-            "model": model.state_dict(),
-            "aids": heads.state_dict(),
+            **_weights(parts),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "recipe": dict(recipe),
         },
     )
 
 
-def save_stage(folder: Path, name: str, model: nn.Module, heads: nn.Module) -> None:
+def save_stage(folder: Path, name: str, parts: Mapping[str, nn.Module]) -> None:
     """Keep what a finished stage learned as `stages/<name>.pt`, for runs that start there.
 
     Raises:
         OSError: it cannot be written.
     """
     (folder / STAGES).mkdir(exist_ok=True)
-    _write(folder / STAGES / f"{name}.pt", {"model": model.state_dict(), "aids": heads.state_dict()})
+    _write(folder / STAGES / f"{name}.pt", _weights(parts))
 
 
 def load_start(init: str, model: nn.Module, heads: nn.Module) -> None:
@@ -103,9 +101,9 @@ def load_start(init: str, model: nn.Module, heads: nn.Module) -> None:
 
 
 def load_state(
-    folder: Path, model: nn.Module, heads: nn.Module, recipe: Mapping[str, Any]
+    folder: Path, parts: Mapping[str, nn.Module], recipe: Mapping[str, Any]
 ) -> tuple[Progress, list[dict[str, Any]]]:
-    """Fill model and heads; returns the progress and the optimisers' states. Without a file: a fresh start.
+    """Fill all that learns; returns the progress and the optimisers' states. Without a file: a fresh start.
 
     Raises:
         RecipeError: the state is damaged, or what it has learnt so far came from another recipe. Stages to come may
@@ -123,8 +121,8 @@ def load_state(
             f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
             f"one of its stages as init to start there"
         )
-    model.load_state_dict(state["model"])
-    heads.load_state_dict(state["aids"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return Progress(**state["progress"]), state["optimizers"]
 
 
@@ -140,6 +138,10 @@ def _stage(stages: Sequence[Mapping[str, Any]], number: int, present: int) -> Ma
     if number >= len(stages):
         return None
     return {**stages[number], "steps": 0} if number == present else stages[number]
+
+
+def _weights(parts: Mapping[str, nn.Module]) -> dict[str, Any]:
+    return {name: part.state_dict() for name, part in parts.items()}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import join
 from shirg_lavida.vision.options import SelectOn, VisionOptions
-from shirg_lavida.vision.reading_order import reading_order
+from shirg_lavida.vision.reading_order import Newline, reading_order
 from shirg_lavida.vision.tower import TowerOutput
 from shirg_lavida.vision.views import ViewPlan, Views, cut_views, normalize, plan_views, to_unit
 from shirg_lavida.vision.visual_prefix import EncodedImages, ImagePrefix, visual_prefix
@@ -156,6 +156,11 @@ def visual_rows(
     options = VisionOptions(selector, views, select_on=on)
     pixels = to_unit(page_views(model, images))
     entries = page_entries(model, model.projector(features), pixels, options, text, attention)
+    return padded_rows(entries, page_plan(model, views, selecting=selector is not None), options.newline)
+
+
+def padded_rows(entries: Sequence[ImagePrefix], plan: ViewPlan, newline: Newline) -> Visual:
+    """Pad the entries of B pages, each of one plan."""
     # Each page a prompt of its own, whose positions are the entries' places on the full page.
     place = torch.tensor([IMAGE_TOKEN_ID])
     nothing = entries[0].embeddings[:0]
@@ -163,11 +168,10 @@ def visual_rows(
     rows, places = prefix.embeddings, prefix.positions
     assert places is not None, "original positions are always given"
     valid = torch.ones_like(places, dtype=torch.bool) if prefix.mask is None else prefix.mask
-    plan = page_plan(model, views, selecting=selector is not None)
     count = plan.layout.n_tokens
     kept = [torch.arange(count)[None] if e.selection is None else e.selection.indices for e in entries]
     indices = torch.cat(kept)
-    place = reading_order(plan, options.newline).place[indices]
+    place = reading_order(plan, newline).place[indices]
     at = (places.masked_fill(~valid, -1)[:, None] == place[..., None]).int().argmax(dim=-1)
     columns = torch.full((len(rows), count), -1).scatter(1, indices, at)
     return Visual(rows, valid, columns[:, token_of_patch(plan)])

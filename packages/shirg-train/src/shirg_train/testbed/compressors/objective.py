@@ -1,0 +1,54 @@
+"""The loss of one step with a learned compressor: that of the answers, and the compressor's own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from shirg_core.budget import Budget
+from shirg_core.methods import METHODS
+from shirg_lavida.model import LavidaModel
+from shirg_train.testbed.compressors.contract import Compressor
+from shirg_train.testbed.compressors.rows import compress, compressed_entries
+from shirg_train.testbed.micro.auxiliary import owner_loss
+from shirg_train.testbed.micro.batches import MicroBatch
+from shirg_train.testbed.micro.config import StageConfig
+from shirg_train.testbed.micro.objective import answer_losses, one_question_a_row, weighted_sum
+from shirg_train.testbed.micro.visual import VIEWS, padded_rows, page_plan
+
+
+def compressed_objective(
+    model: LavidaModel,
+    compressor: Compressor,
+    batch: MicroBatch,
+    stage: StageConfig,
+    budget: Budget | None,
+    *,
+    done: float,
+    labels: Tensor,
+    unknown: int,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """All losses by name; `loss` is their weighted sum.
+
+    Args:
+        model: in training, its tower frozen.
+        compressor: in training.
+        batch: pages and questions.
+        stage: weights of the auxiliary losses.
+        budget: of this step; None where the layout decides.
+        done: share of the stage's steps that are done.
+        labels: `[labels]` tokens.
+        unknown: token of what belongs to no fact.
+        generator: source of the noise.
+    """
+    compressed = compress(model, compressor, batch, budget, done)
+    losses = dict(compressed.losses)
+    if stage.aids.owners > 0 and compressed.projected is not None:
+        words = model.backbone.wte.weight
+        losses["owners"] = owner_loss(compressed.projected, batch.owners, words, labels, unknown)
+    visual = padded_rows(compressed_entries(model, compressed), page_plan(model, VIEWS, selecting=True), "row")
+    points = not METHODS[compressor.method].merges
+    rows = one_question_a_row(batch)
+    losses |= answer_losses(model, rows, stage, visual, points=points, generator=generator)
+    return {**losses, "loss": weighted_sum(losses, stage.aids)}

@@ -1,0 +1,56 @@
+"""Compressed pages as entries of the prefix, and as the padded rows that training reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from shirg_core.budget import Budget, kept_tokens
+from shirg_lavida.model import LavidaModel
+from shirg_lavida.vision.reading_order import in_reading_order
+from shirg_lavida.vision.visual_prefix import ImagePrefix
+from shirg_train.testbed.compressors.contract import Compressed, Compressor
+from shirg_train.testbed.compressors.grid import page_layout, repeated
+from shirg_train.testbed.micro.batches import MicroBatch
+from shirg_train.testbed.micro.visual import VIEWS, page_plan
+
+
+def compress(
+    model: LavidaModel, compressor: Compressor, batch: MicroBatch, budget: Budget | None, done: float | None = None
+) -> Compressed:
+    """Compress pages, in one row per question.
+
+    Args:
+        model: see `Compressor`.
+        compressor: what makes tokens of them.
+        batch: B pages with Q questions each.
+        budget: K or a fraction; None where the layout decides.
+        done: share of the training steps that are done; None = inference.
+
+    Returns:
+        B·Q rows.
+    """
+    k = None if budget is None else kept_tokens(budget, page_layout(model))
+    compressed = compressor(model, batch, k, done)
+    if compressor.reads_question:
+        return compressed
+    return replace(compressed, selection=repeated(compressed.selection, batch.answers.shape[1]))
+
+
+def compressed_entries(model: LavidaModel, compressed: Compressed) -> list[ImagePrefix]:
+    """Entries of each row: its tokens in reading order with newlines, then those that stand for no patch."""
+    plan = page_plan(model, VIEWS, selecting=True)
+    selection = compressed.selection
+    rows = in_reading_order(plan, "row", selection.kept, selection.indices, model.image_newline, None)
+    entries = [ImagePrefix(*row, plan.layout, selection.of_image(i)) for i, row in enumerate(rows)]
+    if compressed.extra is None:
+        return entries
+    return [
+        entry._replace(
+            embeddings=torch.cat([entry.embeddings, extra.to(entry.embeddings.dtype)]),
+            places=torch.cat([entry.places, entry.span + torch.arange(len(extra))]),
+            span=entry.span + len(extra),
+        )
+        for entry, extra in zip(entries, compressed.extra, strict=True)
+    ]
