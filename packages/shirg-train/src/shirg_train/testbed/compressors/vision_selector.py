@@ -1,6 +1,6 @@
 """VisionSelector: a learned score, and a top-k that gradients pass.
 
-    s_n = 1/N · Σ_m (x_n W_q)(x_m W_k)ᵀ / √h                              x: projected tokens
+    s_n = 1/N · Σ_m (x_n W_q)(x_m W_k)ᵀ / √h                              x: projected tokens, RMS 1
     m_n = σ(s_n + t),  t such that Σ_n m_n = K                            soft choice; t by bisection
     loss = CE(answers | x ⊙ m) + λ · BCE(m, top-K(s))                     λ grows from 0 to 1
 
@@ -45,6 +45,8 @@ class VisionSelector(Compressor):
 
     def scores(self, x: Tensor) -> Tensor:
         """`x [B, N, d]` → `[B, N]`."""
+        # At one scale, for projected tokens may be large: no choice is certain before anything is learnt.
+        x = F.rms_norm(x, x.shape[-1:])
         # The mean over keys is taken before the product: N·d instead of N²·d.
         against = self.key(x).mean(dim=1, keepdim=True)
         return (self.query(x) * against).sum(-1) / x.shape[-1] ** 0.5
