@@ -27,12 +27,14 @@ class Compressed:
         extra: `[R, M, d]` entries behind the page's last; None = none.
         projected: `[B, N, d]` every patch of the page through the model's own projector, where the compressor has it;
             the training-only loss on owners needs it.
+        weights: `[R, K]` factors in (0, 1] of the attention that kept tokens receive while a choice is soft; None = 1.
         losses: training-only losses by name, already weighted; empty at inference.
     """
 
     selection: Selection
     extra: Tensor | None = None
     projected: Tensor | None = None
+    weights: Tensor | None = None
     losses: dict[str, Tensor] = field(default_factory=dict)
 
 

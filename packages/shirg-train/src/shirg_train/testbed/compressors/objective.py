@@ -9,12 +9,11 @@ from shirg_core.budget import Budget
 from shirg_core.methods import METHODS
 from shirg_lavida.model import LavidaModel
 from shirg_train.testbed.compressors.contract import Compressor
-from shirg_train.testbed.compressors.rows import compress, compressed_entries
+from shirg_train.testbed.compressors.rows import compress, compressed_rows
 from shirg_train.testbed.micro.auxiliary import owner_loss
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import StageConfig
 from shirg_train.testbed.micro.objective import answer_losses, one_question_a_row, weighted_sum
-from shirg_train.testbed.micro.visual import VIEWS, padded_rows, page_plan
 
 
 def compressed_objective(
@@ -47,7 +46,7 @@ def compressed_objective(
     if stage.aids.owners > 0 and compressed.projected is not None:
         words = model.backbone.wte.weight
         losses["owners"] = owner_loss(compressed.projected, batch.owners, words, labels, unknown)
-    visual = padded_rows(compressed_entries(model, compressed), page_plan(model, VIEWS, selecting=True), "row")
+    visual = compressed_rows(model, compressed)
     points = not METHODS[compressor.method].merges
     rows = one_question_a_row(batch)
     losses |= answer_losses(model, rows, stage, visual, points=points, generator=generator)

@@ -13,7 +13,7 @@ from shirg_lavida.vision.visual_prefix import ImagePrefix
 from shirg_train.testbed.compressors.contract import Compressed, Compressor
 from shirg_train.testbed.compressors.grid import page_layout, repeated
 from shirg_train.testbed.micro.batches import MicroBatch
-from shirg_train.testbed.micro.visual import VIEWS, page_plan
+from shirg_train.testbed.micro.visual import VIEWS, Visual, padded_rows, page_plan
 
 
 def compress(
@@ -35,7 +35,20 @@ def compress(
     compressed = compressor(model, batch, k, done)
     if compressor.reads_question:
         return compressed
-    return replace(compressed, selection=repeated(compressed.selection, batch.answers.shape[1]))
+    questions = batch.answers.shape[1]
+    weights = None if compressed.weights is None else compressed.weights.repeat_interleave(questions, 0)
+    return replace(compressed, selection=repeated(compressed.selection, questions), weights=weights)
+
+
+def compressed_rows(model: LavidaModel, compressed: Compressed) -> Visual:
+    """The rows that training reads."""
+    plan = page_plan(model, VIEWS, selecting=True)
+    visual = padded_rows(compressed_entries(model, compressed), plan, "row")
+    if compressed.weights is None:
+        return visual
+    columns = visual.columns.gather(1, compressed.selection.indices)
+    ones = torch.ones(visual.valid.shape, dtype=compressed.weights.dtype)
+    return replace(visual, weights=ones.scatter(1, columns, compressed.weights))
 
 
 def compressed_entries(model: LavidaModel, compressed: Compressed) -> list[ImagePrefix]:

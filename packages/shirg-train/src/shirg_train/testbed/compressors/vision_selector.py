@@ -2,11 +2,11 @@
 
     s_n = 1/N · Σ_m (x_n W_q)(x_m W_k)ᵀ / √h                              x: projected tokens, RMS 1
     m_n = σ(s_n + t),  t such that Σ_n m_n = K                            soft choice; t by bisection
-    loss = CE(answers | x ⊙ m) + λ · BCE(m, top-K(s))                     λ grows from 0 to 1
+    loss = CE(answers | x weighted by m) + λ · BCE(m, top-K(s))           λ grows from 0 to 1
 
-At first all N tokens stay, multiplied by m, which is annealed from the soft choice to the hard one; from a quarter of
-the steps on, only the K chosen tokens are in the prefix, as at inference, and gradients go straight through the choice.
-There the scaled tokens cannot be told from others by what attends to them, so that the binary cross-entropy decides.
+The weight is a factor of all attention that the token receives: m = 0 is what dropping it does. At first all N tokens
+stay, and m is annealed from the soft choice to the hard one; then only the K chosen ones are in the prefix, as at
+inference, and gradients go straight through the choice.
 
 Exact K: yes. Reads no question. The paper trains the score alone; here, as all that it is compared with, projector and
 language model learn, too.
@@ -21,14 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shirg_core.selection import Selection
 from shirg_lavida.model import LavidaModel
 from shirg_train.testbed.compressors.contract import Compressed, Compressor
 from shirg_train.testbed.compressors.grid import keep_top
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.visual import tower_features
 
-SOFT_SHARE = 0.25
+SOFT_SHARE = 0.3
 """Share of the steps in which the choice is annealed from soft to hard."""
 BISECTIONS = 40
 
@@ -63,11 +62,9 @@ class VisionSelector(Compressor):
         losses = {"choice": done * F.binary_cross_entropy(soft.clamp(1e-6, 1 - 1e-6), hard)}
         annealed = min(1.0, done / SOFT_SHARE)
         through = hard + soft - soft.detach()
-        weight = (1 - annealed) * soft + annealed * through
-        weighted = x * weight[..., None].to(x.dtype)
-        kept = x.shape[1] if annealed < 1 else k
-        order: Selection = keep_top(weighted, scores, kept)
-        return Compressed(order, projected=x, losses=losses)
+        weights = (1 - annealed) * soft + annealed * through
+        selection = keep_top(x, scores, x.shape[1] if annealed < 1 else k)
+        return Compressed(selection, projected=x, weights=weights.gather(1, selection.indices), losses=losses)
 
 
 def soft_top_k(scores: Tensor, k: int) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_lavida.language.backbone import Block
@@ -21,6 +22,8 @@ from shirg_lavida.model import LavidaModel
 
 LABEL_BLOCK, POINTER_BLOCK = 0, 1
 """Blocks whose first head the pointer losses look at: find the label in the prompt, then its value in the image."""
+SMALLEST_WEIGHT = 1e-6
+"""What `weights` are at least, for their logarithm."""
 
 
 class AnswerPass(NamedTuple):
@@ -38,7 +41,15 @@ class AnswerPass(NamedTuple):
 
 
 def answer_pass(
-    model: LavidaModel, rows: Tensor, valid: Tensor, head: Tensor, tails: Tensor, samples: Tensor, *, joined: bool
+    model: LavidaModel,
+    rows: Tensor,
+    valid: Tensor,
+    head: Tensor,
+    tails: Tensor,
+    samples: Tensor,
+    *,
+    joined: bool,
+    weights: Tensor | None = None,
 ) -> AnswerPass:
     """Run the backbone.
 
@@ -50,6 +61,7 @@ def answer_pass(
         tails: `[R, Q, M]` ids.
         samples: `[R, Q, n, L]` ids, masks in them.
         joined: see the module.
+        weights: `[R, T]` factors of the attention that visual entries receive, before it is normalised; 0 = dropped.
 
     Raises:
         ValueError: `joined` with several questions per row.
@@ -74,6 +86,10 @@ def answer_pass(
     biases: tuple[Tensor | None, Tensor] = None, _bias(allowed)
     if not bool(valid.all()):
         biases = _bias(padding[:, None, None, :p]), _bias(allowed & padding[:, None, None])
+    if weights is not None:
+        factor = F.pad(weights.clamp_min(SMALLEST_WEIGHT).log(), (h, p - h - t))[:, None, None]
+        inside_bias = factor if biases[0] is None else biases[0] + factor
+        biases = inside_bias, biases[1] + F.pad(factor, (0, len(offsets) + h + t - p))
     # 3. Blocks, keeping two heads' attention logits.
     rotary = backbone.rotary(positions)
     first = (h + t + torch.arange(q)[:, None] * (m + n * length) + m + torch.arange(length)).flatten()

@@ -126,7 +126,16 @@ def answer_losses(
     targets = answers[:, :, None].expand_as(masked)
     samples = targets.masked_fill(masked, model.config.mask_token_id)
     joined = stage.layout == "joined"
-    out = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=joined)
+    out = answer_pass(
+        model,
+        visual.rows,
+        visual.valid,
+        batch.head,
+        batch.tails,
+        samples,
+        joined=joined,
+        weights=visual.weights,
+    )
     losses = {"nll": F.cross_entropy(out.logits[masked].float(), targets[masked])}
     if points:
         losses["pointer"], losses["label_pointer"] = pointer_losses(out, visual, batch)

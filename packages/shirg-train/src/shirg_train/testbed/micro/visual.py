@@ -42,11 +42,13 @@ class Visual:
         valid: `[B, T]` bool, False = padding.
         columns: `[B, N]` column in `rows` of the token of every patch of the page, −1 for dropped ones; of crops, where
             there are any.
+        weights: `[B, T]`, see `shirg_train.testbed.micro.answers.answer_pass`; None = all 1.
     """
 
     rows: Tensor
     valid: Tensor
     columns: Tensor
+    weights: Tensor | None = None
 
 
 def views_of(model: LavidaModel) -> Views:
