@@ -18,6 +18,7 @@ from shirg_core.budget import Budget
 from shirg_lavida.adaptive import climb
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.prefix import Prefix
+from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
 
 
@@ -44,13 +45,18 @@ class Answered(NamedTuple):
 
 
 def answer_batch(
-    model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Variant, seeds: Sequence[int]
+    model: LavidaModel,
+    batch: MicroBatch,
+    encoded: Encoded,
+    variant: Variant,
+    seeds: Sequence[int],
+    compressor: Compressor | None = None,
 ) -> Answered:
-    """Ask all questions of B pages; `seeds` are the pages' own, for random selections."""
+    """Ask all questions of B pages; see `ask` for the arguments."""
     sampling: dict[str, Any] = {"attention": variant.attention, "cache": variant.cache, "answer_length": ANSWER_LENGTH}
     if variant.adaptive is not None:
         return _at_own_budgets(model, batch, encoded, variant, variant.adaptive, seeds, sampling)
-    asked = ask(model, batch, encoded, variant, seeds)
+    asked = ask(model, batch, encoded, variant, seeds, compressor)
     given = model.sample(asked.prefix, pruning=asked.pruning, **sampling)
     return Answered(given, asked.prefix, asked.kept, asked.base, asked.visual, asked.shown, [0] * len(given))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from shirg_bench.accuracy.adaptive import ADAPTED, PARTS, adaptive_rows
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
 from shirg_bench.accuracy.compare import (
+    LEARNED,
     NEEDS_ADAPTERS,
     NEEDS_VIEWS,
     ablate,
@@ -32,6 +33,7 @@ FILES = {BUDGET: "accuracy_budget.jsonl", KINDS: "accuracy_kinds.jsonl"}
 MISSING = dict.fromkeys(NEEDS_ADAPTERS, "no --adapter was given") | dict.fromkeys(
     NEEDS_VIEWS, "the model sees pages in one view"
 )
+MISSING[LEARNED] = "no --run was given"
 """Ablation → why it may have no rows."""
 
 
@@ -45,7 +47,9 @@ def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
     """
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
-        bench = open_bench(options.location, options.chunks, adapters=adapters, seed=options.seed)
+        bench = open_bench(
+            options.location, options.chunks, adapters=adapters, runs=options.run_folders, seed=options.seed
+        )
         options.output.mkdir(parents=True, exist_ok=True)
         _check_results(options, bench)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shirg_bench.accuracy import model_ablations, selector_ablations
 from shirg_bench.accuracy.case import Adapters, Case, Comparison
+from shirg_bench.accuracy.learned import learned, measured_costs
 from shirg_bench.accuracy.measure import Bench
 from shirg_bench.accuracy.rows import Run, identity, paired, score_row
 from shirg_bench.accuracy.variant import Variant
@@ -31,7 +32,9 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
 }
 """Name → its comparisons, given the adapters at hand."""
 NEEDS_ADAPTERS, NEEDS_VIEWS = ("adapter", "adapted"), ("views", "views-variance")
-BY_LINE = ("adapted",)
+LEARNED = "learned"
+"""Its comparisons come from training runs."""
+BY_LINE = ("adapted", LEARNED)
 """Tables whose lines may be measured run by run: their reference is not one of the adapters that a run names."""
 
 
@@ -47,11 +50,13 @@ def comparisons_of(ablation: str, adapters: Adapters) -> list[Comparison]:
 
 
 def comparisons_for(bench: Bench, ablation: str) -> list[Comparison]:
-    """Those that a bench can measure; none where the ablation needs adapters, or several views, and there are none.
+    """Those that a bench can measure; none where it lacks the adapters, training runs or views that an ablation needs.
 
     Raises:
         ValueError: an unknown ablation.
     """
+    if ablation == LEARNED:
+        return learned(bench.runs)
     if ablation in NEEDS_VIEWS and views_of(bench.models[None]) == VIEWS:
         return []
     return comparisons_of(ablation, bench.adapters)
@@ -90,6 +95,7 @@ def ablate(
     comparisons = comparisons_for(run.bench, ablation)
     variants = variants_of(comparisons)
     rows = []
+    costs = measured_costs(run.bench, variants) if ablation == LEARNED else {}
     for tier in tiers if variants else ():
         measured = run.bench.answers(variants, tier, run.pages, advance)
         answers = dict(zip((variant.key for variant in variants), measured, strict=True))
@@ -101,6 +107,7 @@ def ablate(
                         **_told(run, ablation, tier, reference, case),
                         **score_row(run, tier, case.variant, mine),
                         **paired(mine, answers[reference.variant.key]),
+                        **costs.get(case.variant.key, {}),
                         "note": case.note,
                     }
                 )

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from shirg_bench.accuracy.answering import answer_batch
 from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.case import Adapters
+from shirg_bench.accuracy.learned import TrainedRun
 from shirg_bench.accuracy.likelihood import page_nll
 from shirg_bench.accuracy.pages import SPLIT, Encoded, check_model, draw, encode_pages
 from shirg_bench.accuracy.variant import Source, Variant
@@ -22,6 +23,7 @@ from shirg_lavida.checkpoint.adapter import merge_adapter, trained_positions
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_lavida.model import LavidaModel
 from shirg_train.seeds import derive
+from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import DataConfig
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
@@ -35,7 +37,8 @@ class Bench:
     """What answers, and the answers it gave so far; made by `open_bench`.
 
     Attributes:
-        models: by adapter; None = the checkpoint's own weights.
+        models: by adapter or training run; None = the checkpoint's own weights.
+        runs: training runs by name.
         adapters: the positions each was trained on.
         digests: of each one's files.
         journal: of answers.
@@ -46,6 +49,7 @@ class Bench:
     """
 
     models: Mapping[str | None, LavidaModel]
+    runs: Mapping[str, TrainedRun]
     adapters: Adapters
     digests: Mapping[str | None, str]
     journal: Journal[Answers]
@@ -87,10 +91,14 @@ class Bench:
                 advance()
         return [Answers.joined(own) for own in parts]
 
+    def compressor(self, variant: Variant) -> Compressor | None:
+        """What came with a variant's weights; None where its policy makes the tokens."""
+        return None if variant.compression is None else self.runs[str(variant.adapter)].compressor
+
     def _answer(self, batch: MicroBatch, encoded: Encoded, variant: Variant, chunk: range) -> Answers:
         model = self.models[variant.adapter]
         seeds = [derive(self.seed, "accuracy", page) for page in chunk]
-        asked = answer_batch(model, batch, encoded, variant, seeds)
+        asked = answer_batch(model, batch, encoded, variant, seeds, self.compressor(variant))
         given = asked.given.view_as(batch.answers)
         seeds = [derive(self.seed, "nll", page) for page in chunk]
         nll = page_nll(model, asked.prefix, batch.answers, variant.nll_times, seeds)
@@ -120,6 +128,7 @@ def open_bench(
     journal: Path,
     *,
     adapters: Mapping[str, Path] | None = None,
+    runs: Mapping[str, Path] | None = None,
     data: DataConfig | None = None,
     seed: int = 0,
 ) -> Bench:
@@ -129,12 +138,13 @@ def open_bench(
         checkpoint: a folder `save_lavida` wrote.
         journal: folder for answers; those that are there already are not computed again.
         adapters: name → folder of a LoRA, each merged into a separate copy of the weights.
+        runs: name → output folder of a micro training run that began with the checkpoint.
         data: how pages are drawn; None = as in training.
         seed: of random selections.
 
     Raises:
         OSError: a folder that is not there.
-        ValueError: no checkpoint or adapter that can be used, or not a micro model.
+        ValueError: no checkpoint, adapter or finished run that can be used, or not a micro model.
     """
     tokenizer = build_tokenizer()
     # Loaded before it is digested: a folder that is no checkpoint may hold anything, and digesting it takes long.
@@ -145,10 +155,15 @@ def open_bench(
         models[name] = load_lavida(checkpoint, dtype=torch.float32)
         merge_adapter(models[name], folder)
         digests[name] = folder_digest(folder)
+    trained = {name: TrainedRun.read(folder, models[None]) for name, folder in (runs or {}).items()}
+    models |= {name: run.model for name, run in trained.items()}
+    digests |= {name: run.digest for name, run in trained.items()}
     about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest("shirg_bench.accuracy")}
     positions = {name: trained_positions(folder) for name, folder in (adapters or {}).items()}
     answers = Journal(journal, Answers.decoded)
-    return Bench(models, positions, digests, answers, about, tokenizer, DataConfig() if data is None else data, seed)
+    return Bench(
+        models, trained, positions, digests, answers, about, tokenizer, DataConfig() if data is None else data, seed
+    )
 
 
 def chunks(pages: int) -> list[range]:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, NEEDS_ADAPTERS
+from shirg_bench.accuracy.compare import ABLATIONS, BY_LINE, LEARNED, NEEDS_ADAPTERS
 from shirg_bench.accuracy.methods import table_method
 from shirg_bench.names import distinct_names
 from shirg_bench.results.words import tier_words
@@ -17,7 +17,7 @@ from shirg_lavida.cli.paths import model_location
 from shirg_train.testbed.pages.config import TIER_WORDS, tier_of
 
 BUDGET, KINDS, ADAPTIVE = "budget", "kinds", "adaptive"
-TABLES = (BUDGET, KINDS, ADAPTIVE, *ABLATIONS)
+TABLES = (BUDGET, KINDS, ADAPTIVE, *ABLATIONS, LEARNED)
 """What can be measured."""
 EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
 """The model that is measured when none is named, and how it was trained."""
@@ -31,6 +31,7 @@ class AblateOptions:
         what: names with commas between them; None = everything.
         model: a folder, or an embedded model's name; a folder wins. None = `EMBEDDED`, whatever folders there are.
         adapters: `name=folder` each.
+        runs: the same of micro training runs.
         pages: per tier.
         tiers: `plain` and `cluttered`, or the rows' own names for them.
         regime: None = the embedded model's, and only for this one.
@@ -47,6 +48,7 @@ class AblateOptions:
     what: str | None
     model: str | None
     adapters: tuple[str, ...]
+    runs: tuple[str, ...]
     pages: int
     tiers: tuple[str, ...]
     regime: str | None
@@ -68,8 +70,14 @@ class AblateOptions:
             raise BadInput(f"--regime must say how the model was trained, got {self.regime!r}")
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
             raise BadInput(f"--regime must say how the model in {self.model} was trained")
-        if len(self.adapter_folders) < len(self.adapters):
-            raise BadInput(f"--adapter names must be unique, got {' '.join(self.adapters)}")
+        for option, given, folders in (
+            ("--adapter", self.adapters, self.adapter_folders),
+            ("--run", self.runs, self.run_folders),
+        ):
+            if len(folders) < len(given):
+                raise BadInput(f"{option} names must be unique, got {' '.join(given)}")
+        if both := self.adapter_folders.keys() & self.run_folders.keys():
+            raise BadInput(f"--adapter and --run must not share the name {min(both)!r}")
 
     @property
     def location(self) -> Path:
@@ -111,11 +119,13 @@ class AblateOptions:
 
     @property
     def adapter_folders(self) -> dict[str, Path]:
-        """Name → folder."""
-        pairs = [text.partition("=") for text in self.adapters]
-        if wrong := [text for text, pair in zip(self.adapters, pairs, strict=True) if not (pair[0] and pair[2])]:
-            raise BadInput(f"--adapter must be NAME=FOLDER, got {wrong[0]!r}")
-        return {name: Path(folder) for name, _, folder in pairs}
+        """Name → folder of an adapter."""
+        return _named_folders("--adapter", self.adapters)
+
+    @property
+    def run_folders(self) -> dict[str, Path]:
+        """Name → folder of a training run."""
+        return _named_folders("--run", self.runs)
 
     def is_whole(self, what: str) -> bool:
         """Whether all of a table is measured, not only some methods' or adapters' lines."""
@@ -136,7 +146,16 @@ class AblateOptions:
             parts += ["--budget", str(self.adaptive)]
         if what in NEEDS_ADAPTERS:
             parts += [f"--adapter={name}={shown(folder)}" for name, folder in self.adapter_folders.items()]
+        if what == LEARNED:
+            parts += [f"--run={name}={shown(folder)}" for name, folder in self.run_folders.items()]
         return shlex.join(parts)
+
+
+def _named_folders(option: str, given: tuple[str, ...]) -> dict[str, Path]:
+    pairs = [text.partition("=") for text in given]
+    if wrong := [text for text, pair in zip(given, pairs, strict=True) if not (pair[0] and pair[2])]:
+        raise BadInput(f"{option} must be NAME=FOLDER, got {wrong[0]!r}")
+    return {name: Path(folder) for name, _, folder in pairs}
 
 
 def shown(folder: Path) -> str:

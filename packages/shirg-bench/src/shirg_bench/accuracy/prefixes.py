@@ -19,7 +19,7 @@ from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Encoded
 from shirg_bench.accuracy.variant import Variant
 from shirg_core import ShirgV2
-from shirg_core.methods import get_method
+from shirg_core.methods import METHODS
 from shirg_core.scores import attention_received
 from shirg_core.selection import Selection, Selector
 from shirg_lavida.config import IMAGE_TOKEN_ID
@@ -31,6 +31,8 @@ from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.views import ViewPlan
 from shirg_lavida.vision.visual_prefix import ImagePrefix
 from shirg_train.seeds import derive
+from shirg_train.testbed.compressors.contract import Compressor
+from shirg_train.testbed.compressors.rows import compress, compressed_entries
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.visual import page_entries, page_plan, page_policy, token_of_patch, views_of
 
@@ -56,15 +58,36 @@ class PromptBatch(NamedTuple):
 
 
 @torch.no_grad()
-def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Variant, seeds: Sequence[int]) -> PromptBatch:
-    """All questions of B pages under one variant; `seeds` are the pages' own, for random selections."""
+def ask(
+    model: LavidaModel,
+    batch: MicroBatch,
+    encoded: Encoded | None,
+    variant: Variant,
+    seeds: Sequence[int],
+    compressor: Compressor | None = None,
+) -> PromptBatch:
+    """All questions of B pages under one variant.
+
+    Args:
+        model: what is asked.
+        batch: the pages and questions.
+        encoded: what the tower saw; None where a compressor runs the tower itself.
+        variant: what is kept.
+        seeds: the pages' own, for random selections.
+        compressor: of a variant with a `compression`.
+    """
     b, q = batch.answers.shape[:2]
     tails = batch.tails.flatten(0, 1)
     ids = [torch.cat([batch.head, torch.tensor([IMAGE_TOKEN_ID]), tail]) for tail in tails]
     texts = list(model.backbone.embed(torch.cat([batch.head.expand(b * q, -1), tails], dim=1)))
     words = list(model.backbone.embed(batch.questions.flatten(0, 1)))
-    method = get_method(variant.policy.method)
-    if method.one_by_one:
+    method = METHODS[variant.method]
+    if variant.compression is not None:
+        assert compressor is not None, "it comes with the weights"
+        images = compressed_entries(model, compress(model, compressor, batch, variant.budget))
+    elif encoded is None:
+        raise ValueError(f"{variant.method} needs encoded pages")
+    elif method.one_by_one:
         pages = (Encoded(*(x[i : i + 1] for x in encoded)) for i in range(b))
         chosen = (_images(model, page, (), variant, seed) for page, seed in zip(pages, seeds, strict=True))
         images = [image for each in chosen for image in each]
@@ -97,7 +120,7 @@ def ask(model: LavidaModel, batch: MicroBatch, encoded: Encoded, variant: Varian
 def _plan(model: LavidaModel, variant: Variant) -> ViewPlan:
     """Of a page."""
     views = page_policy(variant.policy, 0, views_of(model)).views
-    return page_plan(model, views, selecting=variant.policy.selects)
+    return page_plan(model, views, selecting=variant.policy.selects or variant.compression is not None)
 
 
 def _shown(selection: Selection | None, tokens: Tensor) -> float:

@@ -28,6 +28,19 @@ Normalize: TypeAlias = Literal["view", "image"]
 
 
 @dataclass(frozen=True)
+class Compression:
+    """A learned compressor makes the page's tokens.
+
+    Args:
+        method: of the compressor that came with the weights.
+        budget: K or a fraction; None where the layout decides.
+    """
+
+    method: str
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
 class Variant:
     """See the module; the defaults are how the micro model was trained, with every token.
 
@@ -38,10 +51,12 @@ class Variant:
         positions: see `shirg_lavida.vision.reading_order`.
         attention: `full` lets the prefix see the answer.
         cache: keep the prefix's keys and values; `prefix` attention only.
-        adapter: name of the adapter in the weights; None = the checkpoint's own weights.
+        adapter: name of the adapter in the weights, or of the training run that made them; None = the checkpoint's
+            own weights.
         late: what is dropped inside the model, of a page that the policy keeps whole; None = nothing.
         nll_times: diffusion times of the validation NLL; 0 = it is not measured.
         adaptive: budgets between which the model decides for each question, in place of the policy's own.
+        compression: what makes the tokens of a page that the policy keeps whole; None = the policy.
         normalize: where SHIRG-v2's variance is brought to one scale; `image` is not what v2 is.
 
     Raises:
@@ -59,6 +74,7 @@ class Variant:
     late: Late | None = None
     nll_times: int = 0
     adaptive: AdaptiveBudget | None = None
+    compression: Compression | None = None
     normalize: Normalize = "view"
 
     def __post_init__(self) -> None:
@@ -70,6 +86,8 @@ class Variant:
             raise ValueError(f"attention must be prefix, or full without cache, got {self.attention!r}, {self.cache}")
         if self.late is not None and (self.policy.method != "baseline" or not self.cache):
             raise ValueError(f"late needs policy baseline and a cache, got {self.policy.name}, {self.cache}")
+        if self.compression is not None and (self.policy.method != "baseline" or self.late is not None):
+            raise ValueError(f"a compression needs policy baseline and no late choice, got {self.policy.name}")
         if self.nll_times and (self.late is not None or self.attention != "prefix"):
             raise ValueError(f"nll_times needs prefix attention and no late choice, got {self.attention}, {self.late}")
 
@@ -79,15 +97,21 @@ class Variant:
     @property
     def budget(self) -> Budget | None:
         """What is kept, wherever it is chosen; None = everything, or as the method decides."""
-        return self.policy.budget if self.late is None else self.late.budget
+        inside = self.late or self.compression
+        return self.policy.budget if inside is None else inside.budget
+
+    @property
+    def method(self) -> str:
+        """What makes tokens of the page before the language model sees it."""
+        return self.policy.method if self.compression is None else self.compression.method
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides the answers, as plain values."""
-        policy = {"method": self.policy.method, "budget": self.budget, "options": dict(self.policy.options)}
+        policy = {"method": self.method, "budget": self.budget, "options": dict(self.policy.options)}
         if self.policy.views is not None:
             policy["views"] = self.policy.views
         own = asdict(self)
-        silent = {"policy"} | {name for name in ("late", "nll_times", "adaptive") if not own[name]}
+        silent = {"policy", "compression"} | {name for name in ("late", "nll_times", "adaptive") if not own[name]}
         if self.normalize == "view":
             silent.add("normalize")
         return {**policy, **{name: own[name] for name in own if name not in silent}}

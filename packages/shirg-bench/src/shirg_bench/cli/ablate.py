@@ -17,7 +17,7 @@ from shirg_lavida.cli.paths import check_paths
 _WHAT = (
     "budget, kinds, adaptive, coverage, beta, terms, alpha, summary, regions, positions, newline, "
     "adapter, adapted, lowres, cache, late, views, "
-    "views-variance."
+    "views-variance, learned."
 )
 
 
@@ -32,6 +32,13 @@ def ablate(
     ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="LoRA to compare; can be repeated.")
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="learned only. Output folder of a micro training run that began with --model; can be repeated.",
+        ),
     ] = None,
     pages: Annotated[int, typer.Option(min=1, help="Unseen pages per tier, four questions each.")] = 256,
     tiers: Annotated[str, typer.Option(help="Pages: plain, cluttered, or both.")] = "plain,cluttered",
@@ -72,6 +79,7 @@ def ablate(
         what=what,
         model=model,
         adapters=tuple(adapter or ()),
+        runs=tuple(run or ()),
         pages=pages,
         tiers=distinct_names(tiers),
         regime=regime,

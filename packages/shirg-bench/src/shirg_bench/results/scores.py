@@ -6,20 +6,40 @@ from collections.abc import Callable, Sequence
 
 from shirg_bench.results.rows import Row
 from shirg_bench.results.table import Table
-from shirg_bench.results.words import NONE, SEED, budget_words, change_words, ordered, score_words, tier_words
+from shirg_bench.results.words import (
+    NONE,
+    SEED,
+    budget_words,
+    change_words,
+    number_words,
+    ordered,
+    score_words,
+    tier_words,
+)
 
 AVERAGED = {"exact_match": 4, "visual_tokens": 1, "value_recall": 4}
 """What a mean over training seeds averages, and to how many digits."""
 SAME_PAGES = ("pages", "questions", "split", "seed")
 """Only rows that agree in these are averaged."""
 LINE = ("tier", "group", "method", "options", "budget")
+COSTS = {
+    "parameters trained": ("trained_parameters", ",d"),
+    "training, CPU s": ("training_cpu_s", ".0f"),
+    "prefill, ms": ("prefill_ms", ".1f"),
+    "step, ms": ("step_ms", ".1f"),
+}
+"""Column → key of a row of trained selectors and compressors, and its format."""
 
 
 def score_tables(kind: str, rows: Sequence[Row]) -> list[Table]:
     """Every table of rows of one kind: `accuracy`, `kinds` or `ablation`."""
     if kind == "accuracy":
         return [*accuracy_tables(rows), *gain_tables(rows), *seed_tables(rows)]
-    return kinds_tables(rows) if kind == "kinds" else [*ablation_tables(rows), *nll_tables(rows)]
+    if kind == "kinds":
+        return kinds_tables(rows)
+    costed = [row for row in rows if "trained_parameters" in row]
+    others = [row for row in rows if "trained_parameters" not in row]
+    return [*ablation_tables(others), *learned_tables(costed), *nll_tables(others)]
 
 
 def accuracy_tables(rows: Sequence[Row]) -> list[Table]:
@@ -63,6 +83,23 @@ def ablation_tables(rows: Sequence[Row]) -> list[Table]:
     """One per regime and ablation: exact match and its difference to the reference in points."""
     names = ("variant", "budget")
     return _tables("{ablation}, {regime}", ("regime", "ablation"), names, rows, _variant_key, _change)
+
+
+def learned_tables(rows: Sequence[Row]) -> list[Table]:
+    """One per regime: what was trained or not at each budget, and what training and answering cost."""
+    caption = "{ablation}, {regime}: exact match [95 % interval] · mean visual tokens; times of one CPU thread"
+
+    def cell(row: Row) -> str:
+        return f"{score_words(row)} · {row['visual_tokens']:g}"
+
+    names = "variant", "budget", *COSTS
+    tables = _tables(caption, ("regime", "ablation"), names, rows, _cost_key, cell)
+    # Accuracy before costs.
+    order = [0, 1, *range(len(names), len(tables[0].header)), *range(2, len(names))] if tables else []
+    return [
+        Table(table.caption, [table.header[i] for i in order], [[row[i] for i in order] for row in table.rows])
+        for table in tables
+    ]
 
 
 def nll_tables(rows: Sequence[Row]) -> list[Table]:
@@ -122,6 +159,11 @@ def _variant_key(row: Row) -> tuple[str, ...]:
 def _score_and_tokens(row: Row) -> str:
     recall = row.get("value_recall")
     return f"{score_words(row)} · {row['visual_tokens']:g}" + ("" if recall is None else f" · {recall:.0%}")
+
+
+def _cost_key(row: Row) -> tuple[str, ...]:
+    costs = (number_words(row[name], form) for name, form in COSTS.values())
+    return *_variant_key(row), *costs
 
 
 def _change(row: Row) -> str:

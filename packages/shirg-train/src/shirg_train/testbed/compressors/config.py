@@ -44,7 +44,7 @@ class CompressorConfig:
             raise ValueError(f"compressor {self.method!r} needs budgets, such as [0.3333333, 0.1666667]")
         if self.budgets and not free:
             raise ValueError(
-                f"compressor {self.method!r} takes no budgets: the layout decides, got {list(self.budgets)}"
+                f"compressor {self.method!r} takes no budgets (its grid decides), got {list(self.budgets)}"
             )
         for budget in self.budgets:
             check_budget(budget)

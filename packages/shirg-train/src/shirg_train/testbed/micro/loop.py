@@ -62,7 +62,8 @@ def _train(config: MicroConfig, out: Path, report: Report | None) -> Path:
             stage = config.stages[progress.stage]
             optimizers = build_optimizers(
                 run.model,
-                [part for name, part in run.parts.items() if name != "model"],
+                run.heads,
+                run.compressor,
                 weight_decay=config.weight_decay,
                 train_tower=stage.train_tower,
             )

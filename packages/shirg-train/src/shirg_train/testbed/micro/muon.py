@@ -1,4 +1,4 @@
-"""Two optimisers: Muon for the matrices inside the transformer blocks and the projector, AdamW for everything else.
+"""Two optimisers: Muon for matrices inside transformer blocks, projector and compressor, AdamW for everything else.
 
 Muon is orthogonalised momentum, here scaled to AdamW's update size so that both share one learning rate; embeddings,
 filters, norms and the auxiliary heads are no matrices it is meant for.
@@ -10,13 +10,14 @@ instructions that is a quarter of a training step; here all matrices of one shap
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from shirg_lavida.model import LavidaModel
+from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads
 
 BETAS = (0.9, 0.95)
 MOMENTUM = 0.95
@@ -87,15 +88,22 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 def build_optimizers(
-    model: LavidaModel, others: Sequence[nn.Module], *, weight_decay: float, train_tower: bool
+    model: LavidaModel,
+    heads: AuxiliaryHeads,
+    compressor: nn.Module | None = None,
+    *,
+    weight_decay: float,
+    train_tower: bool,
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Muon and AdamW over everything that learns; their learning rates are set by the loop."""
     model.tower.requires_grad_(train_tower)
-    matrices = [p for p in _block_parameters(model) if p.ndim == 2 and p.requires_grad]
+    matrices = [p for p in _block_parameters(model, compressor) if p.ndim == 2 and p.requires_grad]
     chosen = {id(p) for p in matrices}
     rest = [
         p
-        for p in (*model.parameters(), *(p for other in others for p in other.parameters()))
+        for part in (model, heads, compressor)
+        if part is not None
+        for p in part.parameters()
         if id(p) not in chosen and p.requires_grad
     ]
     return (
@@ -111,6 +119,9 @@ def set_lr(optimizers: Iterable[torch.optim.Optimizer], lr: float) -> None:
             group["lr"] = lr
 
 
-def _block_parameters(model: LavidaModel) -> Iterable[nn.Parameter]:
+def _block_parameters(model: LavidaModel, compressor: nn.Module | None) -> Iterable[nn.Parameter]:
     for part in (model.tower.siglip.encoder, model.projector, model.backbone.blocks):
         yield from part.parameters()
+    for module in () if compressor is None else compressor.modules():
+        if isinstance(module, nn.Linear | nn.MultiheadAttention):
+            yield from module.parameters(recurse=False)

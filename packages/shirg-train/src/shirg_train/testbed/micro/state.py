@@ -14,7 +14,7 @@ from torch import nn
 from shirg_core.files import atomic_path
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.load import load_lavida
-from shirg_train.recipe import RecipeError, changed_keys
+from shirg_train.recipe import RecipeError, build, changed_keys
 from shirg_train.testbed.micro.config import MicroConfig
 
 STATE_FILE, STAGES = "state.pt", "stages"
@@ -100,6 +100,24 @@ def load_start(init: str, model: nn.Module, heads: nn.Module) -> None:
         raise RecipeError(f"init: {init} does not hold a model of this shape: {error}") from error
 
 
+def finished_recipe(folder: Path) -> MicroConfig:
+    """What the finished run in a folder was told.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        RecipeError: it is damaged, or not finished.
+    """
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"no training run in {folder}: it has no {STATE_FILE}")
+    state = _read(path)
+    config, progress = build(MicroConfig, state["recipe"]), Progress(**state["progress"])
+    if (progress.stage, progress.step) != (len(config.stages) - 1, config.stages[-1].steps):
+        steps = sum(stage.steps for stage in config.stages)
+        raise RecipeError(f"the run in {folder} is at step {progress.total} of {steps}: finish it first")
+    return config
+
+
 def load_state(
     folder: Path, parts: Mapping[str, nn.Module], recipe: Mapping[str, Any]
 ) -> tuple[Progress, list[dict[str, Any]]]:
@@ -112,10 +130,7 @@ def load_state(
     path = folder / STATE_FILE
     if not path.exists():
         return Progress(), []
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise RecipeError(f"{path} is damaged: {error}") from error
+    state = _read(path)
     if differ := _changed(state.get("recipe", {}), recipe, state["progress"]["stage"]):
         raise RecipeError(
             f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
@@ -124,6 +139,14 @@ def load_state(
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return Progress(**state["progress"]), state["optimizers"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecipeError(f"{path} is damaged: {error}") from error
+    return state
 
 
 def _changed(begun: Mapping[str, Any], recipe: Mapping[str, Any], stage: int) -> list[str]:
