@@ -20,10 +20,12 @@ from shirg_train.testbed.compressors.printed import printed_facts
 from shirg_train.testbed.compressors.registry import FILE, build_compressor, load_compressor
 from shirg_train.testbed.compressors.rows import compress, compressed_entries, compressed_rows
 from shirg_train.testbed.compressors.vision_selector import soft_top_k
+from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.batches import label_tokens, to_tensors
 from shirg_train.testbed.micro.build import build_model
 from shirg_train.testbed.micro.config import DataConfig, MicroConfig, SizeConfig, StageConfig
 from shirg_train.testbed.micro.loop import CHECKPOINT, LOG_FILE, train_micro
+from shirg_train.testbed.micro.objective import one_question_a_row
 from shirg_train.testbed.micro.state import STATE_FILE, finished_recipe
 from shirg_train.testbed.pages.config import split_seed
 from shirg_train.testbed.pages.page import draw_pages
@@ -159,7 +161,25 @@ def test_soft_top_k_sums_to_k_and_its_gradient_is_that_of_the_constraint():
     assert torch.autograd.gradcheck(lambda s: soft_top_k(s, 7), scores.requires_grad_(), atol=1e-4)
 
 
-def test_a_soft_choice_of_nearly_nothing_is_dropping(model, batch):
+def test_what_has_no_weight_is_not_attended_to(model, batch):
+    rows = compress(model, build_compressor("sms", model, 1), batch, None)
+    visual, asked = compressed_rows(model, rows), one_question_a_row(batch)
+    samples = torch.full((*asked.answers.shape[:2], 1, asked.answers.shape[2]), model.config.mask_token_id)
+    weights = torch.ones(visual.valid.shape)
+
+    def logits(entries: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        out = answer_pass(model, entries, visual.valid, asked.head, asked.tails, samples, joined=True, weights=weights)
+        return out.logits
+
+    other = visual.rows.clone()
+    other[:, 5:20] += 1
+    torch.testing.assert_close(logits(visual.rows, weights), logits(visual.rows, None))
+    assert not torch.allclose(logits(other, weights), logits(visual.rows, weights), atol=1e-3)
+    weights[:, 5:20] = 0
+    torch.testing.assert_close(logits(other, weights), logits(visual.rows, weights), atol=1e-4, rtol=0)
+
+
+def test_a_soft_choice_keeps_every_token_and_a_hard_one_those_of_inference(model, batch):
     compressor = build_compressor("vision-selector", model, 1)
     training = compress(model, compressor, batch, K, 0.1)
     assert training.selection.indices.shape[1] == 196

@@ -61,7 +61,7 @@ class VisionSelector(Compressor):
         hard = keep_top(x, scores, k).mask.to(soft.dtype)
         losses = {"choice": done * F.binary_cross_entropy(soft.clamp(1e-6, 1 - 1e-6), hard)}
         annealed = min(1.0, done / SOFT_SHARE)
-        through = hard + soft - soft.detach()
+        through = hard + (soft - soft.detach())
         weights = (1 - annealed) * soft + annealed * through
         selection = keep_top(x, scores, x.shape[1] if annealed < 1 else k)
         return Compressed(selection, projected=x, weights=weights.gather(1, selection.indices), losses=losses)
