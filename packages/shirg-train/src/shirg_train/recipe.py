@@ -23,7 +23,7 @@ class RecipeError(ValueError):
 
 
 def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """A recipe's mapping, with `a.b=value` overrides applied; values are YAML.
+    """A recipe's mapping, with `a.b=value` overrides applied (`a.0.b=value` in lists); values are YAML.
 
     Raises:
         RecipeError: no such file, not text, not a YAML mapping, or an override that cannot be applied.
@@ -47,14 +47,23 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         if not equals or not key:
             raise RecipeError(f"--set takes key=value, got {override!r}")
         *parents, last = key.split(".")
-        node = raw
+        node: Any = raw
         for parent in parents:
-            child = node.setdefault(parent, {})
-            if not isinstance(child, dict):
+            child = node[_place(node, parent, override)] if isinstance(node, list) else node.setdefault(parent, {})
+            if not isinstance(child, dict | list):
                 raise RecipeError(f"--set {override}: {parent} is not a mapping")
             node = child
-        node[last] = _parse(value, f"--set {override}")
+        node[_place(node, last, override)] = _parse(value, f"--set {override}")
     return raw
+
+
+def _place(node: dict[str, Any] | list[Any], key: str, override: str) -> str | int:
+    """A key of a mapping, or the index that it means in a list."""
+    if isinstance(node, dict):
+        return key
+    if not key.isdecimal() or int(key) >= len(node):
+        raise RecipeError(f"--set {override}: {key} must be an index below {len(node)}")
+    return int(key)
 
 
 def build(kind: type[T], value: object, path: str = "") -> T:

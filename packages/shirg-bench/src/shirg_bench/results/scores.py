@@ -23,7 +23,7 @@ SAME_PAGES = ("pages", "questions", "split", "seed")
 """Only rows that agree in these are averaged."""
 LINE = ("tier", "group", "method", "options", "budget")
 COSTS = {
-    "parameters trained": ("trained_parameters", ",d"),
+    "parameters trained": ("trained_parameters", ",.0f"),
     "training, CPU s": ("training_cpu_s", ".0f"),
     "prefill, ms": ("prefill_ms", ".1f"),
     "step, ms": ("step_ms", ".1f"),
