@@ -77,7 +77,7 @@ def test_runs_that_cannot_be_asked_are_one_line(micro, tmp_path, capsys):
     for runs, expected in (
         ([("a", tmp_path / "empty")], f"it has no {STATE_FILE}"),
         ([("a", tmp_path / "nowhere")], "nowhere"),
-        ([("a", whole), ("a", whole)], "--run must give each folder a name of its own"),
+        ([("a", whole), ("a", whole)], "--run names must be unique"),
     ):
         assert learned(micro, tmp_path / "out", *runs) == 2
         error = capsys.readouterr().err

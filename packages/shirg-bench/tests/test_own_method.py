@@ -24,6 +24,7 @@ from shirg_core.methods import METHODS, Method, get_method, lookup
 from shirg_core.selection.assemble import keep_best
 from shirg_train.keep_ratio import PolicyConfig, draw_policy
 from shirg_train.recipe import build, read_yaml
+from shirg_train.testbed.compressors.config import PLACES
 from shirg_train.trainer.config import AdapterRecipe
 
 from .accuracy_setup import tiny_bench, write_micro
@@ -164,5 +165,6 @@ def test_every_command_takes_a_name_or_says_why_not(name):
         "downsampled": set(commands) - {"ablate"},
         "fastv": set(commands),
         "redvtp": set(commands),
+        **{learned: set(commands) for learned in PLACES},
     }
     assert set(refused) == known.get(name, set())

@@ -15,7 +15,7 @@ from shirg_train.testbed.micro import loop
 from shirg_train.testbed.micro.config import MicroConfig, StageConfig
 from shirg_train.testbed.micro.loop import CHECKPOINT, LOG_FILE, in_bfloat16, learning_rate, train_micro
 from shirg_train.testbed.micro.run import start_run
-from shirg_train.testbed.micro.state import STATE_FILE
+from shirg_train.testbed.micro.state import STATE_FILE, Progress
 
 SIZE = {"tower_width": 24, "tower_layers": 1, "tower_mlp": 32, "width": 24, "layers": 2, "mlp": 32, "heads": 3}
 
@@ -254,9 +254,9 @@ def test_a_run_recorded_before_recipes_could_say_more_goes_on(tmp_path: Path) ->
 def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loop._losses
 
-    def steep(run: object, stage: StageConfig, total: int) -> tuple[str, dict[str, torch.Tensor]]:
-        name, losses = real(run, stage, total)
-        if total == 1:
+    def steep(run: object, stage: StageConfig, progress: Progress) -> tuple[str, dict[str, torch.Tensor]]:
+        name, losses = real(run, stage, progress)
+        if progress.total == 1:
             newline = run.model.image_newline  # type: ignore[attr-defined]
             losses["loss"] = losses["loss"] + (newline * 0).sqrt().sum()
         return name, losses

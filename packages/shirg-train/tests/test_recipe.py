@@ -72,7 +72,15 @@ def test_overrides(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("a: {b: 1}\nc: x\n")
     assert read_yaml(path, ["a.b=[1, 2]", "d.e=null", "c=1e-4"]) == {"a": {"b": [1, 2]}, "c": "1e-4", "d": {"e": None}}
-    for wrong, message in (("a", "key=value"), ("c.d=1", "c is not a mapping"), ("c=[", "not YAML")):
+    path.write_text("a: {b: 1}\nc: x\nd: [{e: 1}, 2]\n")
+    assert read_yaml(path, ["d.0.e=3", "d.1=4"])["d"] == [{"e": 3}, 4]
+    wrongs = (
+        ("a", "key=value"),
+        ("c.d=1", "c is not a mapping"),
+        ("c=[", "not YAML"),
+        ("d.2=1", "2 must be an index below 2"),
+    )
+    for wrong, message in wrongs:
         with pytest.raises(RecipeError, match=message):
             read_yaml(path, [wrong])
 
