@@ -57,7 +57,7 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return raw
 
 
-def _place(node: dict[str, Any] | list[Any], key: str, override: str) -> str | int:
+def _place(node: dict[str, Any] | list[Any], key: str, override: str) -> Any:
     """A key of a mapping, or the index that it means in a list."""
     if isinstance(node, dict):
         return key
