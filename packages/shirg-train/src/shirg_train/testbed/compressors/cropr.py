@@ -45,7 +45,8 @@ class Cropping(nn.Module):
 
     def scores(self, x: Tensor, labels: Tensor) -> Tensor:
         """`x [B, n, D]`, `labels [M, words]` → `[B, n]`."""
-        return x @ self.query(labels).sum(0)
+        scores: Tensor = x @ self.query(labels).sum(0)
+        return scores
 
     def loss(self, x: Tensor, asked: Tensor, answers: Tensor) -> Tensor:
         """Cross-entropy of answers `[B, Q, L]` to questions about labels `asked [B, Q, words]`."""
@@ -59,6 +60,7 @@ class TokenCropr(Compressor):
     """See the module."""
 
     method = "cropr"
+    labels: Tensor
 
     def __init__(self, model: LavidaModel) -> None:
         super().__init__(model)

@@ -35,6 +35,7 @@ class DocVLM(Compressor):
 
     method = "docvlm"
     reads_question = True
+    labels: Tensor
 
     def __init__(self, model: LavidaModel) -> None:
         super().__init__(model)

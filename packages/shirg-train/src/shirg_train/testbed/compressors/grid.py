@@ -55,7 +55,8 @@ def squares(x: Tensor, side: int) -> Tensor:
     if rows**2 != x.shape[1] or rows % side:
         raise ValueError(f"squares of {side} × {side} need a square grid that they fill, got {x.shape[1]} tokens")
     grid = x.unflatten(1, (rows // side, side, rows // side, side)).transpose(2, 3)
-    return grid.flatten(3, 4).flatten(1, 2)
+    inside: Tensor = grid.flatten(3, 4).flatten(1, 2)
+    return inside
 
 
 def on_squares(kept: Tensor, layout: ViewLayout, side: int) -> Selection:

@@ -32,7 +32,7 @@ def compress(
         B·Q rows.
     """
     k = None if budget is None else kept_tokens(budget, page_layout(model))
-    compressed = compressor(model, batch, k, done)
+    compressed: Compressed = compressor(model, batch, k, done)
     if compressor.reads_question:
         return compressed
     questions = batch.answers.shape[1]

@@ -48,7 +48,8 @@ class VisionSelector(Compressor):
         x = F.rms_norm(x, x.shape[-1:])
         # The mean over keys is taken before the product: N·d instead of N²·d.
         against = self.key(x).mean(dim=1, keepdim=True)
-        return (self.query(x) * against).sum(-1) / x.shape[-1] ** 0.5
+        scores: Tensor = (self.query(x) * against).sum(-1) / x.shape[-1] ** 0.5
+        return scores
 
     def forward(self, model: LavidaModel, batch: MicroBatch, k: int | None, done: float | None = None) -> Compressed:
         """See `Compressor`."""
