@@ -15,7 +15,7 @@ Source:
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shirg_core.baselines import Pooling
 from shirg_lavida.model import LavidaModel
