@@ -1,4 +1,4 @@
-"""Sessions: `nox -s lint typecheck tests ptx bench gpu browser wheels`, each in an environment of its own."""
+"""Sessions: `nox -s lint typecheck tests docs ptx bench gpu browser wheels`, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ KERNELS = (
     "packages/shirg-core/tests/ptx/*.py",
 )
 CHECKED = KERNEL_TESTS / "ptx" / "checked.txt"
+README_TESTS = tuple(f"packages/shirg-{name}/tests/test_readme.py" for name in ("core", "lavida"))
 TWINE = "twine>=7,<8"
 LARGEST_ARCHIVE = 8_000_000  # bytes; the weights of the embedded models are half of that
 
@@ -97,6 +98,18 @@ def _digest(patterns: tuple[str, ...]) -> str:
     """SHA-256 of all files that match `patterns`."""
     files = sorted(path for pattern in patterns for path in Path().glob(pattern))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in build/site; its examples run, and a broken link or any other warning fails."""
+    _sync(session, "--all-packages", "--all-extras", "--group", "docs", "--group", "test")
+    session.run("pytest", "packages/shirg-bench/tests/test_docs.py", *README_TESTS, *session.posargs, env=ONE_THREAD)
+    session.run("python", "docs/generate.py")
+    said = str(session.run("zensical", "build", "--clean", "--strict", silent=True))
+    # Strict mode does not count what the API's parser says of docstrings.
+    if warnings := [line for line in said.splitlines() if line.startswith(("griffe:", "mkdocstrings:"))]:
+        session.error("\n".join(warnings))
 
 
 @nox.session

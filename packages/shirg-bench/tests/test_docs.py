@@ -14,7 +14,7 @@ from .documented import check_documented
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
 RECORDED = sorted(ROOT.glob("packages/shirg-bench/results/**/[alp]*.jsonl"))
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/**/*.md")])
 TRANSFORMERS, PRUNING, OWN, TOWER, ENGINE = re.findall(
     r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL
 )

@@ -60,16 +60,21 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def command_group() -> Any:
+    """`shirg` with all of its subcommands, as typer's command."""
+    app = typer.Typer(cls=CommandGroup, context_settings=HELP)
+    app.callback(invoke_without_command=True)(shirg)
+    return typer.main.get_command(app)
+
+
 def run(argv: list[str]) -> int:
     """Parse and run; exit code.
 
     Raises:
         BadInput: a usage error, or what a command refuses.
     """
-    app = typer.Typer(cls=CommandGroup, context_settings=HELP)
-    app.callback(invoke_without_command=True)(shirg)
     try:
-        result = typer.main.get_command(app).main(argv, prog_name="shirg", standalone_mode=False)
+        result = command_group().main(argv, prog_name="shirg", standalone_mode=False)
     except typer.TyperException as error:
         raise BadInput(error.format_message()) from error
     except typer.Abort as error:

@@ -9,6 +9,7 @@ import typer
 
 SCHEMA = "shirg.methods/1"
 """Of the JSON list; `docs/json.md` lists its fields."""
+HEADINGS = ("method", "keeps", "needs", "what it is")
 
 
 def methods(
@@ -19,18 +20,28 @@ def methods(
     from rich.table import Table
 
     from shirg_core.cli.output import STANDARD, check_outputs, report_console, write_json
-    from shirg_core.methods import KEEPS, METHODS
+    from shirg_core.methods import METHODS
 
     check_outputs(None, None, json)
     if json is not None:
         write_json(json, {"schema": SCHEMA, "methods": [method.as_json() for method in METHODS.values()]})
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("method", "keeps", "needs", "what it is"):
+    for heading in HEADINGS:
         table.add_column(heading, no_wrap=heading == "method", overflow="fold")
+    for cells in table_rows():
+        table.add_row(*cells)
+    if json != STANDARD:
+        report_console(json).print(table)
+
+
+def table_rows() -> list[tuple[str, ...]]:
+    """What `HEADINGS` stand over, a row for each method."""
+    from shirg_core.methods import KEEPS, METHODS
+
+    rows = []
     for method in METHODS.values():
         keeps = f"{KEEPS[method.keeps]}, merged" if method.merges else KEEPS[method.keeps]
         only = "" if method.only is None else f" Only in {method.only}."
         aliases = f" Also: {', '.join(method.aliases)}." if method.aliases else ""
-        table.add_row(method.name, keeps, ", ".join(method.needs), f"{method.about}{only}{aliases}")
-    if json != STANDARD:
-        report_console(json).print(table)
+        rows.append((method.name, keeps, ", ".join(method.needs), f"{method.about}{only}{aliases}"))
+    return rows

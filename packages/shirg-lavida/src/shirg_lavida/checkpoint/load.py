@@ -60,7 +60,7 @@ def load_lavida(
     Raises:
         OSError: a folder, file or download that is not there.
         ValueError: not a LaViDa checkpoint of a known family, a damaged file, or weights that do not fit; the message
-        names what is wrong.
+            names what is wrong.
     """
     by_name = {str(known).removeprefix("torch."): known for known in FLOAT_DTYPES.values()}
     chosen = by_name.get(dtype) if isinstance(dtype, str) else dtype
