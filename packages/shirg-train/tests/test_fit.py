@@ -81,7 +81,14 @@ def test_every_policy_of_the_shipped_recipe_serves_a_text_line():
     kept = {
         policy.name: kept_count(build_policy(policy, 0), layouts[build_policy(policy, 0).views]) for policy in selecting
     }
-    assert kept == {"v2-1024-capped": 999, "v2-768": 768, "v2-512": 512, "v3-1024": 1024, "v3-768": 768, "v3-512": 512}
+    assert kept == {
+        "v2-1024-capped": 999,
+        "v2-768": 768,
+        "v2-512": 512,
+        "v4-1024-capped": 999,
+        "v4-768": 768,
+        "v4-512": 512,
+    }
 
 
 def test_a_cap_needs_a_number_of_tokens():

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from shirg_core import ShirgV2, ShirgV3, ViewLayout
+from shirg_core import ShirgV2, ShirgV4, ViewLayout
 from shirg_core.baselines import Pooling
 from shirg_core.methods import METHODS
 from shirg_train.keep_ratio import PolicyConfig, build_policy, draw_policy
@@ -15,9 +15,9 @@ MIX = tuple(build(PolicyConfig, entry) for entry in ("pooled", 1024, 768, 512))
 
 
 def test_recipe_shorthands():
-    assert [policy.name for policy in MIX] == ["pooling", "v3-1024", "v3-768", "v3-512"]
-    assert build_policy(MIX[1], 0).selector == ShirgV3(1024)
-    assert build_policy(MIX[1], 0).views == "single"
+    assert [policy.name for policy in MIX] == ["pooling", "v4-1024", "v4-768", "v4-512"]
+    assert build_policy(MIX[1], 0).selector == ShirgV4(1024)
+    assert build_policy(MIX[1], 0).views == "anyres"
     assert (build_policy(MIX[0], 0).selector, build_policy(MIX[0], 0).views) == (None, "anyres")
     assert build_policy(build(PolicyConfig, "baseline"), 0).views == "single384"
     v2 = build(PolicyConfig, {"method": "v2", "budget": 0.3, "options": {"alpha": 0.5}})

@@ -110,7 +110,7 @@ def test_files_that_are_no_recipes(tmp_path):
             read_yaml(path)
 
 
-def test_the_shipped_recipe_is_the_proposals():
+def test_the_shipped_recipe_is_the_proposals_with_v4_in_the_place_of_v3():
     raw = read_yaml(SHIPPED, ["model.path=a/b", "data.path=lcs"])
     recipe = build(AdapterRecipe, raw)
     adapter, optim = recipe.adapter, recipe.optim
@@ -121,7 +121,11 @@ def test_the_shipped_recipe_is_the_proposals():
     assert [policy.name for policy in recipe.keep] == [
         "pooling",
         "v2-1024-capped",
-        *(f"{gate}-{budget}" for gate, budget in (("v2", 768), ("v2", 512), ("v3", 1024), ("v3", 768), ("v3", 512))),
+        "v2-768",
+        "v2-512",
+        "v4-1024-capped",
+        "v4-768",
+        "v4-512",
     ]
     assert recipe.escalation.ranks == (32, 64)
     assert plain(recipe)["keep"][4]["budget"] == 1024

@@ -17,6 +17,7 @@ from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import real
 from shirg_core.methods import Method, get_method
 from shirg_core.selection import Selector
+from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.methods import choose_by, method_views
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.views import Views
@@ -28,7 +29,7 @@ from shirg_train.seeds import derive, draw, generator
 class PolicyConfig:
     """One way for images to become tokens.
 
-    In a recipe an entry is a budget (`768`, `0.3333`: SHIRG-v3), the name of a method that takes none (`pooling`,
+    In a recipe an entry is a budget (`768`, `0.3333`: of SHIRG-v4), the name of a method that takes none (`pooling`,
     `baseline`, `full`), or a mapping of the arguments below.
 
     Args:
@@ -73,7 +74,7 @@ class PolicyConfig:
         if isinstance(entry, str):
             return {"method": entry}
         if isinstance(entry, int | float) and not isinstance(entry, bool):
-            return {"method": "v3", "budget": entry}
+            return {"method": Recommended.method, "budget": entry}
         return entry
 
     @property
