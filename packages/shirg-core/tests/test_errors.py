@@ -117,14 +117,15 @@ def test_check_finite_looks_at_nothing_that_takes_no_part(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_check_finite_refuses_negative_attention_of_tokens_that_count(method):
-    bad = good()["attention"]
+@pytest.mark.parametrize("name", ["edges", "attention"])
+def test_check_finite_refuses_what_is_negative_of_tokens_that_count(method, name):
+    bad = good()[name]
     bad[0, 3] = -0.1
-    with pytest.raises(ValueError, match=r"attention must be ≥ 0.*-0\.1"):
-        call(method, options={"check_finite": True}, attention=bad)
-    padding = good()["attention"]
+    with pytest.raises(ValueError, match=rf"{name} must be ≥ 0.*-0\.1"):
+        call(method, options={"check_finite": True}, **{name: bad})
+    padding = good()[name]
     padding[0, 8] = -0.1
-    assert call(method, options={"check_finite": True}, attention=padding).indices.shape == (2, 4)
+    assert call(method, options={"check_finite": True}, **{name: padding}).indices.shape == (2, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 
 from shirg_core import Selection, View, ViewLayout, anyres_layout
-from shirg_core.images import overlay
-from shirg_core.images.figure import Panel, comparison_figure, save_figure, selection_figure
+from shirg_core.images import load, overlay
+from shirg_core.plot import Panel, comparison_figure, save_figure, selection_figure
 
 
 def selection_of(layout, indices):
@@ -103,3 +103,59 @@ def test_figures_are_drawn(tmp_path, layout, suffix):
         assert (tmp_path / f"out.{suffix}").stat().st_size > 1000
     assert len(one.axes) == (3 if len(layout.views) == 1 else 5)
     assert len(many.axes) == 5
+
+
+def test_a_figure_takes_what_a_library_user_has(tmp_path):
+    layout = ViewLayout.single(2, 2)
+    selection = selection_of(layout, [0, 3])
+    page = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    clear = np.dstack([page, np.full((20, 30), 255, dtype=np.uint8)])
+    Image.fromarray(page).save(tmp_path / "page.png")
+    drawn = [
+        np.asarray(_rendered(selection_figure(image, layout, selection, "t")).canvas.buffer_rgba())
+        for image in (
+            Image.fromarray(page), Image.fromarray(clear), clear, page, page / 255, torch.from_numpy(page),
+            tmp_path / "page.png", str(tmp_path / "page.png"),
+        )
+    ]  # fmt: skip
+    assert all(np.array_equal(drawn[0], each) for each in drawn[1:])
+    see_through = np.dstack([page, np.zeros((20, 30), dtype=np.uint8)])
+    assert np.asarray(load.as_image(see_through)).min() == 255
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((2, 3, 4, 5), dtype=np.uint8), r"\[H, W, 3\].*uint8 \[2, 3, 4, 5\]"),
+        (np.zeros((3, 20, 30), dtype=np.uint8), r"uint8 \[3, 20, 30\]"),
+        (np.full((4, 4), 2.0), r"floats in \[0, 1\], got float64 \[4, 4\]"),
+        (np.full((4, 4), np.nan), "got float64"),
+        (np.zeros((0, 4), dtype=np.uint8), r"uint8 \[0, 4\]"),
+        (None, "got object"),
+        ("nowhere.png", "no such file"),
+    ],
+)
+def test_what_is_no_image_is_one_line(picture, message):
+    layout = ViewLayout.single(2, 2)
+    with pytest.raises(ValueError, match=message):
+        selection_figure(picture, layout, selection_of(layout, [0]))
+
+
+def test_a_layout_of_other_tokens_is_refused():
+    selection = selection_of(ViewLayout.single(2, 2), [0])
+    image = Image.new("RGB", (8, 8))
+    for layout, message in ((ViewLayout.single(3, 3), "of 4 tokens, got one of 9"), ((2, 2), "ViewLayout, got tuple")):
+        with pytest.raises(ValueError, match=message):
+            selection_figure(image, layout, selection)
+        with pytest.raises(ValueError, match=message):
+            comparison_figure(image, layout, [Panel("one", selection)], "title")
+
+
+def test_a_figure_is_saved_under_any_name_of_a_format(tmp_path):
+    layout = ViewLayout.single(2, 2)
+    figure = selection_figure(Image.new("RGB", (8, 8)), layout, selection_of(layout, [0]))
+    save_figure(figure, str(tmp_path / "kept.PNG"))
+    assert (tmp_path / "kept.PNG").read_bytes() == figure._repr_png_()
+    for name in ("kept.xyz", "kept"):
+        with pytest.raises(ValueError, match=rf"must end in one of .*\.png.*got '.*{name}'"):
+            save_figure(figure, tmp_path / name)

@@ -62,3 +62,8 @@ def test_importing_brings_in_nothing_but_itself():
     ours = ("shirg_core", *sys.stdlib_module_names)
     foreign = [name for name in done.stdout.split() if name.split(".")[0] not in ours]
     assert not foreign
+
+
+def test_plots_wait_for_matplotlib_until_they_are_drawn():
+    done = run("import sys, shirg_core.plot; sys.exit('matplotlib' in sys.modules)")
+    assert done.returncode == 0, done.stderr

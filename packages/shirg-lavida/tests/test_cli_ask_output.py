@@ -105,7 +105,7 @@ def test_the_answer_is_said_before_anything_is_written(page, model, capsys, monk
         raise OSError(28, "No space left on device")
 
     for broken, option in (
-        ("shirg_core.images.figure.save_figure", ("--overlay", "kept.png", "--json", "summary.json")),
+        ("shirg_core.plot.save_figure", ("--overlay", "kept.png", "--json", "summary.json")),
         ("pathlib.Path.write_text", ("--json", "summary.json")),
     ):
         with monkeypatch.context() as patch:

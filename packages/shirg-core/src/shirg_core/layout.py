@@ -34,7 +34,7 @@ class Run(NamedTuple):
         return self.start + self.views * self.h * self.w
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ViewLayout:
     """An ordered list of views; hashable, and equal when the views are equal.
 
@@ -49,17 +49,17 @@ class ViewLayout:
     """
 
     views: tuple[View, ...] = ()
-    n_tokens: int = field(init=False, compare=False, repr=False)
+    n_tokens: int = field(init=False, compare=False)
     """N, padding included."""
-    n_selectable: int = field(init=False, compare=False, repr=False)
+    n_selectable: int = field(init=False, compare=False)
     """Tokens that are not padding; the largest possible budget."""
-    n_pinned: int = field(init=False, compare=False, repr=False)
+    n_pinned: int = field(init=False, compare=False)
     """Valid tokens of pinned views, which every selection keeps."""
-    starts: tuple[int, ...] = field(init=False, compare=False, repr=False)
+    starts: tuple[int, ...] = field(init=False, compare=False)
     """First token index of each view."""
-    runs: tuple[Run, ...] = field(init=False, compare=False, repr=False)
+    runs: tuple[Run, ...] = field(init=False, compare=False)
     """Maximal runs of consecutive views with equal grids, in token order."""
-    _hash: int = field(init=False, compare=False, repr=False)
+    _hash: int = field(init=False, compare=False)
 
     def __new__(cls, views: Sequence[View] = ()) -> ViewLayout:
         """The layout of these views, if there is one already."""
@@ -92,6 +92,13 @@ class ViewLayout:
     def __reduce__(self) -> tuple[type[ViewLayout], tuple[tuple[View, ...]]]:
         """Copies and unpickled layouts are the one object, too."""
         return ViewLayout, (self.views,)
+
+    def __repr__(self) -> str:
+        grids = ((f"{run.views} × " if run.views > 1 else "") + f"{run.h}×{run.w}" for run in self.runs)
+        counts = [f"{self.n_tokens} tokens"]
+        counts += [f"{self.n_selectable} selectable"] * self.has_padding
+        counts += [f"{self.n_pinned} pinned"] * (self.n_pinned > 0)
+        return f"ViewLayout({' + '.join(grids)}: {', '.join(counts)})"
 
     @classmethod
     def single(cls, h: int, w: int) -> ViewLayout:

@@ -77,7 +77,7 @@ class Deduplication:
                 low, high = torch.where(fits, low, middle), torch.where(fits, middle, high)
             kept, error = predict(x, high, waves, self.metric)
             scores = snap(torch.where(kept, 1.0, error / bound[:, None] / 2.5), layout)
-        return keep_best(features, layout, k, scores)
+        return keep_best(features, layout, k, scores, f"dedup-{self.metric}")
 
 
 class Wave(NamedTuple):

@@ -78,7 +78,7 @@ class ConditionalDPP:
             rank = features.shape[2]
             picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, rank, pinned) for x, w in pairs]
             scores = snap(scores_from_order(picks, layout), layout)
-        return keep_best(features, layout, k, scores)
+        return keep_best(features, layout, k, scores, "cdpruner" if self.relevance == "text" else "dpp")
 
 
 @without_autocast

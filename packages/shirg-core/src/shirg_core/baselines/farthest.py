@@ -49,7 +49,7 @@ class FarthestPoint:
             pinned = pinned_tokens(layout, features.device)
             picks = [max_min_order(cosine_matrix(x), k, pinned) for x in valid_tokens(features, layout)]
             scores = snap(scores_from_order(picks, layout), layout)
-        return keep_best(features, layout, k, scores)
+        return keep_best(features, layout, k, scores, "divprune")
 
 
 def max_min_order(cosine: Tensor, k: int, pinned: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ from shirg_core.scores import snap
 from shirg_core.selection import Selection
 
 
-def merge_groups(features: Tensor, stand_in: Tensor, layout: ViewLayout, k: int) -> Selection:
+def merge_groups(
+    features: Tensor, stand_in: Tensor, layout: ViewLayout, k: int, method: str | None = None
+) -> Selection:
     """Merge every group into its mean, accumulated in float32.
 
     Args:
@@ -26,6 +28,7 @@ def merge_groups(features: Tensor, stand_in: Tensor, layout: ViewLayout, k: int)
         stand_in: `[B, N]` int64, of each token's group the token that stands for it; −1 for padding.
         layout: geometry of the N tokens.
         k: number of groups, the same in every image.
+        method: the name that the result carries.
 
     Returns:
         `Selection` with `kept [B, k, D]` the means, in the dtype of `features`.
@@ -37,7 +40,8 @@ def merge_groups(features: Tensor, stand_in: Tensor, layout: ViewLayout, k: int)
     number = stands.long().cumsum(1) - 1
     regions = number.gather(1, stand_in.clamp_min(0)).masked_fill(stand_in < 0, -1)
     means = [group_means(x, r, k) for x, r in zip(features, regions, strict=True)]
-    return Selection(indices, snap(stands, layout), regions, torch.stack(means).to(features.dtype))
+    kept = torch.stack(means).to(features.dtype)
+    return Selection(indices, snap(stands, layout), regions, kept, None, layout, method)
 
 
 def group_means(tokens: Tensor, group: Tensor, k: int) -> Tensor:

@@ -45,7 +45,7 @@ class Pooling:
         """Merge tokens; shapes and errors as in `Selector`, regions are the squares."""
         check_inputs(features, layout, **inputs)
         first, k = pooled_groups(layout, self.side, features.device)
-        return merge_groups(without_padding(features, layout), first.expand(features.shape[:2]), layout, k)
+        return merge_groups(without_padding(features, layout), first.expand(features.shape[:2]), layout, k, "pooling")
 
 
 @constant

@@ -50,4 +50,4 @@ class Quadtree:
             centre = quadtree_blocks(features, layout, k - layout.n_pinned)
             own = own_groups(layout, features.device)
             stand_in = torch.where(layout.pinned_mask(features.device), own, centre)
-        return merge_groups(features, stand_in, layout, k)
+        return merge_groups(features, stand_in, layout, k, "quadtree")

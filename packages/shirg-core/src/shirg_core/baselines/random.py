@@ -47,7 +47,7 @@ class RandomTokens:
         check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         draw = random_scores(layout.n_tokens, self.seed, features.device).expand(features.shape[:2])
-        return keep_best(features, layout, k, snap(draw, layout))
+        return keep_best(features, layout, k, snap(draw, layout), "random")
 
 
 @constant

@@ -67,7 +67,7 @@ class SimilarityGraph:
             scores = torch.stack(rows)
             if keep is not None:
                 scores = scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
-        return keep_best(features, layout, k, snap(scores, layout))
+        return keep_best(features, layout, k, snap(scores, layout), "saint")
 
 
 def similarity_weights(tokens: Tensor, threshold: float) -> Tensor:

@@ -74,7 +74,7 @@ class BipartiteVote:
             scores = torch.stack(rows)
             if keep is not None:
                 scores = scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
-        return keep_best(features, layout, k, snap(scores, layout))
+        return keep_best(features, layout, k, snap(scores, layout), "saint-vote")
 
 
 def vote_out(cosine: Tensor, k: int, threshold: float, rounds: int, pinned: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class ConnectedComponents:
         counts = (first == here).sum(1).tolist()
         if len(set(counts)) > 1:
             raise ValueError(f"the images have {counts} components, one Selection holds one count: pass one at a time")
-        return merge_groups(features, first, layout, counts[0])
+        return merge_groups(features, first, layout, counts[0], "scissor")
 
 
 def components(tokens: Tensor, threshold: float) -> Tensor:

@@ -81,7 +81,7 @@ class TokenMerging:
                 group.scatter(0, unassigned, unassigned[merge_until(x[unassigned], capacity, self.rounds)])
                 for x in features
             ]
-        return merge_groups(features, torch.stack(first), layout, k)
+        return merge_groups(features, torch.stack(first), layout, k, "tome")
 
 
 @without_autocast

@@ -62,7 +62,7 @@ class TopScore:
         features = without_padding(features, layout)
         with torch.no_grad():
             scores = combine([(1.0, self._component(features, layout, inputs))], features, layout)
-        return keep_best(features, layout, k, scores)
+        return keep_best(features, layout, k, scores, f"top-{self.score}")
 
     def _component(self, features: Tensor, layout: ViewLayout, inputs: Inputs) -> Tensor:
         """`[B, N]`, normalised to [0, 1]."""

@@ -48,7 +48,7 @@ class UniformGrid:
         check_inputs(features, layout, **inputs)
         k = kept_tokens(self.budget, layout)
         scores = snap(uniform_mask(layout, k, features.device), layout).expand(features.shape[:2])
-        return keep_best(features, layout, k, scores)
+        return keep_best(features, layout, k, scores, "uniform")
 
 
 @constant

@@ -50,7 +50,7 @@ def compare(
     # Before anything is written: methods that decide their count themselves did not look at it.
     kept = material.budget(parsed)
     if output is not None:
-        from shirg_core.images.figure import Panel, comparison_figure, save_figure
+        from shirg_core.plot import Panel, comparison_figure, save_figure
 
         panels = [Panel(result.caption, result.selection) for result in results]
         title = f"{image.name} · budget {budget} of {material.layout.n_selectable} tokens"

@@ -49,7 +49,7 @@ def select(
     report = Report.of(used.name, budget, material, selection)
     with clock.stage("draw"):
         if output is not None:
-            from shirg_core.images.figure import save_figure, selection_figure
+            from shirg_core.plot import save_figure, selection_figure
 
             figure = selection_figure(material.image, material.layout, selection, headline(report))
             write_file(output, lambda path: save_figure(figure, path))

@@ -23,7 +23,8 @@ from shirg_core.selection import Selection, Selector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from PIL import Image
+
+    from shirg_core.images.load import Picture
 
 Positions: TypeAlias = Literal["original", "packed"]
 
@@ -67,9 +68,9 @@ class Pruned(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._inputs)
 
-    def overlay(self, image: Image.Image, index: int = 0, title: str = "kept visual tokens") -> Figure:
-        """Draw what was kept of one image; needs the extra `cli`. `shirg_core.images.figure.save_figure` writes it."""
-        from shirg_core.images.figure import selection_figure
+    def overlay(self, image: Picture, index: int = 0, title: str = "kept visual tokens") -> Figure:
+        """Draw what was kept of one image, see `shirg_core.plot.selection_figure`; `save_figure` there writes it."""
+        from shirg_core.plot import selection_figure
 
         return selection_figure(image, self.layouts[index], self.selections[index], title)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import warnings
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from shirg_core.images.errors import ImageError
@@ -17,6 +19,8 @@ DECODE_ERRORS = (
 )  # fmt: skip
 """Pillow's decoders report broken files by any of these."""
 
+Picture: TypeAlias = Image.Image | Path | str | npt.ArrayLike
+"""What `as_image` takes."""
 ORIENTATION = 0x0112
 """EXIF's tag."""
 UPRIGHT = {
@@ -89,6 +93,30 @@ def _decode(path: Path, page: int) -> Image.Image:
                 raise ImageError(f"{path}: has {pages} page{'s' if pages > 1 else ''}, got --page {page}")
             image.seek(page - 1)
             return upright_rgb(image)
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """An image in whatever form a library user has it → upright RGB.
+
+    Args:
+        picture: a Pillow image of any mode, a path (see `load_image`), or an array `[H, W]`, `[H, W, 3]` or
+            `[H, W, 4]` of uint8, or of floats in [0, 1].
+
+    Raises:
+        ImageError: none of these, or an image that cannot be used.
+    """
+    if isinstance(picture, Path | str):
+        return load_image(picture)
+    if isinstance(picture, Image.Image):
+        return upright_rgb(picture)
+    pixels = np.asarray(picture)
+    if pixels.dtype.kind == "f" and pixels.size and pixels.min() >= 0 and pixels.max() <= 1:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    if pixels.dtype != np.uint8 or not pixels.size or (pixels.shape[2:] not in ((), (3,), (4,)) or pixels.ndim < 2):
+        wanted = "[H, W], [H, W, 3] or [H, W, 4], of uint8 or of floats in [0, 1]"
+        what = f"{pixels.dtype} {list(pixels.shape)}"
+        raise ImageError(f"an image must be Pillow's, a path, or an array {wanted}, got {what}")
+    return to_rgb(Image.fromarray(pixels))
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -75,9 +74,11 @@ def paint_outlines(picture: Floats, tokens: Ints, regions: Ints) -> Floats:
 
 def paint_scores(tokens: Ints, scores: Floats, valid: Bools) -> Floats:
     """`[H, W, 3]`: scores in colour, from the least to the greatest valid one. `scores [N]`, `valid [N]`."""
+    import matplotlib as mpl
+
     low, high = score_range(scores, valid)
     scaled = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
-    colours = matplotlib.colormaps[COLORMAP](np.clip(scaled, 0, 1))[:, :3]
+    colours = mpl.colormaps[COLORMAP](np.clip(scaled, 0, 1))[:, :3]
     shown = (valid[tokens] & (tokens >= 0))[..., None]
     return np.where(shown, colours[tokens], np.array(DIM_COLOUR))
 

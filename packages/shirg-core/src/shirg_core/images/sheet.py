@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from io import BytesIO
+from pathlib import Path
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -11,6 +15,27 @@ from shirg_core.images.overlay import Floats
 DPI = 100
 CAPTION = 26
 """Pixels above a picture that its caption takes."""
+
+
+def render(figure: Figure, target: Path | str | BytesIO, format: str) -> None:
+    """Write a figure; a character that the font lacks is drawn as a box.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with warnings.catch_warnings():
+        # A file name in a script that the font lacks is no news.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(target, format=format, dpi=DPI)
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, whether pyplot was imported there or not."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        render(self, picture, "png")
+        return picture.getvalue()
 
 
 class Sheet:
@@ -23,7 +48,7 @@ class Sheet:
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+        self.figure = NotebookFigure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
         FigureCanvasAgg(self.figure)
 
     def axes(self, corner: tuple[int, int], size: tuple[int, int]) -> Axes:

@@ -44,6 +44,7 @@ def assemble(
     regions: Tensor,
     summary: str = "none",
     weights: Tensor | None = None,
+    method: str | None = None,
 ) -> Selection:
     """Rank, gather and summarise.
 
@@ -55,14 +56,15 @@ def assemble(
         regions: `[B, N]` int64, −1 for padding.
         summary: `mean`, `attention` (needs `weights`), or `none`.
         weights: `[B, N]` ≥ 0, attention received.
+        method: the name that the result carries.
     """
     indices = choose(scores, regions, layout, k)
     token = None
     if summary != "none":
         token = summarise(features, indices, layout, weights if summary == "attention" else None)
-    return Selection(indices, scores, regions, gather_tokens(features, indices), token)
+    return Selection(indices, scores, regions, gather_tokens(features, indices), token, layout, method)
 
 
-def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor) -> Selection:
+def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor, method: str | None = None) -> Selection:
     """The K tokens of the highest scores, without coverage and without a summary; arguments as in `assemble`."""
-    return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0))
+    return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0), method=method)

@@ -113,11 +113,10 @@ def _check_values(given: dict[str, Tensor | None], text_mask: Tensor | None, lay
             raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values of {checked.numel()}")
         if name in ("features", "text"):
             _check_norms(name, checked)
-    attention = given["attention"]
-    if attention is not None:
-        lowest = float(attention[:, layout.valid_mask(attention.device)].min())
-        if lowest < 0:
-            raise ValueError(f"attention must be ≥ 0, got a minimum of {lowest}")
+    for name in ("edges", "attention"):
+        tensor = given[name]
+        if tensor is not None and (lowest := float(tensor[:, layout.valid_mask(tensor.device)].min())) < 0:
+            raise ValueError(f"{name} must be ≥ 0, got a minimum of {lowest}")
 
 
 def _check_norms(name: str, tokens: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TypeAlias, get_args
 
@@ -40,6 +41,11 @@ class Preset:
         check_choice("summary", self.summary, get_args(Summary))
 
     @property
+    def method(self) -> str:
+        """The registry's name."""
+        raise NotImplementedError
+
+    @property
     def recipe(self) -> Recipe:
         """What is computed."""
         raise NotImplementedError
@@ -69,7 +75,8 @@ class Preset:
             features, layout, **given._asdict(), impl=impl, check_finite=check_finite, implementations=IMPLEMENTATIONS
         )
         self.check_given(given)
-        return backend(impl, features, self.coverage)(self.recipe, features, layout, given)
+        chosen = backend(impl, features, self.coverage)(self.recipe, features, layout, given)
+        return replace(chosen, method=self.method)
 
 
 def backend(impl: str, features: Tensor, coverage: Coverage = "none") -> Backend:

@@ -51,6 +51,11 @@ class ShirgV2(Preset):
         return 1.0 - self.alpha if self.text_weight is None else self.text_weight
 
     @property
+    def method(self) -> str:
+        """The registry's name."""
+        return "v2"
+
+    @property
     def recipe(self) -> Recipe:
         """What is computed."""
         weights = Weights(variance=self.alpha, relevance=self.relevance_weight, edges=self.beta)

@@ -53,6 +53,11 @@ class ShirgV3(Preset):
         keep(self, real, "temperature", above=0)
 
     @property
+    def method(self) -> str:
+        """The registry's name."""
+        return "v3-tower" if self.attention_of == "tower" else "v3"
+
+    @property
     def recipe(self) -> Recipe:
         """What is computed."""
         weights = Weights(self.attention_weight, magnitude=self.magnitude_weight, gradient=self.gradient_weight)

@@ -72,6 +72,11 @@ class ShirgV4(Preset):
         keep(self, real, "radius", above=0)
 
     @property
+    def method(self) -> str:
+        """The registry's name."""
+        return "v4-tower" if self.attention_of == "tower" else "v4"
+
+    @property
     def recipe(self) -> Recipe:
         """What is computed."""
         weights = Weights(

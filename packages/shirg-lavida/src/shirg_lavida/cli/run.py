@@ -99,10 +99,10 @@ def run(request: Request, source: Source, clock: Clock) -> None:
         comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
         write_json(request.json, {**used, **summary, "notes": notes, **comparison})
     if request.overlay is not None and outcome.answer.selection is not None:
-        from shirg_core.images.figure import save_figure, selection_figure
+        from shirg_core.plot import save_figure
+        from shirg_lavida.cli.picture import overlay
 
-        title = f"{request.question} → {outcome.answer.text} · {method}, {outcome.n_kept} tokens kept"
-        figure = selection_figure(source.image, outcome.layout, outcome.answer.selection, " ".join(title.split()))
+        figure = overlay(pipe.model.config, source.image, request.question, outcome, outcome.answer.selection)
         write_file(request.overlay, lambda path: save_figure(figure, path))
     for path in () if request.quiet else files_of(request.overlay, request.json):
         print_written(console, path)

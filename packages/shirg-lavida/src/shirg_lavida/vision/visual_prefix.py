@@ -143,7 +143,7 @@ def visual_prefix(
             plan, options.newline, kept.to(device), indices.to(device), model.image_newline, summary
         )
         for b, i in enumerate(members):
-            entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else selection.of_image(b))
+            entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else selection[b])
     return [entries[i] for i in range(len(images))]
 
 

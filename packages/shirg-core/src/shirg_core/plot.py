@@ -1,22 +1,27 @@
-"""Sheets for people: one selection beside its heat map, or several selections side by side."""
+"""Figures of what was kept: one selection beside its heat map, or several selections side by side.
+
+Needs the extra `cli`. matplotlib is imported when something is drawn.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from shirg_core.images import overlay
-from shirg_core.images.load import upright_rgb
-from shirg_core.images.sheet import CAPTION, DPI, Sheet
+from shirg_core.images.load import Picture, as_image
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from shirg_core.images.sheet import Sheet
 
 MARGIN, TITLE, GAP, BAR, BAR_HEIGHT = 24, 56, 20, 92, 360
 MIN_WIDTH = 1000
@@ -65,16 +70,24 @@ class _Subject:
         return scores
 
 
-def selection_figure(image: Image.Image, layout: ViewLayout, selection: Selection, title: str) -> Figure:
+def selection_figure(
+    image: Picture, layout: ViewLayout, selection: Selection, title: str = "kept visual tokens"
+) -> Figure:
     """What was kept, and the scores beside it; for several views the crops large and the base view small.
 
     Args:
-        image: any Pillow image, shown upright.
+        image: a Pillow image of any mode, the path of one, or an array, see `shirg_core.images.load.as_image`.
         layout: the views the tokens come from.
         selection: the choice; its first image is drawn.
         title: one line.
+
+    Raises:
+        ValueError: an image that cannot be used, or a layout of other tokens than the selection's.
     """
-    page, main = upright_rgb(image), _main_views(layout)
+    from shirg_core.images.sheet import CAPTION, Sheet
+
+    _check_layout(layout, selection)
+    page, main = as_image(image), _main_views(layout)
     subject = _Subject(page, layout, selection)
     width, height = size = overlay.display_size(page.size)
     small = overlay.display_size(page.size, (max(size) - GAP - CAPTION) // 2) if main != (0,) else (0, 0)
@@ -94,9 +107,13 @@ def selection_figure(image: Image.Image, layout: ViewLayout, selection: Selectio
     return sheet.figure
 
 
-def comparison_figure(image: Image.Image, layout: ViewLayout, panels: Sequence[Panel], title: str) -> Figure:
-    """Several selections of one image side by side; of several views the crops are shown."""
-    page = upright_rgb(image)
+def comparison_figure(image: Picture, layout: ViewLayout, panels: Sequence[Panel], title: str) -> Figure:
+    """Several selections of one image side by side; of several views the crops are shown. See `selection_figure`."""
+    from shirg_core.images.sheet import CAPTION, Sheet
+
+    for panel in panels:
+        _check_layout(layout, panel.selection)
+    page = as_image(image)
     width, height = size = overlay.display_size(page.size, COMPARE_LONG_SIDE_PX)
     columns = min(len(panels), COMPARE_COLUMNS)
     rows = -(-len(panels) // columns)
@@ -112,16 +129,28 @@ def comparison_figure(image: Image.Image, layout: ViewLayout, panels: Sequence[P
     return sheet.figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path | str) -> None:
     """Write the figure; the suffix chooses the format.
 
     Raises:
+        ValueError: a suffix that no format has.
         OSError: the file cannot be written.
     """
-    with warnings.catch_warnings():
-        # A file name in a script that the font lacks is drawn as boxes, and is no news.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, format=path.suffix[1:].lower(), dpi=DPI)
+    from shirg_core.images.sheet import render
+
+    formats, suffix = figure.canvas.get_supported_filetypes(), Path(path).suffix[1:].lower()
+    if suffix not in formats:
+        raise ValueError(f"a figure's file must end in one of .{', .'.join(formats)}, got {str(path)!r}")
+    render(figure, path, suffix)
+
+
+def _check_layout(layout: ViewLayout, selection: Selection) -> None:
+    if not isinstance(layout, ViewLayout):
+        raise ValueError(f"layout must be a ViewLayout, got {type(layout).__name__}")
+    if layout.n_tokens != selection.scores.shape[1]:
+        raise ValueError(
+            f"the layout must be the selection's, of {selection.scores.shape[1]} tokens, got one of {layout.n_tokens}"
+        )
 
 
 def _main_views(layout: ViewLayout) -> tuple[int, ...]:
@@ -130,9 +159,11 @@ def _main_views(layout: ViewLayout) -> tuple[int, ...]:
 
 
 def _draw_colour_bar(sheet: Sheet, values: tuple[float, float], corner: tuple[int, int], height: int) -> None:
+    import matplotlib as mpl
+
     low, high = values
     axes = sheet.axes(corner, (16, height))
-    shades = matplotlib.colormaps[overlay.COLORMAP](np.linspace(1, 0, 256))[:, None, :3]
+    shades = mpl.colormaps[overlay.COLORMAP](np.linspace(1, 0, 256))[:, None, :3]
     axes.imshow(shades, aspect="auto")
     axes.set_xticks([])
     axes.yaxis.tick_right()
