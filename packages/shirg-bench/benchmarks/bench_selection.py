@@ -7,7 +7,7 @@ import torch
 
 from shirg_bench.interleave import interleaved_ratio
 from shirg_bench.memory import peak_workspace_bytes
-from shirg_core import Selection, Selector, ViewLayout, shirg_v2, shirg_v3
+from shirg_core import Selection, Selector, ViewLayout, shirg_v2, shirg_v3, shirg_v4
 from shirg_core.clock import Clock
 from shirg_core.methods import METHODS, get_selector
 
@@ -73,6 +73,25 @@ def test_v3_2304_to_768(track, benchmark):
     result = 4 * (V3_BUDGET + 1) * WIDTH
     assert peak - result < 0.9 * matrix
     track("v3-2304-768", run, lambda: _cosine(inputs["features"]), bar=1.5, bar_threads=2)
+
+
+@pytest.mark.parametrize("method", [shirg_v2, shirg_v3, shirg_v4])
+def test_host_time_of_64_to_16(track, method):
+    """Where tokens are few, only calls cost: against a hundred additions of one row of numbers."""
+    layout, selector = ViewLayout.single(8, 8), method(budget=16)
+    generator = torch.Generator().manual_seed(0)
+    row = torch.rand(1, 64, generator=generator)
+    features, text = torch.randn(1, 64, 64, generator=generator), torch.randn(1, 8, 64, generator=generator)
+
+    def select() -> Selection:
+        return selector(features, layout, text=text, edges=row)
+
+    def add() -> None:
+        for _ in range(100):
+            row + row
+
+    _assert_promised(select(), 16, layout)
+    track(f"host-64-16-{method.__name__}-over-100-additions", select, add, pairs=200)
 
 
 EXACT_K = sorted(

@@ -8,7 +8,7 @@ import torch
 from shirg_lavida.checkpoint.empty import no_weights
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint, write_tiny_tokenizer
 
-SLOW = ("transformers.modeling_utils", "torch._dynamo", "sympy", "accelerate", "peft", "pypdfium2")
+SLOW = ("transformers", "jinja2", "httpx", "torch._dynamo", "sympy", "accelerate", "peft", "pypdfium2")
 CODE = """
 import sys
 from PIL import Image

@@ -25,18 +25,21 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     captured is kept for good: the graph holds addresses, and would read freed memory once the cache had dropped it.
     """
 
-    @lru_cache(maxsize=256, typed=True)
-    def cached(*args: P.args, **kwargs: P.kwargs) -> R:
-        # Built on the CPU whatever the default device, then moved by `build` itself: parts must not end up apart.
-        with torch.device("cpu"):
-            return build(*args, **kwargs)
-
     # The cache outlives the mode it was first filled in: inference-mode tensors cannot be saved for backward, and what
     # is built while `torch.export` or a `FakeTensorMode` watches has no values.
-    def outside_modes(*args: P.args, **kwargs: P.kwargs) -> R:
+    @lru_cache(maxsize=256, typed=True)
+    def cached(*args: P.args, **kwargs: P.kwargs) -> R:
         watched = torch._C._len_torch_dispatch_stack() > 0
-        with torch.inference_mode(False), _disable_current_modes() if watched else nullcontext():
-            result = cached(*args, **kwargs)  # type: ignore[arg-type]
+        # Built on the CPU whatever the default device, then moved by `build` itself: parts must not end up apart.
+        with (
+            torch.inference_mode(False),
+            _disable_current_modes() if watched else nullcontext(),
+            torch.device("cpu"),
+        ):
+            return build(*args, **kwargs)
+
+    def held(*args: P.args, **kwargs: P.kwargs) -> R:
+        result = cached(*args, **kwargs)  # type: ignore[arg-type]
         # Asked in this order: asking about a stream starts CUDA, which a forked data loader must not do.
         if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
             _HELD_FOR_GRAPHS.setdefault(id(result), result)
@@ -44,5 +47,5 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
 
     # What `torch.compiler.assume_constant_result` does, without importing the compiler (seconds) for those who never
     # compile; the tests of compilation fail should the mark ever lose its meaning.
-    outside_modes._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return outside_modes
+    held._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return held

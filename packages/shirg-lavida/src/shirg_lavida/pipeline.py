@@ -10,7 +10,6 @@ from typing import Any, Unpack, overload
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
@@ -31,7 +30,7 @@ from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.prompt.pairing import Picture, Shown, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.prompt.tokenizer import answer_text, load_tokenizer, stop_ids
+from shirg_lavida.prompt.tokenizer import ChatTokenizer, answer_text, load_tokenizer, stop_ids
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.options import SamplingKeywords
 from shirg_lavida.vision.options import SelectOn
@@ -78,7 +77,7 @@ class LavidaPipeline:
     """
 
     model: LavidaModel
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: ChatTokenizer
     selector: Selector | None = None
     views: Views = "anyres"
     positions: Positions = "packed"

@@ -10,7 +10,8 @@ geometry and every shape is static: log₂N data-parallel rounds, no loop over t
 it is only ever joined across an edge.
 
 All edges are ranked once by (similarity, endpoints); ranks are unique, so a round's best edge per cluster is one
-scatter-minimum, and two clusters that choose each other chose the same edge: the only cycles are such pairs.
+scatter-minimum, and two clusters that choose each other chose the same edge: the only cycles are such pairs. A cluster
+is named by one of its tokens, its root.
 
 | symbol | variable     | shape       |
 |--------|--------------|-------------|
@@ -52,41 +53,53 @@ def regions_from_similarity(
 ) -> Tensor:
     """Borůvka levels from edge similarities `[B, E]`; see `cluster_regions`."""
     most, capacity = region_limit(layout, budget, share), graph.capacity(layout, budget)
-    here = torch.arange(layout.n_tokens, device=similarity.device)
-    label = here.expand(similarity.shape[0], -1)
+    n, edges = layout.n_tokens, similarity.shape[1]
     # Edges are stored by (lower, upper) endpoint, so a stable sort breaks ties as promised.
     order = similarity.argsort(dim=1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
-    )
-    for _ in range(graph.rounds(most, capacity)):
-        is_root = label == here
-        fits = ((is_root & graph.valid).sum(1) <= most) & ((is_root & graph.unassigned).sum(1) <= capacity)
-        label = torch.where(fits[:, None], label, _join(label, order, rank, graph))
-    return number_by_first_token(label, graph.valid)
+    ranks = torch.arange(0, edges * n, n, device=order.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, ranks)
+    rank = torch.cat([rank, rank], dim=1)
+    here = torch.arange(n, device=order.device)
+    label, ends, others = here.expand(len(order), n), graph.ends.expand_as(rank), graph.others.expand_as(rank)
+    stays = (here + edges * n).expand_as(label)
+    # Rounds are as many as the worst image needs. A CPU can be asked whether these need them.
+    can_ask = order.device.type == "cpu" and type(order) is Tensor and not torch.compiler.is_compiling()
+    for done in range(graph.rounds(most, capacity)):
+        if done:
+            fits = _fits(label == here, graph, layout, most, capacity)
+            if can_ask and bool(fits.all()):
+                break
+            ends, others = label.index_select(1, graph.ends), label.index_select(1, graph.others)
+            rank = rank.masked_fill(ends == others, (edges + 1) * n)
+        # An edge's rank, then the cluster that it leads to, in one integer.
+        parent = stays.scatter_reduce(1, ends, rank + others, "amin") % n
+        mutual = parent.gather(1, parent) == here
+        parent = torch.where(mutual, torch.minimum(parent, here), parent)
+        for _ in range(graph.jumps(done)):
+            parent = parent.gather(1, parent)
+        if not done:
+            label = parent
+        elif can_ask and len(label) == 1:
+            label = parent.gather(1, label)
+        else:
+            label = torch.where(fits, label, parent.gather(1, label))
+    return number_by_first_token(label, layout)
 
 
-def _join(label: Tensor, order: Tensor, rank: Tensor, graph: GridGraph) -> Tensor:
-    """One Borůvka round. `label [B, N]` names each token's cluster by one of its tokens, its root."""
-    lower, upper = label[:, graph.lower], label[:, graph.upper]
-    n_edges = rank.shape[1]
-    outgoing = torch.where(lower != upper, rank, n_edges)
-    best = torch.full_like(label, n_edges).scatter_reduce(1, lower, outgoing, "amin")
-    best = best.scatter_reduce(1, upper, outgoing, "amin")
-    edge = order.gather(1, best.clamp_max(n_edges - 1))
-    here = torch.arange(label.shape[1], device=label.device).expand_as(label)
-    other_side = lower.gather(1, edge) + upper.gather(1, edge) - here
-    parent = torch.where(best < n_edges, other_side, here)
-    mutual = parent.gather(1, parent) == here
-    parent = torch.where(mutual, torch.minimum(parent, here), parent)
-    for _ in range(graph.jumps):
-        parent = parent.gather(1, parent)
-    return parent.gather(1, label)
+def _fits(is_root: Tensor, graph: GridGraph, layout: ViewLayout, most: int, capacity: int) -> Tensor:
+    """`[B, 1]`, whether few enough clusters are left; padding tokens are roots, too."""
+    if not layout.n_pinned:
+        return is_root.sum(1, keepdim=True) <= min(most, capacity) + layout.n_tokens - layout.n_selectable
+    every, unassigned = (is_root & graph.valid).sum(1, keepdim=True), (is_root & graph.unassigned).sum(1, keepdim=True)
+    return (every <= most) & (unassigned <= capacity)
 
 
-def number_by_first_token(label: Tensor, valid: Tensor) -> Tensor:
-    """Clusters numbered from 0 in the order of their first token; −1 for padding."""
-    here = torch.arange(label.shape[1], device=label.device).expand_as(label)
+def number_by_first_token(label: Tensor, layout: ViewLayout) -> Tensor:
+    """Clusters `label [B, N]` numbered from 0 in the order of their first token; −1 for padding."""
+    here = torch.arange(layout.n_tokens, device=label.device).expand_as(label)
     first = here.scatter_reduce(1, label, here, "amin").gather(1, label)
-    number = ((first == here) & valid).cumsum(1) - 1
-    return number.gather(1, first).masked_fill(~valid, -1)
+    is_first = first == here
+    if not layout.has_padding:
+        return (is_first.cumsum(1) - 1).gather(1, first)
+    valid = layout.valid_mask(label.device)
+    return ((is_first & valid).cumsum(1) - 1).gather(1, first).masked_fill(~valid, -1)

@@ -12,6 +12,7 @@ from shirg_core.budget import BudgetError
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
+from shirg_core.scores.statistics import compare_pairs, feature_magnitude
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class GridGraph:
     Attributes:
         lower: `[E]` int64, the smaller token index of each edge.
         upper: `[E]` int64, the larger one.
+        ends: `[2E]`, the lower ones, then the upper ones.
+        others: `[2E]`, the opposite ends.
         valid: `[N]` bool, False for padding.
         unassigned: `[N]` bool, valid tokens of views that are not pinned.
         areas: sizes in tokens of the connected areas of pinned and of unassigned views.
@@ -28,6 +31,8 @@ class GridGraph:
 
     lower: Tensor
     upper: Tensor
+    ends: Tensor
+    others: Tensor
     valid: Tensor
     unassigned: Tensor
     areas: tuple[tuple[int, ...], tuple[int, ...]]
@@ -38,9 +43,21 @@ class GridGraph:
         return len(self.areas[1])
 
     @property
-    def jumps(self) -> int:
-        """Pointer jumps after which every token of the largest area has found its root."""
-        return max(1, math.ceil(math.log2(max(*self.areas[0], *self.areas[1], 2))))
+    def most_rounds(self) -> int:
+        """Rounds after which every area is one cluster."""
+        return max(1, math.ceil(math.log2(self._largest_area)))
+
+    def jumps(self, done: int) -> int:
+        """Pointer jumps after which every cluster has found its root, in the round after `done` others.
+
+        The largest area is then of at most m = max(1, ⌊area/2^done⌋) clusters, and a chain of m − 1 steps at most; the
+        pointer itself is the first.
+        """
+        return math.ceil(math.log2(max(1, (self._largest_area >> done) - 1)))
+
+    @property
+    def _largest_area(self) -> int:
+        return max(*self.areas[0], *self.areas[1], 2)
 
     def capacity(self, layout: ViewLayout, budget: int) -> int:
         """How many regions outside pinned views K has room for.
@@ -63,31 +80,32 @@ class GridGraph:
         """
         if self.lower.numel() == 0:
             return 0
-        for done in range(self.jumps + 1):
+        for done in range(self.most_rounds + 1):
             pinned, unassigned = (sum(max(1, m >> done) for m in sizes) for sizes in self.areas)
             if pinned + unassigned <= most and unassigned <= capacity:
                 return done
-        return self.jumps
+        return self.most_rounds
 
 
 def grid_graph(layout: ViewLayout, device: torch.device) -> GridGraph:
     """The graph of a layout; built once per layout and device."""
-    lower, upper, valid, unassigned, pinned_areas, unassigned_areas = _grid_graph(layout, device)
-    return GridGraph(lower, upper, valid, unassigned, (pinned_areas, unassigned_areas))
+    *tensors, pinned_areas, unassigned_areas = _grid_graph(layout, device)
+    return GridGraph(*tensors, (pinned_areas, unassigned_areas))
 
 
 @constant
 def _grid_graph(
     layout: ViewLayout, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...], tuple[int, ...]]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, tuple[int, ...], tuple[int, ...]]:
     valid, pinned = layout.valid_mask(), layout.pinned_mask()
     edges = _edges(layout, valid)
     sizes: dict[bool, list[int]] = {False: [], True: []}
     for root, size in _area_sizes(edges.tolist(), valid.tolist()).items():
         sizes[bool(pinned[root])].append(size)
-    lower, upper = edges.unbind(1)
-    lower, upper = lower.contiguous().to(device), upper.contiguous().to(device)
-    return lower, upper, valid.to(device), (valid & ~pinned).to(device), tuple(sizes[True]), tuple(sizes[False])
+    lower, upper = edges.T.contiguous().unbind()
+    both = torch.cat([lower, upper]), torch.cat([upper, lower])
+    tensors = (part.to(device) for part in (lower, upper, *both, valid, valid & ~pinned))
+    return *tensors, tuple(sizes[True]), tuple(sizes[False])
 
 
 def _edges(layout: ViewLayout, valid: Tensor) -> Tensor:
@@ -133,29 +151,12 @@ def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
     Returns:
         `[B, E]` float32.
     """
-    norm = torch.linalg.vector_norm(features.float(), dim=-1)
-    across, down = [], []
-    for run in layout.runs:
-        grid = features[:, run.start : run.stop].unflatten(1, (run.views, run.h, run.w)).float()
-        length = norm[:, run.start : run.stop].unflatten(1, (run.views, run.h, run.w))
-        right = _cosine(grid[:, :, :, :-1], grid[:, :, :, 1:], length[:, :, :, :-1] * length[:, :, :, 1:])
-        below = _cosine(grid[:, :, :-1], grid[:, :, 1:], length[:, :, :-1] * length[:, :, 1:])
-        across.append(torch.nn.functional.pad(right, (0, 1)).flatten(1))
-        down.append(torch.nn.functional.pad(below, (0, 0, 0, 1)).flatten(1))
-    graph = grid_graph(layout, features.device)
-    is_across = graph.upper == graph.lower + 1
-    # In a one-column grid the token below is also the next index.
-    is_across &= _columns(layout, features.device)[graph.lower] > 1
-    return torch.where(is_across, torch.cat(across, 1)[:, graph.lower], torch.cat(down, 1)[:, graph.lower])
-
-
-def _cosine(a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:
-    """`a·b / (‖a‖‖b‖)`; the product is clamped, not its factors: two tiny lengths would underflow to 0 / 0."""
-    dot: Tensor = torch.linalg.vecdot(a, b)
+    graph, norm = grid_graph(layout, features.device), feature_magnitude(features)
+    dot = compare_pairs(features, graph.lower, graph.upper, _dot)
+    # The product is clamped, not its factors: two tiny lengths would underflow to 0 / 0.
+    lengths = norm.index_select(1, graph.lower) * norm.index_select(1, graph.upper)
     return dot / lengths.clamp_min(torch.finfo(torch.float32).tiny)
 
 
-@constant
-def _columns(layout: ViewLayout, device: torch.device) -> Tensor:
-    """`[N]` int64, the width of the grid each token belongs to."""
-    return torch.cat([torch.full((v.n_tokens,), v.w) for v in layout.views]).to(device)
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return a.mul_(b).sum(-1)

@@ -53,7 +53,7 @@ def quadtree_regions(features: Tensor, layout: ViewLayout, budget: int, share: f
     blocks = min(max(most, n_roots(layout)), budget - layout.n_pinned)
     label, valid = quadtree_blocks(features, layout, blocks), layout.valid_mask(features.device)
     here = torch.arange(layout.n_tokens, device=features.device)
-    return number_by_first_token(torch.where(valid, label, here), valid)
+    return number_by_first_token(torch.where(valid, label, here), layout)
 
 
 @without_autocast

@@ -54,7 +54,9 @@ def attention_deviation(features: Tensor, layout: ViewLayout, *, temperature: fl
         `[B, N]` float32; sums to 0 over the selectable tokens; 0 for padding.
     """
     n, keep = layout.n_selectable, layout.valid_index(features.device)
-    rows = [_deviation(exponentials(tokens, temperature), n) for tokens in _selectable(features, keep)]
+    selectable = (features if keep is None else features.index_select(1, keep)).detach()
+    # Images go one at a time: a batched product may round differently with the batch size, and a choice must not.
+    rows = [_deviation(exponentials(selectable[b], temperature), n) for b in range(len(selectable))]
     return _scatter_valid(rows, layout, keep)
 
 
@@ -72,19 +74,33 @@ def received_from_deviation(deviation: Tensor, layout: ViewLayout) -> Tensor:
     return received * layout.valid_mask(deviation.device) if layout.has_padding else received
 
 
-def _selectable(features: Tensor, keep: Tensor | None) -> list[Tensor]:
-    """Per image `[n, D]`, the selectable tokens.
-
-    Images go one at a time: a batched product may round differently with the batch size, and a choice must not.
-    """
-    return list((features if keep is None else features.index_select(1, keep)).detach())
-
-
 def _deviation(e: Exponentials, n: int) -> Tensor:
     """Matrices in float32; sums in float64: where most tokens are copies, only last digits tell the others apart."""
-    size, zeros = len(e.height), e.is_zero.sum(dtype=torch.float64)
-    asks, shared = F.pad(~e.is_zero, (0, size - n)), e.own + size + zeros * e.for_zero
-    sums, products, weight = e.own.new_zeros(3, size).unbind()
+    size, for_zeros = len(e.height), e.n_zero * e.for_zero
+    shared, silent = e.own + size + for_zeros, e.is_zero
+    if size > n:
+        silent = F.pad(silent, (0, size - n), value=True)
+    sums, row_sums, weight, products = (_one_block if size <= ROWS else _blocks)(e, shared, silent)
+    total = weight.sum()
+    deviation = (products + total)[:n] - ((sums + size)[:n] + for_zeros) / row_sums[:n]
+    # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
+    return (torch.where(e.is_zero, e.for_zero * total - 1, deviation) + e.n_zero / n).float()
+
+
+def _one_block(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """As `_blocks`, of so few tokens that they make one block."""
+    everything = slice(0, len(e.height))
+    exact = e.less_one(everything, everything).fill_diagonal_(-1.0).double()
+    sums = exact.sum(1)
+    row_sums = sums + shared
+    weight = row_sums.reciprocal().masked_fill_(silent, 0.0)
+    return sums, row_sums, weight, exact @ weight
+
+
+def _blocks(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`Σ_j h_ij`; r_i = that and what is `shared`; 1/r_i, or 0 where a token is `silent`; `Σ_j h_ij / r_j`: `[n']`."""
+    size = len(e.height)
+    sums, products, row_sums, weight = e.own.new_zeros(4, size).unbind()
     held: list[list[tuple[int, int, Tensor]]] = [[] for _ in e.points]
     for start in range(0, size, ROWS):
         stop, own = min(start + ROWS, size), start // PANEL
@@ -96,21 +112,20 @@ def _deviation(e: Exponentials, n: int) -> Tensor:
             # The square on the diagonal serves its rows only: its columns are the same tokens.
             exact, beyond = h.double(), max(first, stop)
             sums[start:stop] += exact.sum(1)
-            sums[beyond:end] += exact[:, beyond - first :].sum(0)
+            if beyond < end:
+                sums[beyond:end] += exact[:, beyond - first :].sum(0)
             held[panel].append((start, first, h))
-        weight[start:stop] = torch.where(asks[start:stop], 1 / (sums[start:stop] + shared), 0.0)
+        row_sums[start:stop] = sums[start:stop] + shared
+        weight[start:stop] = row_sums[start:stop].reciprocal().masked_fill_(silent[start:stop], 0.0)
         if stop == min((own + 1) * PANEL, size):
             del h, exact
             for start_of, first, block in held[own]:
                 rows, exact = slice(start_of, start_of + len(block)), block.double()
-                beyond = max(first, rows.stop)
                 products[rows] += exact @ weight[first:stop]
-                products[beyond:stop] += weight[rows] @ exact[:, beyond - first :]
+                if (beyond := max(first, rows.stop)) < stop:
+                    products[beyond:stop] += weight[rows] @ exact[:, beyond - first :]
             held[own], e.points[own] = [], e.points[own].new_empty(0)
-    row_sum, plain, rest = (sums + shared)[:n], (products + weight.sum())[:n], (sums + size)[:n] + zeros * e.for_zero
-    deviation = plain - rest / row_sum
-    # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
-    return (torch.where(e.is_zero, e.for_zero * weight.sum() - 1, deviation) + zeros / n).float()
+    return sums, row_sums, weight, products
 
 
 def _scatter_valid(rows: list[Tensor], layout: ViewLayout, keep: Tensor | None) -> Tensor:

@@ -29,10 +29,10 @@ def combine(components: Sequence[tuple[float, Tensor]], features: Tensor, layout
     Returns:
         `[B, N]` float32.
     """
-    total = torch.zeros(features.shape[:2], dtype=torch.float32, device=features.device)
-    for weight, component in components:
-        total = total + weight * component.float()
-    return snap(total, layout)
+    if not components:
+        return features.new_zeros(features.shape[:2], dtype=torch.float32)
+    terms = [weight * component.float() for weight, component in components]
+    return snap(sum(terms[1:], terms[0]), layout)
 
 
 def snap(scores: Tensor, layout: ViewLayout) -> Tensor:

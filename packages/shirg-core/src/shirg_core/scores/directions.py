@@ -29,11 +29,8 @@ SLAB_TOKENS = 128
 
 def mean_direction(tokens: Tensor) -> Tensor:
     """`[D]` float64, the mean of `v/‖v‖` over `tokens [n, D]`; a zero vector counts as 0."""
-    total = tokens.new_zeros(tokens.shape[1], dtype=torch.float64)
-    for slab in tokens.split(SLAB_TOKENS):
-        x = slab.float().double()
-        total += _over(1.0, torch.linalg.vector_norm(x, dim=-1)) @ x
-    return total / len(tokens)
+    sums = [_inverse(torch.linalg.vector_norm(x, dim=-1)) @ x for x in _slabs(tokens)]
+    return sum(sums[1:], sums[0]) / len(tokens)
 
 
 def differences(tokens: Tensor, mean: Tensor, scale: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -44,10 +41,10 @@ def differences(tokens: Tensor, mean: Tensor, scale: float = 1.0) -> Iterator[tu
         mean: `[D]` float64.
         scale: a factor for all differences.
     """
-    for slab in tokens.split(SLAB_TOKENS):
-        x = slab.float().double()
+    centre = scale * mean
+    for x in _slabs(tokens):
         length = torch.linalg.vector_norm(x, dim=-1)
-        yield x.mul_(_over(scale, length)[:, None]).sub_(scale * mean), length == 0
+        yield x.mul_((_inverse(length) * scale)[:, None]).sub_(centre), length == 0
 
 
 def half_square(difference: Tensor) -> Tensor:
@@ -56,5 +53,17 @@ def half_square(difference: Tensor) -> Tensor:
     return square / 2
 
 
-def _over(scale: float, length: Tensor) -> Tensor:
-    return torch.where(length > 0, scale / length, 0.0)
+def joined(slabs: list[Tensor]) -> Tensor:
+    """What was made slab by slab, along the first dimension."""
+    return slabs[0] if len(slabs) == 1 else torch.cat(slabs)
+
+
+def _slabs(tokens: Tensor) -> Iterator[Tensor]:
+    """In float64. A float32 of its own goes between, where tokens are float64."""
+    slabs = tokens.split(SLAB_TOKENS) if len(tokens) > SLAB_TOKENS else (tokens,)
+    return (slab.float().double() for slab in slabs)
+
+
+def _inverse(length: Tensor) -> Tensor:
+    """`1/length`; 0 where that is 0."""
+    return length.reciprocal().nan_to_num(0.0, posinf=0.0)

@@ -33,7 +33,7 @@ from torch import Tensor
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.directions import differences, half_square, mean_direction
+from shirg_core.scores.directions import differences, half_square, joined, mean_direction
 
 Count: TypeAlias = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -68,7 +68,7 @@ def distinctness(
     """
     count = count_copies if count is None else count
     if not layout.has_padding:
-        return torch.stack([_distinctness(tokens, radius, count) for tokens in features])
+        return torch.stack([_distinctness(features[b], radius, count) for b in range(len(features))])
     keep = layout.valid_index(features.device)
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
     scores[:, keep] = torch.stack([_distinctness(tokens[keep], radius, count) for tokens in features])
@@ -81,18 +81,23 @@ def _distinctness(tokens: Tensor, radius: float, count: Count) -> Tensor:
     if n == 1:
         return tokens.new_zeros(1, dtype=torch.float32)
     copies = count(*_augmented(tokens, radius), n)
-    return (-(copies / n).log() / math.log(n)).clamp(0, 1).float()
+    return ((copies / n).log() / -math.log(n)).clamp(0, 1).float()
 
 
 def count_copies(left: Tensor, right: Tensor, n: int) -> Tensor:
     """`[n', r]`, `[n', r]` → `[n]` float64, Σ_j max(0, left_i · right_j)⁴, which is symmetric in i and j."""
+    if n <= BLOCK:
+        near = left @ right.T
+        near = near if len(near) == n else near[:n, :n]
+        return near.clamp_(min=0).square_().square_().sum(1, dtype=torch.float64)
     copies = left.new_zeros(n, dtype=torch.float64)
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         near = left[start : start + BLOCK] @ right[start:].T
         near = near[: stop - start, : n - start].clamp_(min=0).square_().square_()
         copies[start:stop] += near.sum(1, dtype=torch.float64)
-        copies[stop:] += near[:, stop - start :].sum(0, dtype=torch.float64)
+        if stop < n:
+            copies[stop:] += near[:, stop - start :].sum(0, dtype=torch.float64)
     return copies
 
 
@@ -104,16 +109,16 @@ def _augmented(tokens: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     for slab, _ in differences(tokens, mean):
         spreads.append(half_square(slab))
         points.append(slab.float() if signs is None else slab.float() @ signs)
-    point = torch.cat(points)
-    spread = 2 * torch.cat(spreads).mean()
+    point, half = joined(points), joined(spreads).mean()
+    spread = half + half
     # All tokens alike: every distance is 0, whatever it is divided by.
-    scale = 1 / (4 * radius * torch.where(spread > 0, spread, 1.0)).float()
+    scale = (4 * radius * spread.masked_fill(spread <= 0, 1.0)).float().reciprocal()
     height = point.square().sum(1, keepdim=True) / 2
-    one = torch.ones_like(height)
-    left = torch.cat([point * scale, 1 - height * scale, -one * scale], dim=1)
-    right = torch.cat([point, one, height], dim=1)
-    fill = (0, 0, 0, -len(point) % TILE)
-    return F.pad(left, fill), F.pad(right, fill)
+    left = torch.cat([point * scale, 1 - height * scale, (-scale).expand_as(height)], dim=1)
+    right = torch.cat([point, torch.ones_like(height), height], dim=1)
+    if fill := -len(point) % TILE:
+        left, right = F.pad(left, (0, 0, 0, fill)), F.pad(right, (0, 0, 0, fill))
+    return left, right
 
 
 @constant

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.relevance import TILE
+from shirg_core.scores.relevance import TILE, unit_rows
 
 
 @without_autocast
@@ -42,8 +42,10 @@ def text_evidence(features: Tensor, text: Tensor, text_mask: Tensor | None, layo
         `[B, N]` float32 in [0, 1]; 0 for padding.
     """
     valid = layout.valid_index(features.device)
-    masks = [None] * len(text) if text_mask is None else list(text_mask)
-    rows = [_evidence(f if valid is None else f[valid], t, m) for f, t, m in zip(features, text, masks, strict=True)]
+    tokens = features if valid is None else features.index_select(1, valid)
+    rows = [
+        _evidence(tokens[b], text[b], None if text_mask is None else text_mask[b]) for b in range(features.shape[0])
+    ]
     if valid is None:
         return torch.stack(rows)
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
@@ -53,12 +55,13 @@ def text_evidence(features: Tensor, text: Tensor, text_mask: Tensor | None, layo
 
 def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
     """`[n, D]`, `[M, D]` → `[n]`."""
-    words = F.normalize(text.float(), dim=-1)
-    cosine = F.normalize(tokens.float(), dim=-1) @ F.pad(words, (0, 0, 0, -len(words) % TILE)).T
-    centred = cosine[:, : len(words)] - cosine[:, : len(words)].mean(0)
+    words = unit_rows(text)
+    n_words, fill = len(words), -len(words) % TILE
+    cosine = (unit_rows(tokens) @ (F.pad(words, (0, 0, 0, fill)) if fill else words).T)[:, :n_words]
+    centred = cosine - cosine.mean(0)
     noise = (math.sqrt(math.pi / 2) * centred.abs().mean(0)).clamp_min(tokens.shape[1] ** -0.5)
     # Filled on the device: a number copied from the host would wait for it.
-    spoken = cosine.new_full((), len(words)) if mask is None else mask.sum()
+    spoken = cosine.new_full((), n_words) if mask is None else mask.sum()
     floor = (2 * (len(tokens) * spoken).float().clamp_min(2).log()).sqrt() * noise
     above = (centred / floor - 1).clamp(0, 1)
     return (above if mask is None else above.masked_fill(~mask, 0.0)).amax(1)

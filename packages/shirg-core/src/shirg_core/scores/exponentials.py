@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_core.scores.directions import differences, half_square, mean_direction
+from shirg_core.scores.directions import SLAB_TOKENS, differences, half_square, joined, mean_direction
 
 TILE = 64
-PANEL = 128
-"""Tokens whose points lie in one tensor, so that they can be freed before the others; whole slabs and tiles."""
+PANEL = SLAB_TOKENS
+"""Tokens whose points lie in one tensor, so that they can be freed before the others; whole tiles."""
 MOST_SHIFT = 14.0
 CENTRE_TOKENS = 64
 """Evenly spaced tokens whose mean direction (of up to twice as many) stands for that of all."""
@@ -41,6 +41,7 @@ class Exponentials(NamedTuple):
         points: `[n', D]` float32, n' ≥ n, in panels.
         height: `[n']` float32.
         is_zero: `[n]` bool.
+        n_zero: how many are; float64.
         own: exp(s), of a token with itself; float64, as `for_zero`: exp(s − 1/τ).
         for_zero: see above.
     """
@@ -48,6 +49,7 @@ class Exponentials(NamedTuple):
     points: list[Tensor]
     height: Tensor
     is_zero: Tensor
+    n_zero: Tensor
     own: Tensor
     for_zero: Tensor
 
@@ -65,22 +67,22 @@ class Exponentials(NamedTuple):
 
 def exponentials(tokens: Tensor, temperature: float) -> Exponentials:
     """Of `tokens [n, D]`, floating; τ > 0."""
-    # Matrix products round the last few rows and columns of an odd shape differently; in whole tiles copies stay equal.
-    n, fill = len(tokens), -len(tokens) % TILE
-    sizes = [min(PANEL, n + fill - first) for first in range(0, n + fill, PANEL)]
-    points = [tokens.new_empty(size, tokens.shape[1], dtype=torch.float32) for size in sizes]
-    points[-1][sizes[-1] - fill :] = 0.0
-    heights, zeros, start = [], [], 0
-    centre = mean_direction(tokens[:: max(1, n // CENTRE_TOKENS)])
-    for d, is_zero in differences(tokens, centre, temperature**-0.5):
-        points[start // PANEL][start % PANEL :][: len(d)] = d
+    n, points, heights, zeros = len(tokens), [], [], []
+    step = n // CENTRE_TOKENS
+    centre = mean_direction(tokens[::step] if step > 1 else tokens)
+    for d, zero in differences(tokens, centre, temperature**-0.5):
+        points.append(d.float())
         heights.append(half_square(d))
-        zeros.append(is_zero)
-        start += len(d)
-    height, is_zero = torch.cat(heights), torch.cat(zeros)
-    mean_height = height.masked_fill(is_zero, 0.0).sum() / (n - is_zero.sum()).clamp_min(1)
-    shift = (2 * mean_height).clamp_max(MOST_SHIFT)
+        zeros.append(zero)
+    height, is_zero = joined(heights), joined(zeros)
+    n_zero = is_zero.sum(dtype=torch.float64)
+    mean_height = height.masked_fill(is_zero, 0.0).sum() / (n - n_zero).clamp_min(1)
+    half_shift = mean_height.clamp_max(MOST_SHIFT / 2)
     # One rounding, after the subtraction: what heights have in common must not cost the digits in which they differ.
-    height = (height - shift / 2).masked_fill(is_zero, torch.inf).float()
-    height = F.pad(height, (0, fill), value=torch.inf)
-    return Exponentials(points, height, is_zero, shift.exp(), (shift - 1 / temperature).exp())
+    height = (height - half_shift).masked_fill(is_zero, torch.inf).float()
+    # Matrix products round the last few rows and columns of an odd shape differently; in whole tiles copies stay equal.
+    if fill := -n % TILE:
+        points[-1] = F.pad(points[-1], (0, 0, 0, fill))
+        height = F.pad(height, (0, fill), value=torch.inf)
+    shift = half_shift + half_shift
+    return Exponentials(points, height, is_zero, n_zero, shift.exp(), (shift - 1 / temperature).exp())

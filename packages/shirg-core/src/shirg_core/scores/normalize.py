@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 
 CONSTANT_RANGE = 1e-5
@@ -21,64 +22,76 @@ CONSTANT_RANGE = 1e-5
 Group = Literal["view", "image"]
 
 
-def minmax(x: Tensor, layout: ViewLayout, per: Group, *, offset: float = 0.0) -> Tensor:
-    """Min–max normalise a component to [0, 1].
+def minmax(x: Tensor, layout: ViewLayout, per: Group, *, offset: float | Tensor = 0.0) -> Tensor:
+    """Min–max normalise components to [0, 1].
 
     Args:
-        x: `[B, N]`, raw component.
+        x: `[…, N]`, raw components.
         layout: geometry of the N tokens.
         per: the group over which minimum and maximum are taken.
-        offset: the component is `x + offset`; keeping a large constant apart keeps small differences precise.
+        offset: the component is `x + offset`; keeping a large constant apart keeps small differences precise. A number,
+            or a tensor `[…, 1]`.
 
     Returns:
-        `[B, N]` float32 in [0, 1]; 0 for padding and in constant groups.
+        `[…, N]` float32 in [0, 1]; 0 for padding and in constant groups.
     """
     values = x.float()
     valid = layout.valid_mask(x.device) if layout.has_padding else None
-    if per == "image":
+    if per == "image" or len(layout.views) == 1:
         return _minmax(values, valid, offset)
+    offset = offset[..., None] if isinstance(offset, Tensor) else offset
     pieces = []
     for run in layout.runs:
-        grid = values[:, run.start : run.stop].unflatten(1, (run.views, run.h * run.w))
-        mask = None if valid is None else valid[run.start : run.stop].unflatten(0, (run.views, run.h * run.w))
-        pieces.append(_minmax(grid, mask, offset).flatten(1))
-    return torch.cat(pieces, dim=1)
+        grid = values[..., run.start : run.stop].unflatten(-1, (run.views, -1))
+        mask = None if valid is None else valid[run.start : run.stop].unflatten(0, (run.views, -1))
+        pieces.append(_minmax(grid, mask, offset).flatten(-2))
+    return torch.cat(pieces, dim=-1)
 
 
 def saturate(x: Tensor, layout: ViewLayout, per: Group) -> Tensor:
-    """Map a component ≥ 0 to [0, 1) by `x / (x + x̄/3)`, where x̄ is its group's mean over selectable tokens.
+    """Map components ≥ 0 to [0, 1) by `x / (x + x̄/3)`, where x̄ is their group's mean over selectable tokens.
 
     A few very large values leave the others where they are, which min–max scaling does not. Arguments as in `minmax`.
 
     Returns:
-        `[B, N]` float32; 0 for padding, for negative values, and in groups without any value above 0.
+        `[…, N]` float32; 0 for padding, for negative values, and in groups without any value above 0.
     """
     values = x.float().clamp_min(0)
     if layout.has_padding:
         values = values.masked_fill(~layout.valid_mask(x.device), 0.0)
-    if per == "image":
-        return _saturate(values, layout.n_selectable)
-    parts = values.split([view.n_tokens for view in layout.views], dim=1)
-    return torch.cat(
-        [_saturate(part, view.n_selectable) for part, view in zip(parts, layout.views, strict=True)], dim=1
-    )
+    if per == "image" or len(layout.views) == 1:
+        return _saturate(values, 3 * layout.n_selectable)
+    pieces = []
+    for run, thrice in zip(layout.runs, _thrice_selectable(layout, x.device), strict=True):
+        grid = values[..., run.start : run.stop].unflatten(-1, (run.views, -1))
+        pieces.append(_saturate(grid, thrice).flatten(-2))
+    return torch.cat(pieces, dim=-1)
 
 
-def _saturate(x: Tensor, n: int) -> Tensor:
-    third = (x.sum(-1, keepdim=True, dtype=torch.float64) / (3 * max(1, n))).float()
-    return torch.where(x > 0, x / (x + third), torch.zeros_like(x))
+@constant
+def _thrice_selectable(layout: ViewLayout, device: torch.device) -> tuple[Tensor, ...]:
+    """Three times the selectable tokens of each view, at least 3: `[views, 1]` float64 for each run."""
+    thrice = torch.tensor([[3.0 * max(1, view.n_selectable)] for view in layout.views], dtype=torch.float64)
+    return tuple(part.to(device) for part in thrice.split([run.views for run in layout.runs]))
 
 
-def _minmax(x: Tensor, valid: Tensor | None, offset: float) -> Tensor:
+def _saturate(x: Tensor, thrice: int | Tensor) -> Tensor:
+    third = (x.sum(-1, keepdim=True, dtype=torch.float64) / thrice).float()
+    # 0 / 0 where the whole group is 0.
+    return (x / (x + third)).nan_to_num(0.0)
+
+
+def _minmax(x: Tensor, valid: Tensor | None, offset: float | Tensor) -> Tensor:
     """Over the last dimension."""
     if valid is None:
-        low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+        low, high = torch.aminmax(x, dim=-1, keepdim=True)
     else:
         low = x.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
         high = x.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
     span = high - low
-    varies = span > CONSTANT_RANGE * torch.maximum((low + offset).abs(), (high + offset).abs())
-    # A constant group divides by 1, not by its own vanishing range: `where` alone would still make NaN.
-    scaled = (x - low) / torch.where(varies, span, torch.ones_like(span))
-    keep = varies if valid is None else varies & valid
-    return torch.where(keep, scaled, torch.zeros_like(scaled))
+    bottom, top = (low, high) if isinstance(offset, float) and offset == 0 else (low + offset, high + offset)
+    # The larger of |bottom| and |top|, since bottom ≤ top. Not `span <= …`, which is no complement where it is NaN.
+    constant_group = ~(span > CONSTANT_RANGE * torch.maximum(top, -bottom))
+    # A constant group divides by 1, not by its own vanishing range: filling alone would still make NaN.
+    scaled = (x - low) / span.masked_fill(constant_group, 1.0)
+    return scaled.masked_fill(constant_group if valid is None else constant_group | ~valid, 0.0)

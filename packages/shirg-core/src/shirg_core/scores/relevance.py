@@ -20,6 +20,12 @@ from shirg_core.precision import without_autocast
 TILE = 16
 
 
+def unit_rows(tokens: Tensor) -> Tensor:
+    """`v/‖v‖` of `[…, D]`, in float32; a zero vector stays one."""
+    values = tokens.float()
+    return values / torch.linalg.vector_norm(values, dim=-1, keepdim=True).clamp_min(1e-12)
+
+
 @without_autocast
 def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
     """Largest cosine of each visual token with any text token, in float32.
@@ -36,10 +42,11 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     """
     n_text = text.shape[1]
     # Matrix products round the last few columns of an odd shape differently; whole tiles keep copies of a token equal.
-    directions = F.pad(F.normalize(text.float(), dim=-1), (0, 0, 0, -n_text % TILE))
+    directions = unit_rows(text)
+    if fill := -n_text % TILE:
+        directions = F.pad(directions, (0, 0, 0, fill))
     # One product per image: a batched product may round differently with the batch size, and a choice must not.
-    cosine = torch.stack([x.float() @ t.T for x, t in zip(features, directions, strict=True)])
-    cosine = cosine[..., :n_text]
+    cosine = torch.stack([features[b].float() @ directions[b].T for b in range(len(features))])[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
     norm: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)

@@ -16,18 +16,24 @@ A border is the edge of a view or of its padding; differences never cross either
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from shirg_core.layout import Run, ViewLayout
+from shirg_core.constants import constant
+from shirg_core.layout import ViewLayout
 
 SLAB_TOKENS = 512
 """Tokens worked on at a time: keeps temporaries small and in cache."""
-SLAB_ROWS = 8
+SLAB_VALUES = 2**16
+"""Values of each side of the pairs compared at a time, for the same reason."""
 
 
 def channel_variance(features: Tensor) -> Tensor:
     """`[B, N]`, population variance over the channels of each token of `features [B, N, D]`."""
+    if features.shape[1] <= SLAB_TOKENS:
+        return _variance(features.float())
     return torch.cat([_variance(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
 
 
@@ -46,42 +52,58 @@ def feature_magnitude(features: Tensor) -> Tensor:
 
 def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:
     """`[B, N]`, norm of the central-difference gradient of each token of `features [B, N, D]`; 0 for padding."""
-    valid = layout.valid_mask(features.device) if layout.has_padding else None
-    return torch.cat([_run_gradient(features, valid, run) for run in layout.runs], dim=1)
+    after, before, factor = _differences(layout, features.device)
+    squares = compare_pairs(features, after, before, _distance).square() * factor
+    down, across = squares.split(layout.n_tokens, dim=1)
+    return (down + across).sqrt()
 
 
-def _run_gradient(features: Tensor, valid: Tensor | None, run: Run) -> Tensor:
-    grid = features[:, run.start : run.stop].unflatten(1, (run.views, run.h, run.w)).float()
-    mask = None if valid is None else valid[run.start : run.stop].unflatten(0, (run.views, run.h, run.w))
-    down = _squared_difference(grid, mask)
-    across = _squared_difference(grid.transpose(2, 3), None if mask is None else mask.transpose(1, 2)).transpose(2, 3)
-    return (down + across).sqrt().flatten(1)
+def compare_pairs(features: Tensor, a: Tensor, b: Tensor, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """`compare(v_a, v_b)` of pairs of tokens.
 
+    Args:
+        features: `[B, N, D]`, floating.
+        a: `[P]` int64, the pairs' first tokens.
+        b: `[P]` int64, their second ones.
+        compare: `[B, p, D]`, `[B, p, D]` float32, which it may write to → `[B, p]`.
 
-def _squared_difference(grid: Tensor, mask: Tensor | None) -> Tensor:
-    """`grid [B, V, R, C, D]`, `mask [V, R, C]` → `[B, V, R, C]`, squared norm of the difference along R."""
-    rows = grid.shape[2]
-    out = grid.new_zeros(grid.shape[:-1])
-    if rows == 1:
-        return out
-    if mask is not None:
-        return _masked_squared_difference(grid, mask)
-    out[:, :, 0] = _distance(grid[:, :, 1], grid[:, :, 0])
-    out[:, :, -1] = _distance(grid[:, :, -1], grid[:, :, -2])
-    out[:, :, 1:-1] = _distance(grid[:, :, 2:], grid[:, :, :-2]) / 4
-    return out
-
-
-def _masked_squared_difference(grid: Tensor, mask: Tensor) -> Tensor:
-    off = torch.zeros_like(mask[:, :1])
-    has_next = torch.cat([mask[:, 1:], off], dim=1) & mask
-    has_previous = torch.cat([off, mask[:, :-1]], dim=1) & mask
-    after = torch.where(has_next[..., None], grid.roll(-1, dims=2), grid)
-    before = torch.where(has_previous[..., None], grid.roll(1, dims=2), grid)
-    return _distance(after, before) * torch.where(has_next & has_previous, 0.25, 1.0).to(grid.dtype)
+    Returns:
+        `[B, P]` float32.
+    """
+    batch, n, width = features.shape
+    # A compiler makes its own loops, and a GPU's cache holds more.
+    wide = torch.compiler.is_compiling() or features.device.type != "cpu"
+    slab = n * 4 if wide else max(1, SLAB_VALUES // (batch * width))
+    if len(a) <= slab:
+        return compare(features.index_select(1, a).float(), features.index_select(1, b).float())
+    pairs = zip(a.split(slab), b.split(slab), strict=True)
+    parts = [compare(features.index_select(1, i).float(), features.index_select(1, j).float()) for i, j in pairs]
+    return torch.cat(parts, dim=1)
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
-    """‖a − b‖² over the last dimension, a few grid rows at a time to keep the temporary small and in cache."""
-    rows = zip(a.split(SLAB_ROWS, dim=2), b.split(SLAB_ROWS, dim=2), strict=True)
-    return torch.cat([torch.linalg.vector_norm(x - y, dim=-1).square() for x, y in rows], dim=2)
+    length: Tensor = torch.linalg.vector_norm(a.sub_(b), dim=-1)
+    return length
+
+
+@constant
+def _differences(layout: ViewLayout, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The tokens after and before each token, `[2N]`, first down, then across; the square of the difference's factor.
+
+    Where a neighbour is missing the token itself stands for it.
+    """
+    parts = []
+    for axis in (0, 1):
+        for start, view in zip(layout.starts, layout.views, strict=True):
+            here = torch.arange(start, start + view.n_tokens).view(view.h, view.w)
+            valid = layout.valid_mask()[here]
+            nothing = torch.zeros_like(valid.narrow(axis, 0, 1))
+            size = valid.shape[axis] - 1
+            has_next = torch.cat([valid.narrow(axis, 1, size), nothing], dim=axis) & valid
+            has_previous = torch.cat([nothing, valid.narrow(axis, 0, size)], dim=axis) & valid
+            after = torch.where(has_next, here.roll(-1, axis), here)
+            before = torch.where(has_previous, here.roll(1, axis), here)
+            factor = torch.where(has_next & has_previous, 0.25, 1.0).to(torch.float32)
+            parts.append((after.flatten(), before.flatten(), factor.flatten()))
+    after, before, factor = (torch.cat(each).to(device) for each in zip(*parts, strict=True))
+    return after, before, factor

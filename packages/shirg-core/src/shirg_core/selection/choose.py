@@ -35,18 +35,18 @@ def choose(scores: Tensor, regions: Tensor, layout: ViewLayout, k: int) -> Tenso
         `[B, K]` int64, unique, ascending.
     """
     batch, n = scores.shape
-    here = torch.arange(n, device=scores.device)
-    key = (scores * SCORE_GRID).round().long() * n + (n - 1 - here)
     lowest = torch.iinfo(torch.int64).min
+    key = (scores * SCORE_GRID).round().long() * n + torch.arange(n - 1, -1, -1, device=scores.device)
+    slot, valid = regions, None
     if layout.has_padding:
-        key = key.masked_fill(~layout.valid_mask(scores.device), lowest)
-    slot = regions.clamp_min(0)
-    best = torch.full((batch, n), lowest, device=scores.device).scatter_reduce(1, slot, key, "amax")
+        valid = layout.valid_mask(scores.device)
+        key, slot = key.masked_fill(~valid, lowest), regions.clamp_min(0)
+    best = torch.full((batch, n), lowest, device=scores.device).scatter_reduce_(1, slot, key, "amax")
     reserved = best.gather(1, slot) == key
-    if layout.has_padding:
-        reserved &= layout.valid_mask(scores.device)
+    if valid is not None:
+        reserved &= valid
     if layout.n_pinned:
         pinned = layout.pinned_mask(scores.device)
         covered = torch.zeros_like(reserved).scatter_reduce(1, slot, pinned.expand_as(reserved), "amax")
         reserved = (reserved & ~covered.gather(1, slot)) | pinned
-    return torch.where(reserved, key + _RESERVED, key).topk(k, dim=1).indices.sort(dim=1).values
+    return torch.add(key, reserved, alpha=_RESERVED).topk(k, dim=1).indices.sort(dim=1).values

@@ -128,6 +128,9 @@ class Selection:
 
 def gather_tokens(x: Tensor, indices: Tensor) -> Tensor:
     """`x [B, N, …]`, `indices [B, K]` → `[B, K, …]`."""
+    if len(indices) == 1:
+        # Copies whole rows, where `gather` looks up each value.
+        return x.index_select(1, indices[0])
     index = indices.reshape(*indices.shape, *[1] * (x.dim() - 2)).expand(*indices.shape, *x.shape[2:])
     return x.gather(1, index)
 

@@ -31,13 +31,17 @@ def summarise(features: Tensor, indices: Tensor, layout: ViewLayout, weights: Te
     n_dropped = layout.n_selectable - indices.shape[1]
     if n_dropped == 0:
         return None
-    dropped = layout.valid_mask(features.device).expand(features.shape[:2]).scatter(1, indices, value=False)
-    uniform = dropped.float() / n_dropped
-    share = uniform if weights is None else _shares(weights.detach().float().where(dropped, 0.0), uniform)
-    rows = [s[None] @ x.float() for s, x in zip(share, features, strict=True)]
+    share = torch.full(features.shape[:2], 1 / n_dropped, dtype=torch.float32, device=features.device)
+    share = _of_dropped(share, indices, layout)
+    if weights is not None:
+        of = _of_dropped(weights.detach().float(), indices, layout)
+        total = of.sum(dim=1, keepdim=True)
+        share = torch.where(total > 0, of / total, share)
+    rows = [share[b : b + 1] @ features[b].float() for b in range(len(features))]
     return torch.stack(rows).to(features.dtype)
 
 
-def _shares(weights: Tensor, uniform: Tensor) -> Tensor:
-    total = weights.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, weights / torch.where(total > 0, total, torch.ones_like(total)), uniform)
+def _of_dropped(x: Tensor, indices: Tensor, layout: ViewLayout) -> Tensor:
+    """`x [B, N]` with 0 for kept tokens and padding."""
+    x = x.scatter(1, indices, 0.0)
+    return x.masked_fill(~layout.valid_mask(x.device), 0.0) if layout.has_padding else x

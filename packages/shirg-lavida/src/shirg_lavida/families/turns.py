@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -36,6 +37,20 @@ class Turns:
     def special_tokens(self) -> list[str]:
         """What a tokenizer must have."""
         return [token for text in (self.start, self.before_role, self.after_role, self.end) if (token := text.strip())]
+
+    def write(self, conversation: Sequence[Mapping[str, str]]) -> str:
+        """What `template` makes of turns with a `role` and a `content`."""
+        texts = ((turn["role"], turn["content"].strip() if self.trimmed else turn["content"]) for turn in conversation)
+        body = "".join(f"{self.header(role)}{text}{self.end}" for role, text in texts)
+        return f"{self.start}{body}{self.header('assistant')}"
+
+    @property
+    def released_template(self) -> str:
+        """The same with `bos_token` for the start, as a checkpoint's `tokenizer_config.json` writes it."""
+        text = "message.content | trim" if self.trimmed else "message.content"
+        turn = f"{self.before_role}{{{{ message.role }}}}{self.after_role}{{{{ {text} }}}}{self.end}"
+        header = f"{{% if add_generation_prompt %}}{self.header('assistant')}{{% endif %}}"
+        return f"{{{{ bos_token }}}}{{% for message in messages %}}{turn}{{% endfor %}}{header}"
 
     @property
     def template(self) -> str:

@@ -28,7 +28,7 @@ from shirg_lavida.families.llada import LLADA
 from shirg_lavida.families.turns import Turns
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from shirg_lavida.prompt.tokenizer import ChatTokenizer
 
 IMAGE_PLACEHOLDER = "<image>"
 SYSTEM_PROMPT = (
@@ -67,7 +67,7 @@ def split_at_images(question: str, n_images: int) -> list[str]:
     return ["", *[" "] * (n_images - 1), f"\n{question}"]
 
 
-def prompt_pieces(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle, n_images: int = 1) -> list[str]:
+def prompt_pieces(tokenizer: ChatTokenizer, question: str, style: ChatStyle, n_images: int = 1) -> list[str]:
     """The whole prompt as the texts before, between and after its images, `n_images + 1` of them.
 
     Args:
@@ -101,7 +101,7 @@ def prompt_pieces(tokenizer: PreTrainedTokenizerFast, question: str, style: Chat
     return prompt
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerFast, question: str, style: ChatStyle, n_images: int = 1) -> Tensor:
+def prompt_ids(tokenizer: ChatTokenizer, question: str, style: ChatStyle, n_images: int = 1) -> Tensor:
     """`[L]` int64 ids of the whole prompt, `IMAGE_TOKEN_ID` for each image; see `prompt_pieces`.
 
     Raises:
@@ -124,7 +124,7 @@ def question_words(question: str, n_images: int = 1) -> str:
     return " ".join(piece for piece in pieces if piece)
 
 
-def question_ids(tokenizer: PreTrainedTokenizerFast | Tokenizer, question: str, n_images: int = 1) -> Tensor:
+def question_ids(tokenizer: ChatTokenizer | Tokenizer, question: str, n_images: int = 1) -> Tensor:
     """`[M]` int64 ids of the user's words, which is the text that a selector sees: the only definition of it.
 
     No turn's header or end, no line feed around the images, no placeholder, no start of text, and no special token

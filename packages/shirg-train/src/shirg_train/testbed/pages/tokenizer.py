@@ -18,6 +18,7 @@ from tokenizers.models import Unigram
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Split
 
+from shirg_lavida.families.llada import LLADA
 from shirg_train.testbed.pages.words import LABELS
 
 MASK, EOS, EOT, BOS = "<|mdm_mask|>", "<|endoftext|>", "<|eot_id|>", "<|startoftext|>"
@@ -28,11 +29,7 @@ _QUESTION_WORDS = (
     "what is the of how much many does say read value number for to show give find tell me please a an which are was "
     "on in at this page form table chart bar line pie label word it its and"
 )
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n"
-    "{{ message.content | trim }}<|eot_id|>{% endfor %}"
-    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
+CHAT_TEMPLATE = LLADA.turns.released_template
 """Every turn: its role between the header tokens, an empty line, the text, end of turn."""
 _WORD_SCORE, _CHARACTER_SCORE = -1.0, -10.0
 
