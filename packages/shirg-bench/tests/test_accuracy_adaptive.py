@@ -13,6 +13,7 @@ from shirg_bench.accuracy.variant import Variant
 from shirg_bench.results.scores import score_tables
 from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 
 from .accuracy_setup import tiny_bench, write_micro
 
@@ -32,11 +33,16 @@ def test_rows_compare_with_the_fixed_budget_of_equal_mean_k_and_count_every_forw
     assert len(rows) == PARTS * len(ADAPTED) * 3
     assert [row["tier"] for row in rows[:9]] == ["easy"] * 3 + ["hard"] * 3 + [MIXED] * 3
     fixed, adaptive, highest = rows[6:9]
-    assert (fixed["variant"], fixed["difference"], fixed["nfe"], fixed["prefills"]) == ("v4, fixed", 0.0, 8.0, 1.0)
+    assert (fixed["variant"], fixed["difference"], fixed["nfe"], fixed["prefills"]) == (
+        "v4, fixed",
+        0.0,
+        ANSWER_LENGTH,
+        1.0,
+    )
     # Never sure enough: both lower rungs are tried.
     assert adaptive["variant"] == "v4, auto:10-40@0.0"
     assert (adaptive["budget"], adaptive["kept_tokens"]) == (fixed["budget"], fixed["kept_tokens"]) == (40, 40.0)
-    assert (adaptive["nfe"], adaptive["prefills"], adaptive["same_answers"]) == (10.0, 3.0, 1.0)
+    assert (adaptive["nfe"], adaptive["prefills"], adaptive["same_answers"]) == (ANSWER_LENGTH + 2, 3.0, 1.0)
     assert highest["budget"] == 40
     assert adaptive["questions"] == sum(row["questions"] for row in rows[1:6:3])
     (table,) = score_tables("ablation", rows)

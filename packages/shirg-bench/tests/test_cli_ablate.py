@@ -55,6 +55,17 @@ def test_the_budget_of_the_adaptive_table_is_adaptive(micro, tmp_path, capsys):
     assert "--budget is that of --what adaptive, such as auto:0.08-0.5, got '0.25'" in capsys.readouterr().err
 
 
+def test_pages_of_another_split_are_other_pages_and_do_not_mix(micro, tmp_path, capsys):
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain", "--split", "valid") == 0
+    (row, *_) = read_rows(tmp_path / "ablations.jsonl")
+    assert (row["split"], row["command"]) == (
+        "valid",
+        SEEDED.format("beta").replace(" --regime", " --split valid --regime"),
+    )
+    assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain", "--split", "train") == 2
+    assert "--split must be one of test, valid, got 'train'" in capsys.readouterr().err
+
+
 def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, tmp_path, capsys, monkeypatch):
     assert ablate(micro, tmp_path, "--what", "beta,adapted", "--tiers", "plain") == 0
     out, err = capsys.readouterr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from shirg_bench.accuracy.adaptive import ADAPTED, PARTS, adaptive_rows
 from shirg_bench.accuracy.budgets import curve_plan, curve_rows, entries_of
@@ -27,6 +28,7 @@ from shirg_bench.results.table import markdown
 from shirg_core.cli.errors import RunFailed, bad_input
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
+from shirg_train.testbed.pages.config import Split
 
 FILES = {BUDGET: "accuracy_budget.jsonl", KINDS: "accuracy_kinds.jsonl"}
 """Table → name of its file; ablations share one."""
@@ -48,7 +50,12 @@ def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
     with bad_input(ImportError, AttributeError, OSError, ValueError):
         adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
         bench = open_bench(
-            options.location, options.chunks, adapters=adapters, runs=options.run_folders, seed=options.seed
+            options.location,
+            options.chunks,
+            adapters=adapters,
+            runs=options.run_folders,
+            seed=options.seed,
+            split=cast("Split", options.split),
         )
         options.output.mkdir(parents=True, exist_ok=True)
         _check_results(options, bench)

@@ -42,7 +42,9 @@ def kind_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lamb
     rows = []
     for tier in tiers:
         measured = run.bench.answers(list(VARIANTS.values()), tier, run.pages, advance)
-        drawn = [draw_pages_of(run.bench.models[None], EVEN, tier, chunk) for chunk in chunks(run.pages)]
+        drawn = [
+            draw_pages_of(run.bench.models[None], EVEN, tier, chunk, run.bench.split) for chunk in chunks(run.pages)
+        ]
         stands_in = np.concatenate([batch.question_kinds for batch in drawn])
         for number, kind in enumerate(KINDS[:FACT_KINDS]):
             asked = stands_in == number

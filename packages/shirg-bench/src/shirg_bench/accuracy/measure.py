@@ -26,6 +26,7 @@ from shirg_train.seeds import derive
 from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import DataConfig
+from shirg_train.testbed.pages.config import Split
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 CHUNK = 32
@@ -46,6 +47,7 @@ class Bench:
         tokenizer: the micro models'.
         data: how pages are drawn.
         seed: of random selections.
+        split: whose pages are asked.
     """
 
     models: Mapping[str | None, LavidaModel]
@@ -57,6 +59,7 @@ class Bench:
     tokenizer: Tokenizer
     data: DataConfig
     seed: int
+    split: Split = SPLIT
 
     def answers(
         self, variants: Sequence[Variant], tier: str, pages: int, advance: Callable[[], None] = lambda: None
@@ -81,7 +84,7 @@ class Bench:
                 answers = self.journal.find(key)
                 if answers is None:
                     if batch is None:
-                        batch = draw(self.models[None], self.tokenizer, self.data, tier, chunk)
+                        batch = draw(self.models[None], self.tokenizer, self.data, tier, chunk, self.split)
                     sight = variant.adapter, variant.source
                     if sight not in encoded:
                         encoded[sight] = encode_pages(self.models[variant.adapter], batch.images, variant.source)
@@ -131,6 +134,7 @@ def open_bench(
     runs: Mapping[str, Path] | None = None,
     data: DataConfig | None = None,
     seed: int = 0,
+    split: Split = SPLIT,
 ) -> Bench:
     """Load a micro model; its own (bfloat16-rounded) weights run in float32.
 
@@ -141,6 +145,7 @@ def open_bench(
         runs: name → output folder of a micro training run that began with the checkpoint.
         data: how pages are drawn; None = as in training.
         seed: of random selections.
+        split: whose pages are asked.
 
     Raises:
         OSError: a folder that is not there.
@@ -158,11 +163,20 @@ def open_bench(
     trained = {name: TrainedRun.read(folder, models[None]) for name, folder in (runs or {}).items()}
     models |= {name: run.model for name, run in trained.items()}
     digests |= {name: run.digest for name, run in trained.items()}
-    about = {"seed": seed, "split": SPLIT, "versions": versions(), "code": source_digest("shirg_bench.accuracy")}
+    about = {"seed": seed, "split": split, "versions": versions(), "code": source_digest("shirg_bench.accuracy")}
     positions = {name: trained_positions(folder) for name, folder in (adapters or {}).items()}
     answers = Journal(journal, Answers.decoded)
     return Bench(
-        models, trained, positions, digests, answers, about, tokenizer, DataConfig() if data is None else data, seed
+        models,
+        trained,
+        positions,
+        digests,
+        answers,
+        about,
+        tokenizer,
+        DataConfig() if data is None else data,
+        seed,
+        split,
     )
 
 

@@ -11,12 +11,14 @@ from shirg_bench.accuracy.methods import table_method
 from shirg_bench.names import distinct_names
 from shirg_bench.results.words import tier_words
 from shirg_core.adaptive_budget import AdaptiveBudget
+from shirg_core.checks import check_choice
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_any_budget
 from shirg_lavida.cli.paths import model_location
-from shirg_train.testbed.pages.config import TIER_WORDS, tier_of
+from shirg_train.testbed.pages.config import TIER_WORDS, Split, tier_of
 
 BUDGET, KINDS, ADAPTIVE = "budget", "kinds", "adaptive"
+SPLITS: tuple[Split, ...] = ("test", "valid")
 TABLES = (BUDGET, KINDS, ADAPTIVE, *ABLATIONS, LEARNED)
 """What can be measured."""
 EMBEDDED, EMBEDDED_REGIME = "micro", "frozen tower"
@@ -37,6 +39,7 @@ class AblateOptions:
         regime: None = the embedded model's, and only for this one.
         methods: of the budget table, names with commas between them; None = every one.
         budget: of the adaptive table, `auto` or `auto:LOW-HIGH@NATS`; None = `auto`.
+        split: whose pages are asked, `test`, or `valid` to calibrate.
         seed: of random selections.
         output: folder for results.
         chunks: folder for answers.
@@ -54,6 +57,7 @@ class AblateOptions:
     regime: str | None
     methods: str | None
     budget: str | None
+    split: str
     seed: int
     output: Path
     chunks: Path
@@ -66,6 +70,8 @@ class AblateOptions:
         with bad_input(ValueError, prefix="--methods: "):
             _ = self.chosen
         _ = self.adaptive
+        with bad_input(ValueError):
+            check_choice("--split", self.split, SPLITS)
         if self.regime is not None and not self.regime.strip():
             raise BadInput(f"--regime must say how the model was trained, got {self.regime!r}")
         if self.regime is None and self.location.resolve() != Path(model_location(None, EMBEDDED)).resolve():
@@ -138,6 +144,8 @@ class AblateOptions:
             parts += ["--model", shown(Path(self.model))]
         tiers = ",".join(map(tier_words, self.tier_ids))
         parts += ["--pages", str(self.pages), "--tiers", tiers, "--seed", str(self.seed)]
+        if self.split != SPLITS[0]:
+            parts += ["--split", self.split]
         if self.regime is not None:
             parts += ["--regime", self.regime]
         if what == BUDGET and self.chosen is not None:

@@ -22,6 +22,7 @@ from shirg_train.testbed.pages.tokenizer import SpecialIds
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 SPLIT: Split = "test"
+"""Whose pages are asked unless told otherwise; those of `valid` calibrate."""
 
 
 class Encoded(NamedTuple):
@@ -53,16 +54,18 @@ def check_model(model: LavidaModel, tokenizer: Tokenizer) -> None:
         )
 
 
-def draw(model: LavidaModel, tokenizer: Tokenizer, data: DataConfig, tier: str, pages: range) -> MicroBatch:
-    """The test pages with these numbers and their questions, as the model takes them."""
-    return to_tensors(draw_pages_of(model, data, tier, pages), tokenizer, TEMPLATES[0])
+def draw(
+    model: LavidaModel, tokenizer: Tokenizer, data: DataConfig, tier: str, pages: range, split: Split = SPLIT
+) -> MicroBatch:
+    """The split's pages with these numbers and their questions, as the model takes them."""
+    return to_tensors(draw_pages_of(model, data, tier, pages, split), tokenizer, TEMPLATES[0])
 
 
-def draw_pages_of(model: LavidaModel, data: DataConfig, tier: str, pages: range) -> PageBatch:
-    """The test pages with these numbers, of the model's own size, with everything that is known about them."""
+def draw_pages_of(model: LavidaModel, data: DataConfig, tier: str, pages: range, split: Split = SPLIT) -> PageBatch:
+    """The split's pages with these numbers, of the model's own size, with everything that is known about them."""
     vision = model.config.vision
     size = SizeConfig(image_size=vision.image_size, patch_size=vision.patch_size, views=views_of(model))
-    return draw_pages(data.pages(size, tier), [split_seed(SPLIT, number) for number in pages])
+    return draw_pages(data.pages(size, tier), [split_seed(split, number) for number in pages])
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.interval import bootstrap, score_interval
 from shirg_bench.accuracy.measure import Bench
-from shirg_bench.accuracy.pages import SPLIT
 from shirg_bench.accuracy.variant import Variant
 from shirg_bench.results.merge import Rules
 from shirg_bench.results.provenance import provenance
@@ -25,7 +24,7 @@ RULES = Rules(
     line=("group", "stands_in", "method", "options", "variant", "adapter", "budget"),
     alike=(
         # Rows of a table answer the same questions with the same weights,
-        (("kind", "ablation", "regime", "tier"), ("pages", "seed", "checkpoint")),
+        (("kind", "ablation", "regime", "tier"), ("pages", "seed", "checkpoint", "split")),
         # differ from the same reference in every tier,
         ((*_SHOWN, "method", "budget"), ("reference",)),
         # and a name means the same adapter.
@@ -69,7 +68,7 @@ def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
         **adapter,
         "pages": run.pages,
         "checkpoint": run.bench.digests[None],
-        "split": SPLIT,
+        "split": run.bench.split,
         "seed": run.bench.seed,
     }
 

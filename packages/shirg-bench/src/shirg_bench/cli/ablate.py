@@ -54,6 +54,7 @@ def ablate(
         str | None,
         typer.Option(help="Of the adaptive table: auto, or auto:LOW-HIGH such as auto:0.08-0.5.", show_default="auto"),
     ] = None,
+    split: Annotated[str, typer.Option(help="Pages: test, or valid, on which to calibrate.")] = "test",
     seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of results; rows of other tables stay.")
@@ -85,6 +86,7 @@ def ablate(
         regime=regime,
         methods=methods,
         budget=budget,
+        split=split,
         seed=seed,
         output=output,
         chunks=chunks or output / "chunks",
