@@ -10,7 +10,7 @@ from shirg_core.baselines import Quadtree
 from shirg_core.budget import BudgetError
 from shirg_core.coverage import quadtree_regions
 
-from .test_baselines_protocol import cases, inputs_for
+from .test_baselines_protocol import cases, inputs_for, room
 
 
 def halves(block, box):
@@ -67,7 +67,7 @@ def blocks_of(selection, layout, b=0):
 def test_the_same_blocks_as_splitting_one_by_one(case):
     layout, k, seed = case
     features, _ = inputs_for(layout, seed)
-    k = max(k, layout.n_pinned + sum(not v.pinned and v.n_selectable > 0 for v in layout.views))
+    k = room("quadtree", layout, k)
     selection = Quadtree(k)(features, layout)
     for b, x in enumerate(features.double().tolist()):
         assert blocks_of(selection, layout, b) == blocks_one_by_one(x, layout, k)
@@ -121,7 +121,7 @@ def test_equal_tokens_split_from_the_largest_block_on_in_reading_order():
 def test_as_coverage_every_block_keeps_a_token_and_no_more_blocks_than_the_share(case, share):
     layout, k, seed = case
     features, inputs = inputs_for(layout, seed)
-    k = max(k, layout.n_pinned + sum(not v.pinned and v.n_selectable > 0 for v in layout.views))
+    k = room("quadtree", layout, k)
     selection = shirg_v4(k, coverage="quadtree", coverage_share=share)(features, layout, edges=inputs["edges"])
     assert selection.indices.shape == (2, k)
     for b in range(2):
