@@ -168,12 +168,24 @@ def test_a_table_leaves_out_what_nobody_measured(capsys):
     row = {**dict.fromkeys(names), "model": "m", "hardware": "h", "variant": "v3-768", "cache": True}
     row |= {"kv_bytes": 2**20, "prefix_tokens": 900}
     (table,) = latency_tables([row, {**row, "cache": False, "kv_bytes": None}])
-    print_table(table, Console())
+    print_table(table, Console(), names=2)
     out = capsys.readouterr().out
     assert "tower" not in out
     assert [line.split() for line in out.splitlines()] == [
         ["m,", "on", "h"],
-        ["variant", "cache", "prefix", "tokens", "KV,", "MiB"],
+        ["prefix", "KV,"],
+        ["variant", "cache", "tokens", "MiB"],
         ["v3-768", "on", "900", "1.00"],
         ["v3-768", "off", "900", "–"],
     ]
+
+
+def test_a_wide_table_is_printed_in_parts_that_fit(capsys):
+    (table, *_) = latency_tables([row for row in read_rows(SHIPPED) if row["kind"] == "latency"])
+    print_table(table, Console(width=80), names=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    first, *others = (line.split() for line in lines if line.startswith("pooling ") and " on " in line)
+    assert others
+    cells = [cell for part in (first, *others) for cell in part[2:]]
+    assert cells == [cell for cell in table.rows[0][2:] if cell != "–"]

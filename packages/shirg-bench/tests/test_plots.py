@@ -161,9 +161,28 @@ def test_plots_are_small_pngs_written_whole(tmp_path):
         assert picture.format == "PNG"
         assert len(picture.getcolors(256)) <= 256
     assert (tmp_path / "budget.png").stat().st_size <= 200_000
-    with pytest.raises(ValueError, match=r"must end in \.png"):
-        save_plot(Figure(), tmp_path / "budget.svg")
+    with pytest.raises(ValueError, match=r"must end in \.png or \.svg"):
+        save_plot(Figure(), tmp_path / "budget.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["budget.png"]
+
+
+def test_a_plot_as_svg_keeps_its_words_and_is_the_same_again(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save_plot(budget_curves(accuracy_rows()), tmp_path / name / "budget.svg")
+    first, second = ((tmp_path / name / "budget.svg").read_text("utf-8") for name in ("a", "b"))
+    assert first == second
+    assert ">divprune</text>" in first
+
+
+def test_budget_curves_name_every_point_and_strike_no_name_through():
+    scissor = [accuracy_row("scissor", None, y, visual_tokens=x) for x, y in ((12, 0.1), (16, 0.3), (30, 0.8))]
+    (axes,) = budget_curves([accuracy_row("v2", 1 / 3, 0.9), accuracy_row("full", None, 0.9), *scissor]).axes
+    joined = [line for line in axes.lines if line.get_linestyle() == ":" and len(line.get_xdata()) == 3]
+    assert [list(line.get_xdata()) for line in joined] == [[12, 16, 30]]
+    assert all(words.get_bbox_patch() is not None for words in axes.texts)
+    (level,) = (line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[1] == 1)
+    assert level.get_xdata()[0] > 0.15
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
 from shirg_bench.cli import report as command
+from shirg_bench.explore.encode import decode
 from shirg_bench.ledger import shipped_claims
+from shirg_bench.report import examples
 from shirg_bench.report.build import build_report
-from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline
+from shirg_bench.report.examples import ask_samples, cloud_of_tokens, embedded_pipeline, explore_samples
 from shirg_bench.report.html import to_html
 from shirg_bench.report.markdown import to_markdown
 from shirg_bench.report.page import Section
@@ -67,7 +70,9 @@ def test_one_self_contained_page_with_everything(written):
     outline = Outline()
     outline.feed(page.read_text("utf-8"))
     assert outline.open == []
-    assert all(link.startswith(("data:image/png;base64,", "#")) for link in outline.links)
+    inside = ("data:image/png;base64,", "data:image/svg+xml;base64,", "#")
+    beside = [link for link in outline.links if not link.startswith(inside)]
+    assert sorted(beside) == sorted(f"figures/{path.name}" for path in (written / "figures").iterdir())
     text = " ".join(outline.words)
     for words in (
         "Accuracy against budget",
@@ -83,8 +88,9 @@ def test_one_self_contained_page_with_everything(written):
     assert f"{len(claims)} claims: " in text
     assert all(claim.claim.replace("`", "") in "".join(outline.words) for claim in claims)
     assert outline.rows > len(claims)
+    assert re.search(r"<h2>Summary</h2>\n<p>\d+ claims: \d+ ✓ holds", page.read_text("utf-8"))
     names = sorted(path.name for path in (written / "figures").iterdir())
-    assert names == ["ablations.png", "budget.png", "cost-micro.png", "pages_drawn.png", "speed.png"]
+    assert names == ["ablations.svg", "budget.svg", "cost-micro.svg", "pages_drawn.png", "speed.svg"]
 
 
 def test_the_markdown_page_shows_pictures_that_are_there(written):
@@ -92,8 +98,11 @@ def test_the_markdown_page_shows_pictures_that_are_there(written):
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
     assert len(pictures) == 5
     for name in pictures:
-        with Image.open(written / name) as picture:
-            picture.load()
+        if name.endswith(".svg"):
+            assert ElementTree.parse(written / name).getroot().tag.endswith("svg")
+        else:
+            with Image.open(written / name) as picture:
+                picture.load()
     widths = [line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")]
     assert set(widths) <= {3, 4, 5, 7, 8, 14}
     assert "| 16 | 32 | 99 | 20.0 | 10.0 | 2.00 | 1.50 |" in text
@@ -104,6 +113,14 @@ def test_the_markdown_page_shows_pictures_that_are_there(written):
     assert "| random | 0.300 [0.300, 0.300] | – |" in text
     assert "| v2 | – | 0.700 [0.700, 0.700] |" in text
     assert "20% of the tokens hold print, 1 pages skipped, 2 lines unreadable**" in text
+
+
+def test_the_summary_shows_the_best_known_methods_at_two_budgets(written):
+    summary = (written / "report.md").read_text("utf-8").partition("## Accuracy")[0]
+    assert "| method | plain pages, frozen tower | cluttered pages, frozen tower |" in summary
+    assert "| full | 0.90 | 0.90 |" in summary
+    assert "| v2 | 0.79 · 0.74 | 0.79 · 0.74 |" in summary
+    assert "| random | 0.30 · – |" in summary
 
 
 def test_missing_results_are_named(tmp_path):
@@ -128,7 +145,7 @@ def test_models_named_by_paths_have_pictures_of_their_own(tmp_path):
     write(tmp_path / "latency_cpu.jsonl", timed)
     build_report(tmp_path, tmp_path / "out", ["md"], examples=False)
     drawn = sorted(path.name for path in (tmp_path / "out" / "figures").glob("cost*"))
-    assert drawn == ["cost-runs-a-checkpoint--2.png", "cost-runs-a-checkpoint.png"]
+    assert drawn == ["cost-runs-a-checkpoint--2.svg", "cost-runs-a-checkpoint.svg"]
 
 
 def test_settings_have_tables_and_pictures_of_their_own(tmp_path):
@@ -140,7 +157,7 @@ def test_settings_have_tables_and_pictures_of_their_own(tmp_path):
         assert f"micro, float32, {length} tokens in 3 steps, on no machine" in text
         assert f"what the cache saves: micro, float32, {length} tokens in 3 steps." in text
     drawn = sorted(path.name for path in (tmp_path / "out" / "figures").glob("cost*"))
-    assert drawn == ["cost-micro--2.png", "cost-micro.png"]
+    assert drawn == ["cost-micro--2.svg", "cost-micro.svg"]
 
 
 def test_a_row_that_does_not_say_what_it_is(tmp_path):
@@ -178,8 +195,9 @@ def test_text_is_escaped_and_code_is_code():
     page = to_html("<title>", sections, {})
     assert "<code>p | q</code> &amp; &lt;b&gt;" in page
     assert "<code>x &lt; y</code>" in page
-    assert '<h2 id="one-two">One &amp; two</h2>' in page
-    assert "| `p \\| q` & <b> |" in to_markdown("t", sections, "figures")
+    assert '<section id="one-two">\n<h2>One &amp; two</h2>' in page
+    assert "<summary>a &lt; b <span>1 line</span></summary>" in page
+    assert "| `p \\| q` & <b> |" in to_markdown("t", sections)
     with pytest.raises(ValueError, match="has 1 columns, a row has 2"):
         Table("t", ("x",), [("1", "2")])
 
@@ -194,6 +212,10 @@ def test_examples_come_from_the_embedded_model(tmp_path, monkeypatch):
     assert example.panels[1].merged
     assert example.panels[2].answer.selection.mask.sum() == 65
     assert example.expected
+    monkeypatch.setattr(examples, "BUDGETS", "1/3,100%")
+    data = decode(re.search(r'<script id="data"[^>]*>([^<]+)<', explore_samples(pipe, pages=1))[1])
+    v4 = data["images"][0]["methods"][0]
+    assert [(run["k"], run["reply"]["text"]) for run in v4["runs"]] == [(65, example.expected), (196, example.expected)]
     cloud = cloud_of_tokens(pipe, pages=1)
     assert cloud.features.shape == (196, 96)
     assert 0 < cloud.shows_answer.sum() < 20

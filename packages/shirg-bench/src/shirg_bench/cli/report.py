@@ -14,7 +14,7 @@ from shirg_core.progress import progress_bar, spinner
 
 CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
 """Results lie outside of the package: a checkout has them, an installed wheel does not."""
-STEPS = 8
+STEPS, OF_EXAMPLES = 9, 3
 
 
 def report(
@@ -25,7 +25,9 @@ def report(
         "report"
     ),
     formats: Annotated[str, typer.Option("--format", help="html, md, or both.")] = "html,md",
-    examples: Annotated[bool, typer.Option(help="Run the embedded model for examples (half a minute).")] = True,
+    examples: Annotated[
+        bool, typer.Option(help="Run the embedded model for examples and the explorer (a minute).")
+    ] = True,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
@@ -34,7 +36,7 @@ def report(
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.report.build import build_report
     with progress_bar(quiet=quiet) as progress:
-        task = progress.add_task("", total=STEPS if examples else STEPS - 2, completed=-1)
+        task = progress.add_task("", total=STEPS if examples else STEPS - OF_EXAMPLES, completed=-1)
 
         def advance(what: str) -> None:
             progress.update(task, advance=1, description=what)

@@ -78,7 +78,7 @@ def run(request: Request, *, quiet: bool = False) -> None:
             rows = _measured(request, section, facts, quiet=quiet)
             # 4. Report.
             for table in section.show(rows):
-                print_table(table, Console())
+                print_table(table, Console(), names=2 if "cache" in table.header else 1)
 
 
 def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -> list[Section]:

@@ -14,6 +14,7 @@ from shirg_bench.plots.style import (
     GREY,
     LABEL_PT,
     MARKERS,
+    ON_PAPER,
     PRESETS,
     Label,
     label_column,
@@ -24,6 +25,8 @@ from shirg_bench.results.rows import Row
 from shirg_bench.results.words import ordered, tier_words
 from shirg_core.methods import METHODS
 
+LABELS_END = 0.155
+"""Where the names of lines end, as a share of the axes' width."""
 TOKEN_TICKS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 
 
@@ -62,7 +65,8 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(TOKEN_TICKS))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.set_ylim(-0.02, 1.0)
+    axes.set_ylim(-0.03, 1.06)
+    axes.yaxis.set_major_locator(FixedLocator((0, 0.2, 0.4, 0.6, 0.8, 1)))
     tokens = [row["visual_tokens"] for row in rows]
     axes.set_xlim(min(tokens) / 2.7, max(tokens) * 1.45)
     labels = []
@@ -74,7 +78,7 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
             labels.append(Label(first["visual_tokens"], first["exact_match"], method, COLOURS.get(method, GREY)))
         else:
             _points(axes, method, mine)
-    label_column(axes, labels, side="left", at=0.155, gap=0.036)
+    label_column(axes, labels, side="left", at=LABELS_END, gap=0.036)
 
 
 def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
@@ -96,12 +100,14 @@ def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
 
 
 def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
+    """Draw a method that decides its count itself: crosses, joined where it was measured with several options."""
     x, y = [row["visual_tokens"] for row in rows], [row["exact_match"] for row in rows]
-    axes.errorbar(x, y, yerr=_interval(rows), color="black", marker="x", linestyle="none", elinewidth=0.8, capsize=2)
+    line = {"linestyle": ":", "linewidth": 0.9, "elinewidth": 0.8, "capsize": 2}
+    axes.errorbar(x, y, yerr=_interval(rows), color="black", marker="x", **line)
     known = METHODS.get(method)
     whole = known is not None and known.keeps == "all"
     if whole and method != "downsampled":
-        axes.axhline(y[0], color="black", linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.axhline(y[0], xmin=LABELS_END + 0.01, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
     words = ALL_TOKENS if whole and method != "downsampled" else method
     axes.annotate(
         words,
@@ -111,6 +117,7 @@ def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
         ha="center" if whole else "left",
         fontsize=LABEL_PT,
         parse_math=False,
+        bbox=ON_PAPER,
     )
 
 

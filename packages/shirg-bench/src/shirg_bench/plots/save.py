@@ -1,10 +1,11 @@
-"""Writing a plot: a PNG of at most 256 colours, whole or not at all."""
+"""Writing a plot, whole or not at all: a PNG of at most 256 colours, or an SVG whose words stay words."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -14,19 +15,26 @@ MAX_COLOURS = 256
 
 
 def save_plot(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG.
+    """Write the figure.
 
     Args:
         figure: drawn at its own size and resolution.
-        path: ends in `.png`; its folder must exist.
+        path: ends in `.png` or `.svg`; its folder must exist.
 
     Raises:
         ValueError: another suffix.
         OSError: the file cannot be written.
     """
-    if path.suffix != ".png":
-        raise ValueError(f"a plot is a PNG: {path.name} must end in .png")
+    if path.suffix not in (".png", ".svg"):
+        raise ValueError(f"a plot is a PNG or an SVG: {path.name} must end in .png or .svg")
     drawn = io.BytesIO()
+    if path.suffix == ".svg":
+        # Neither a date nor random names: the same figure gives the same file.
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(drawn.getvalue())
+        return
     figure.savefig(drawn, format="png", dpi=figure.dpi)
     reduced = io.BytesIO()
     picture = Image.open(drawn).convert("RGB")

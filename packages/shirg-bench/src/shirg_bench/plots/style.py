@@ -15,18 +15,20 @@ PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8C8C8C"
 COLOURS = {
     "v2": BLUE,
     "v3": VERMILION,
+    "v4": GREEN,
     "top-relevance": SKY,
-    "top-variance": GREEN,
     "top-edge": PURPLE,
     "top-attention": ORANGE,
     "random": BLACK,
 }
 """Of the methods that a reader looks for; the others are grey."""
-MARKERS = {"v2": "o", "v3": "s", "top-relevance": "^", "top-variance": "v", "top-edge": "D", "top-attention": "P"}
-PRESETS = ("v2", "v3")
+MARKERS = {"v2": "o", "v3": "s", "v4": "v", "top-relevance": "^", "top-edge": "D", "top-attention": "P"}
+PRESETS = ("v2", "v3", "v4")
 ALL_TOKENS = "all tokens"
 PLOT_DPI = 110
 LABEL_PT = 8
+ON_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+"""The box of words that lines may pass behind."""
 
 
 class Label(NamedTuple):
@@ -108,6 +110,7 @@ def label_column(axes: Axes, labels: Sequence[Label], *, side: str, at: float, g
             fontsize=LABEL_PT,
             color=label.colour,
             parse_math=False,
+            bbox=ON_PAPER,
             arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 3},
             annotation_clip=False,
         )

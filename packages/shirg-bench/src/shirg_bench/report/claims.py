@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from shirg_bench.ledger import (
     CONTRADICTED,
@@ -11,8 +10,6 @@ from shirg_bench.ledger import (
     NOT_TESTABLE,
     Settled,
     count_verdicts,
-    settle,
-    shipped_claims,
 )
 from shirg_bench.report.page import Section
 from shirg_bench.results.table import Table
@@ -27,12 +24,15 @@ MARKS = {
 }
 
 
-def ledger_section(results: Path) -> Section:
-    """Settle the shipped claims with a folder of results."""
-    settled = settle(shipped_claims(), results)
-    counts = ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(settled).items())
+def counts_of(settled: Sequence[Settled]) -> str:
+    """How many claims got each verdict."""
+    return ", ".join(f"{count} {MARKS[verdict]}" for verdict, count in count_verdicts(settled).items())
+
+
+def ledger_section(settled: Sequence[Settled]) -> Section:
+    """Every claim with its verdict."""
     text = [
-        f"{len(settled)} claims: {counts}.",
+        f"{len(settled)} claims: {counts_of(settled)}.",
         "Claims are the proposals' and papers', in our words; negative results stay. A command runs in a checkout; "
         "names in capitals stand for files of your own.",
     ]

@@ -9,8 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shirg_bench.explore.choosers import ByModel
+from shirg_bench.explore.command import first_shown
+from shirg_bench.explore.explore import explore_methods
+from shirg_bench.explore.explored import ExploredImage
+from shirg_bench.explore.html import explorer_page
+from shirg_bench.explore.request import BUDGETS, WITH_MODEL
+from shirg_bench.names import split_names
 from shirg_bench.plots.answers import Example, Panel
 from shirg_bench.plots.tokens import TokenCloud
+from shirg_core.cli.methods import parse_budget
+from shirg_core.methods import get_method
+from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.cli.paths import model_location
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
@@ -67,6 +77,21 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
             panels.append(Panel(name, answer, built.method.merges))
         examples.append(Example(image, question, page.answer(0, sample["question"]), panels))
     return examples
+
+
+def explore_samples(pipe: LavidaPipeline, pages: int = 2) -> str:
+    """The explorer's page about the first `pages` shipped samples."""
+    methods = [get_method(name) for name in WITH_MODEL]
+    budgets = {words: parse_budget(words) for words in split_names("--budgets", BUDGETS)}
+    explored = []
+    for number, sample in enumerate(listed_samples()[:pages]):
+        page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
+        image, question = page.image(0), page.question(0, sample["question"])
+        expected = page.answer(0, sample["question"])
+        chooser = ByModel(pipe, image, question, expected, None, SEED, ANSWER_LENGTH, embedded=True)
+        runs = explore_methods(chooser, image, methods, budgets)
+        explored.append(ExploredImage(f"sample page {number}", image, runs, DEFAULT, question, expected))
+    return explorer_page(explored, list(budgets), first_shown(explored[0].methods, budgets))
 
 
 def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:

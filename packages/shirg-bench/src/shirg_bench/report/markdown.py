@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shirg_bench.report.html import FIGURES
 from shirg_bench.report.page import Section
 from shirg_bench.results.table import markdown
 
 
-def to_markdown(title: str, sections: Sequence[Section], folder: str) -> str:
+def to_markdown(title: str, sections: Sequence[Section]) -> str:
     """One page.
 
     Args:
         title: the first heading.
         sections: in order.
-        folder: where pictures lie, relative to the page.
     """
     parts = [f"# {title}"]
     for section in sections:
         parts.append(f"## {section.title}")
         parts += section.text
         parts += [f"> **Missing.** {sentence}" for sentence in section.missing]
-        parts += [f"![{each.caption}]({folder}/{each.name}.png)\n\n*{each.caption}*" for each in section.pictures]
+        parts += [f"[{words}]({target})" for words, target in section.links.items()]
+        parts += [f"![{each.caption}]({FIGURES}/{each.file})\n\n*{each.caption}*" for each in section.pictures]
         parts += [markdown(table) for table in section.tables]
     return "\n\n".join(parts) + "\n"

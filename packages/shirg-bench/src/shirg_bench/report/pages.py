@@ -12,7 +12,7 @@ def pages_section(results: Results) -> Section:
     """Print kept and read, and the pictures that lie beside the rows."""
     caption = "Pages, and what each method keeps of them (clear) and drops (dimmed): {name}, share of the print above."
     pictures = [
-        Picture(path.stem, caption.format(name=path.stem.removeprefix("pages_")), stored_sheet(path))
+        Picture(path.stem, caption.format(name=path.stem.removeprefix("pages_")), stored_sheet(path), True)
         for path in sorted(results.folder.glob("pages_*.png"))
     ]
     text = [

@@ -15,9 +15,10 @@ from shirg_bench.results.words import NONE
 
 Columns: TypeAlias = Mapping[str, Callable[[Row], str]]
 """Heading → how a row's cell reads."""
-WIDTH = 150
-"""Columns that the widest table needs; a narrower terminal breaks its lines, which loses nothing."""
 SHORT = 30
+"""Letters of a cell that is not broken into lines."""
+GAP = 2
+"""Letters between columns."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,46 @@ def markdown(table: Table) -> str:
 
 
 def print_table(table: Table, console: Console, *, names: int = 1) -> None:
-    """Print it without the columns that hold dashes alone; the first `names` columns are words, the others numbers."""
+    """Print it without the columns that hold dashes alone; the first `names` columns are words, the others numbers.
+
+    A table wider than the console is printed in parts, in each of them the first `names` columns again.
+    """
     shown = [i for i in range(len(table.header)) if any(row[i] != NONE for row in table.rows)]
-    drawn = RichTable(box=None, padding=(0, 2, 0, 0))
-    for i in shown:
-        # Headings break into lines before short cells do.
-        least = min(SHORT, max(len(row[i]) for row in table.rows))
-        drawn.add_column(Text(table.header[i]), justify="left" if i < names else "right", min_width=least)
-    for row in table.rows:
-        drawn.add_row(*(Text(row[i]) for i in shown))
-    wide = console if console.width >= WIDTH else Console(file=console.file, width=WIDTH)
+    words, numbers = [i for i in shown if i < names], [i for i in shown if i >= names]
     if table.caption:
-        wide.print(table.caption, markup=False, highlight=False, soft_wrap=True)
-    wide.print(drawn)
+        console.print(table.caption, markup=False, highlight=False)
+    for part in _parts(table, words, numbers, console.width):
+        drawn = RichTable(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
+        for i in words:
+            drawn.add_column(Text(table.header[i]), min_width=_cells_width(table, i))
+        for i in part:
+            # Headings break into lines, numbers do not.
+            drawn.add_column(Text(table.header[i]), justify="right", width=_width(table, i) - GAP)
+        for row in table.rows:
+            drawn.add_row(*(Text(row[i]) for i in (*words, *part)))
+        console.print(drawn)
+
+
+def _parts(table: Table, words: Sequence[int], numbers: Sequence[int], width: int) -> list[list[int]]:
+    """`numbers` in groups of columns that fit into `width` beside `words`; one group without numbers."""
+    room = left = width - sum(_width(table, i) for i in words)
+    parts: list[list[int]] = [[]]
+    for i in numbers:
+        if parts[-1] and _width(table, i) > left:
+            parts.append([])
+            left = room
+        parts[-1].append(i)
+        left -= _width(table, i)
+    return parts
+
+
+def _width(table: Table, column: int) -> int:
+    """What a column takes at least: its short cells whole, its heading broken into words, the gap."""
+    return max(_cells_width(table, column), *map(len, table.header[column].split()), 1) + GAP
+
+
+def _cells_width(table: Table, column: int) -> int:
+    return min(SHORT, max((len(row[column]) for row in table.rows), default=0))
 
 
 def _line(cells: Sequence[str]) -> str:
