@@ -86,7 +86,7 @@ def explore_samples(pipe: LavidaPipeline, pages: int = 2) -> str:
     explored = []
     for number, sample in enumerate(listed_samples()[:pages]):
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
-        image, question = page.image(0), page.question(0, sample["question"])
+        image, question = page.image(0).convert("RGB"), page.question(0, sample["question"])
         expected = page.answer(0, sample["question"])
         chooser = ByModel(pipe, image, question, expected, None, SEED, ANSWER_LENGTH, embedded=True)
         runs = explore_methods(chooser, image, methods, budgets)
