@@ -11,6 +11,7 @@ from shirg_bench.latency.checks import CheckError, check_parity
 from shirg_bench.latency.measure import KV_8B_TOKEN_BYTES, measure
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.random_models import RANDOM
+from shirg_bench.latency.stages import embed
 from shirg_bench.latency.variant import STANDARD, Variant
 from shirg_core import ShirgV3
 from shirg_core.layout import ViewLayout
@@ -66,6 +67,23 @@ def test_one_line_a_variant_with_and_without_cache():
     assert rows["pooling", True]["select_ms"] == 0
     assert all(row["ratio_to_pooled"] > 0 and row["rounds"] == 2 for row in rows.values())
     json.dumps(list(rows.values()))
+
+
+def test_what_chooses_later_is_timed_with_a_cache_and_says_what_is_left_in_it():
+    subject = tiny_subject()
+    lines = [Variant.parse(name) for name in ("full", "redvtp-20", "rerank-20", "two-stage-20")]
+    *_, rows = measure(subject, lines, Plan(memory=False, rounds=1, answer_tokens=4))
+    late = [row for row in rows if row["method"] != "full"]
+    assert [row["cache"] for row in late] == [True] * 3
+    assert all(row["rewrite_ms"] > 0 for row in late)
+    assert [row["extra_tokens"] for row in late] == [0, 0, 10]
+    entry_bytes = 2 * 2 * 64 * 4
+    full = rows[0]
+    assert late[0]["prefix_tokens"] == full["prefix_tokens"]
+    every = embed(subject, lines[0].pipeline(subject.pipe, 0))[0].layouts[0].n_selectable
+    assert late[0]["kv_bytes"] == full["kv_bytes"] - (every - 20) * entry_bytes
+    assert late[1]["kv_bytes"] == (late[1]["prefix_tokens"] - 20) * entry_bytes
+    assert late[2]["kv_bytes"] == (late[2]["prefix_tokens"] + 10) * entry_bytes
 
 
 def test_what_was_not_asked_for_is_none():

@@ -2,7 +2,12 @@ import pytest
 
 from shirg_bench.latency.variant import ONE_VIEW, STANDARD, Variant, variants
 from shirg_bench.names import split_names
+from shirg_core import shirg_v4
 from shirg_core.cli.errors import BadInput
+from shirg_lavida.pruning.fastv import FastV
+from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.pruning.rerank import Rerank, Wider
+from shirg_lavida.pruning.two_stage import TwoStage
 
 from .latency_setup import tiny_subject
 
@@ -32,7 +37,7 @@ def test_a_name_is_method_budget_and_views(name, method, budget, views):
         ("divprune-max-9", "unknown method 'divprune-max', did you mean"),
         ("v3-5@mosaic", "single384, got 'mosaic'"),
         ("v3-5@", "single384, got ''"),
-        ("fastv-0.5", "runs only in `shirg ablate --what late`"),
+        ("downsampled", "runs only in `shirg ablate --what budget`"),
         ("v3", "needs a budget: v3-768, or --budget"),
         ("pooled-768", "pooling takes no budget"),
         ("v3-0", "--budget must be"),
@@ -47,6 +52,20 @@ def test_a_name_that_is_no_variant_is_refused(name, problem):
 def test_an_earlier_name_gives_todays_variant():
     assert Variant.parse("pooled@single") == Variant("pooling@single", "pooling", None, "single")
     assert Variant.parse("baseline").pipeline(tiny_subject().pipe, 0).views == "single384"
+
+
+@pytest.mark.parametrize(
+    ("name", "views", "pruning", "static"),
+    [
+        ("fastv-0.5", "anyres_full", FastV(keep=0.5), None),
+        ("redvtp-0.5@single", "single", RedVTP(keep=0.5), None),
+        ("rerank-20", "anyres", Rerank(20), Wider(shirg_v4(20), 20, 2.0)),
+        ("two-stage-20", "anyres", TwoStage(), shirg_v4(20)),
+    ],
+)
+def test_what_chooses_later_is_timed_too(name, views, pruning, static):
+    pipe = Variant.parse(name).pipeline(tiny_subject().pipe, 0)
+    assert (pipe.views, pipe.pruning, pipe.selector) == (views, pruning, static)
 
 
 def test_the_table_fits_the_model():

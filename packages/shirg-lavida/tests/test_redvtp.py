@@ -12,12 +12,14 @@ OPTIONS = {"mask_id": MASK, "eos_id": EOS, "answer_length": 8}
 
 
 def test_importance_is_the_attention_of_still_masked_answer_tokens():
-    cache = Denoiser.cached(backbone(), answer_context(prefix(), 3, 4096)).require_cache()
+    model, context = backbone(), answer_context(prefix(), 3, 4096)
+    cache = Denoiser.cached(model, context).require_cache()
     paid = torch.zeros(1, 3, 20)
     paid[0, 0, 5] = 1.0  # settled by the first step: no say
     paid[0, 1, 9] = 0.3
     paid[0, 2, 11] = 0.2
-    kept = RedVTP(VISUAL[None], keep=2 / 16).rewrite(cache, paid, torch.tensor([[False, True, True]]))
+    still_masked = torch.tensor([[False, True, True]])
+    kept = RedVTP(VISUAL[None], keep=2 / 16).rewrite(model, context, cache, paid, still_masked).cache
     expected = cache.gathered(torch.tensor([[0, 1, 9, 11, 18, 19]]))
     assert torch.equal(kept.layers[1].values, expected.layers[1].values)
 

@@ -51,7 +51,7 @@ def test_the_embedded_model_answers_without_what_training_needs(page):
         (("ask", "page.png", "What?", "--method", "v9"), "unknown method 'v9'"),
         (
             ("ask", "page.png", "What?", "--method", "fastv"),
-            "runs only in `shirg ablate --what late`: FastV: drops tokens",
+            "runs only in `shirg ablate --what late` and `shirg bench`: FastV: drops tokens",
         ),
         (("ask", "page.png", "What?", "--budget", "2.5"), "--budget must be a count ≥ 1 or a fraction"),
         (("ask", "page.png", "What?", "--steps", "0"), "--steps must be an integer ≥ 1, got 0"),

@@ -47,7 +47,9 @@ class Method:
         views: what a model sees an image in for this method, unless the user or the checkpoint says otherwise.
         fixed_views: whether `views` are part of the method and cannot be changed.
         released_on: views on which a model does this by itself, without a selector.
-        only: the one command that runs it; None = every command.
+        later: the place, `module:class`, of what chooses while a diffusion language model decodes; it and the choice
+            before it are built by `shirg_lavida.methods`. None = tokens are chosen once, before.
+        only: the commands that run it; empty = every command.
         aliases: earlier names, which recipes and recorded results may use.
     """
 
@@ -63,23 +65,37 @@ class Method:
     views: str | None = None
     fixed_views: bool = False
     released_on: str | None = None
-    only: str | None = None
+    later: str | None = None
+    only: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
     @cached_property
     def selector_type(self) -> type[Any] | None:
         """The selector's class, imported now if it was not."""
-        if not isinstance(self.selector, str):
-            return self.selector
-        module, _, name = self.selector.partition(":")
-        found: type[Any] = getattr(import_module(module, "shirg_core"), name)
-        return found
+        return _at(self.selector) if isinstance(self.selector, str) else self.selector
+
+    @cached_property
+    def later_type(self) -> type[Any] | None:
+        """The class at `later`, imported now if it was not."""
+        return None if self.later is None else _at(self.later)
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What `build` takes."""
+        """What `build` takes; of a method that chooses later, what it is told in any case."""
         kind = self.selector_type
-        return () if kind is None else tuple(f.name for f in fields(kind) if f.name not in self.preset)
+        if kind is None:
+            return () if self.later is None else ("budget",)
+        return tuple(f.name for f in fields(kind) if f.name not in self.preset)
+
+    @property
+    def only_in(self) -> str:
+        """The commands that run it, for messages."""
+        return " and ".join(f"`{command}`" for command in self.only)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing is chosen before the language model."""
+        return self.keeps == "all" or (self.later is not None and not self.needs)
 
     @property
     def reads_text(self) -> bool:
@@ -111,7 +127,7 @@ class Method:
             "needs": list(self.needs),
             "takes": list(self.takes),
             "fields": list(self.fields),
-            "only": self.only,
+            "only": list(self.only),
             "aliases": list(self.aliases),
         }
 
@@ -129,6 +145,11 @@ class Method:
             ValueError: a field that it does not have, a missing one, a value out of range, or there is no selector.
         """
         kind = self.selector_type
+        if kind is None and self.later is not None:
+            raise ValueError(
+                f"method {self.name!r} chooses while a diffusion model decodes an answer: "
+                "it runs in shirg ask, eval, bench and ablate"
+            )
         if kind is None:
             raise ValueError(f"method {self.name!r} has no selector: {self.about}")
         for name in given:
@@ -140,6 +161,12 @@ class Method:
         return built
 
 
+def _at(place: str) -> type[Any]:
+    module, _, name = place.partition(":")
+    found: type[Any] = getattr(import_module(module, "shirg_core"), name)
+    return found
+
+
 def _top(score: str, *needs: Input) -> Method:
     return Method(
         f"top-{score}", f"The K tokens with the highest {score} score.", ".baselines:TopScore", {"score": score}, needs
@@ -147,7 +174,7 @@ def _top(score: str, *needs: Input) -> Method:
 
 
 def _learned(name: str, about: str, keeps: Keeps) -> Method:
-    return Method(name, about, keeps=keeps, merges=keeps == "layout", only="shirg ablate --what learned")
+    return Method(name, about, keeps=keeps, merges=keeps == "layout", only=("shirg ablate --what learned",))
 
 
 METHODS: dict[str, Method] = {
@@ -248,14 +275,32 @@ METHODS: dict[str, Method] = {
         ),
         Method("full", "Every token of every view.", keeps="all", views="anyres_full"),
         Method("baseline", "Every token of a single 384-pixel view.", keeps="all", views="single384", fixed_views=True),
-        Method("downsampled", "Every token of a blurred page.", keeps="all", only="shirg ablate --what budget"),
+        Method("downsampled", "Every token of a blurred page.", keeps="all", only=("shirg ablate --what budget",)),
         Method(
-            "fastv", "FastV: drops tokens inside the language model, after a layer.", only="shirg ablate --what late"
+            "rerank",
+            "2K tokens of v4, of which the first denoising step's attention keeps K.",
+            needs=("edges",),
+            takes=("text",),
+            later="shirg_lavida.pruning.rerank:Rerank",
+        ),
+        Method(
+            "two-stage",
+            "K tokens of v4; late in decoding some make way for dropped ones.",
+            needs=("edges",),
+            takes=("text",),
+            later="shirg_lavida.pruning.two_stage:TwoStage",
+        ),
+        Method(
+            "fastv",
+            "FastV: drops tokens inside the language model, after a layer.",
+            later="shirg_lavida.pruning.fastv:FastV",
+            only=("shirg ablate --what late", "shirg bench"),
         ),
         Method(
             "redvtp",
             "RedVTP: drops tokens inside the language model, after the first denoising step.",
-            only="shirg ablate --what late",
+            later="shirg_lavida.pruning.redvtp:RedVTP",
+            only=("shirg ablate --what late", "shirg bench"),
         ),
         _learned("token-packer", "TokenPacker: a query per 2 × 2 tokens, refined by several layers.", "layout"),
         _learned("sms", "SMS of HiRes-LLaVA: pooled tokens attend to those they came from.", "layout"),
@@ -280,15 +325,19 @@ def lookup(name: str) -> Method:
     return METHODS[known]
 
 
-def get_method(name: str) -> Method:
+def get_method(name: str, command: str | None = None) -> Method:
     """The method of a name or an alias, for commands that run methods.
 
+    Args:
+        name: see `METHODS`.
+        command: that asks, as `only` names it; None = one that `only` never names.
+
     Raises:
-        ValueError: an unknown name, or a method that another command runs.
+        ValueError: an unknown name, or a method that other commands run.
     """
     method = lookup(name)
-    if method.only is not None:
-        raise ValueError(f"method {method.name!r} runs only in `{method.only}`: {method.about}")
+    if method.only and command not in method.only:
+        raise ValueError(f"method {method.name!r} runs only in {method.only_in}: {method.about}")
     return method
 
 

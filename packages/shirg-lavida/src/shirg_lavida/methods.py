@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, cast, get_args
 
 from shirg_core.adaptive_budget import AdaptiveBudget
-from shirg_core.budget import Budget
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import check_choice
 from shirg_core.methods import Method, get_method
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.pruning.options import later_options, static_method
+from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.views import Views
 
@@ -24,12 +28,14 @@ class Choice(NamedTuple):
         views: see `shirg_lavida.vision.views`.
         select_on: see `shirg_lavida.vision.options.VisionOptions`.
         tower_attention: see there, too.
+        pruning: what chooses again while an answer is decoded; None = nothing.
     """
 
     selector: Selector | None
     views: Views
     select_on: SelectOn = "projected"
     tower_attention: bool = False
+    pruning: Pruning | None = None
 
 
 def method_views(method: Method, views: str | None, recommended: Views | None = None) -> Views:
@@ -52,7 +58,7 @@ def method_views(method: Method, views: str | None, recommended: Views | None = 
             raise ValueError(f"method {method.name!r} means {method.views} views, got {views!r}")
         recommended = None
     chosen = views or recommended or method.views or "anyres"
-    return cast("Views", "anyres_full" if method.keeps == "all" and chosen == "anyres" else chosen)
+    return cast("Views", "anyres_full" if method.sees_all and chosen == "anyres" else chosen)
 
 
 def choose_by(method: Method, views: Views, **fields: Any) -> Choice:
@@ -62,19 +68,47 @@ def choose_by(method: Method, views: Views, **fields: Any) -> Choice:
         method: of the registry.
         views: from `method_views`.
         fields: of its selector. Without any, a method that keeps every token, or that the model does by itself on these
-            views, gets no selector.
+            views, gets no selector. Of a method that chooses later: `budget`, and what `later_options` reads.
 
     Raises:
         ValueError: fields that the method refuses.
     """
+    if method.later is not None:
+        return _choose_later(method, views, fields)
     if not fields and (method.keeps == "all" or views == method.released_on):
         return Choice(None, views)
     select_on: SelectOn = "pixels" if method.on_pixels else "projected"
     return Choice(method.build(**fields), views, select_on, method.tower_attention)
 
 
+def _choose_later(method: Method, views: Views, given: Mapping[str, Any]) -> Choice:
+    kind = method.later_type
+    assert kind is not None, "the caller has seen it"
+    if "budget" not in given:
+        raise ValueError(f"method {method.name!r} needs budget")
+    budget = given["budget"]
+    if isinstance(budget, AdaptiveBudget):
+        raise ValueError(f"method {method.name!r} takes a fixed budget, got {budget}")
+    check_budget(budget)
+    own = {field.name for field in dataclasses.fields(kind)}
+    told = {name: budget for name in ("budget", "keep") if name in own}
+    pruning = kind(**{name: value for name, value in given.items() if name != "budget"}, **told)
+    if method.sees_all:
+        return Choice(None, views, pruning=pruning)
+    before, options = static_method(pruning.static)
+    chosen = choose_by(before, views, budget=budget, **options)
+    return chosen._replace(selector=pruning.before(chosen.selector), pruning=pruning)
+
+
 def with_method(
-    pipe: LavidaPipeline, name: str, budget: Budget | AdaptiveBudget | None, views: str | None, seed: int | None
+    pipe: LavidaPipeline,
+    name: str,
+    budget: Budget | AdaptiveBudget | None,
+    views: str | None,
+    seed: int | None,
+    *,
+    later: str | None = None,
+    command: str | None = None,
 ) -> LavidaPipeline:
     """The same model, choosing its visual tokens by a method.
 
@@ -84,13 +118,16 @@ def with_method(
         budget: for methods that take one, the others ignore it; None = what the checkpoint recommends.
         views: what the user asked for; None = what the checkpoint recommends, or else the method's own.
         seed: for randomised methods.
+        later: see `later_options`.
+        command: see `get_method`.
 
     Raises:
-        ValueError: unknown method or views, or a budget that the method refuses.
+        ValueError: unknown method or views, or a budget or options that the method refuses.
     """
-    method, recommended = get_method(name), Recommended.from_checkpoint(pipe.model.config.raw)
+    method, recommended = get_method(name, command), Recommended.from_checkpoint(pipe.model.config.raw)
     seen = method_views(method, views, recommended.views)
     adaptive = budget if isinstance(budget, AdaptiveBudget) and method.takes_budget else None
-    fixed = budget.low if isinstance(budget, AdaptiveBudget) else budget
+    fixed = budget.low if isinstance(budget, AdaptiveBudget) and method.later is None else budget
     fields = method.accepted(budget=recommended.budget if fixed is None else fixed, seed=seed)
-    return replace(pipe, **choose_by(method, seen, **fields)._asdict(), adaptive=adaptive)
+    choice = choose_by(method, seen, **fields, **later_options(method, later))
+    return replace(pipe, **choice._asdict(), adaptive=adaptive)

@@ -69,6 +69,7 @@ class LavidaModel(nn.Module):
         select_on: SelectOn = "projected",
         tower_attention: bool = False,
         attention_layer: int = PENULTIMATE,
+        every_token: bool = False,
         clock: Clock | None = None,
     ) -> Prefix:
         """Embed prompts and their images as the prefix; selection happens here and nowhere else.
@@ -89,6 +90,7 @@ class LavidaModel(nn.Module):
             select_on: see `VisionOptions`.
             tower_attention: see `VisionOptions`.
             attention_layer: see `VisionOptions`.
+            every_token: see `VisionOptions`.
             clock: times the stages `tower` and `select`; None = nothing is timed, and the device not waited for.
 
         Returns:
@@ -98,7 +100,7 @@ class LavidaModel(nn.Module):
             ValueError: ids, images, questions or options that do not fit.
             TooLongError: a prefix longer than the model's context.
         """
-        options = VisionOptions(selector, views, newline, select_on, tower_attention, attention_layer)
+        options = VisionOptions(selector, views, newline, select_on, tower_attention, attention_layer, every_token)
         rows = split_rows(input_ids, attention_mask, self.config.language.vocab_size)
         if not isinstance(images, EncodedImages):
             check_images(images)

@@ -31,6 +31,7 @@ from shirg_lavida.prompt.join import Positions
 from shirg_lavida.prompt.pairing import Picture, Shown, is_list, pair_up
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.prompt.tokenizer import ChatTokenizer, answer_text, load_tokenizer, stop_ids
+from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.options import SamplingKeywords
 from shirg_lavida.vision.options import SelectOn
@@ -39,8 +40,8 @@ from shirg_lavida.vision.views import Views
 from shirg_lavida.vision.visual_prefix import EncodedImages
 
 STAGES = ("load", "tower", "select", "embed", "prefill", "steps", "decode", "total")
-"""Keys of `Answer.timings_ms`, and `probe` with an adaptive budget; the tower's and the selector's times are parts of
-`embed`'s."""
+"""Keys of `Answer.timings_ms`, and `probe` with an adaptive budget, and `rewrite`, a part of `steps`, where a `Pruning`
+replaced the cache; the tower's and the selector's times are parts of `embed`'s."""
 
 
 class AnswerKeywords(SamplingKeywords, total=False):
@@ -68,6 +69,8 @@ class LavidaPipeline:
         select_on: see `VisionOptions`.
         tower_attention: see `VisionOptions`.
         attention_layer: see `VisionOptions`.
+        pruning: chooses again while an answer is decoded, such as `shirg_lavida.pruning.rerank.Rerank`; None = tokens
+            are chosen once.
         chat: how questions become prompts.
         adaptive: budgets between which the model decides for each answer, in place of the selector's own; see
             `shirg_lavida.adaptive`.
@@ -85,6 +88,7 @@ class LavidaPipeline:
     select_on: SelectOn = "projected"
     tower_attention: bool = False
     attention_layer: int = PENULTIMATE
+    pruning: Pruning | None = None
     chat: ChatStyle = field(default_factory=ChatStyle)
     adaptive: AdaptiveBudget | None = None
 
@@ -194,7 +198,8 @@ class LavidaPipeline:
         with stage(clock, "total"):
             with stage(clock, "load"):
                 pictures = [[_opened(picture) for picture in shown] for shown in images]
-            options: dict[str, Any] = {**Recommended.from_checkpoint(self.model.config.raw).sampling, **sampling}
+            recommended = Recommended.from_checkpoint(self.model.config.raw).sampling
+            options: dict[str, Any] = {**recommended, "pruning": self.pruning, **sampling}
             options |= {"answer_length": max_new_tokens, "clock": clock}
             if self.adaptive is not None and any(pictures):
                 answers = answer_adaptively(self, self.adaptive, questions, pictures, words=words, **options)
@@ -248,6 +253,7 @@ class LavidaPipeline:
             select_on=self.select_on,
             tower_attention=self.tower_attention,
             attention_layer=self.attention_layer,
+            every_token=self.pruning is not None and self.pruning.every_token,
             clock=clock,
         )
 
@@ -278,7 +284,7 @@ def _told(clock: Clock, answers: Sequence[Answer]) -> dict[str, float]:
     """Times of a batch; rows of an adaptive budget were sampled in several, whose times add up."""
     samplings = {id(answer.timings_ms): answer.timings_ms["steps"] for answer in answers}
     spent = {**clock.timings_ms, "steps": round(sum(samplings.values()), 3)}
-    own = {"probe": spent["probe"]} if "probe" in spent else {}
+    own = {name: spent[name] for name in ("probe", "rewrite") if name in spent}
     return {name: spent.get(name, 0.0) for name in STAGES} | own
 
 

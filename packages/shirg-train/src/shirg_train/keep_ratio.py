@@ -19,6 +19,7 @@ from shirg_core.methods import Method, get_method
 from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.methods import choose_by, method_views
+from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import SelectOn
 from shirg_lavida.vision.views import Views
 from shirg_train.capped_budget import CappedBudget
@@ -104,6 +105,7 @@ class Policy:
         views: see `shirg_lavida.vision.views`.
         select_on: see `shirg_lavida.vision.options.VisionOptions`.
         tower_attention: see there, too.
+        pruning: what chooses again while an answer is decoded. Training decodes none: it sees what the prefill does.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Policy:
     views: Views
     select_on: SelectOn = "projected"
     tower_attention: bool = False
+    pruning: Pruning | None = None
 
 
 def draw_policy(policies: Sequence[PolicyConfig], seed: int, step: int) -> Policy:
@@ -136,8 +139,10 @@ def build_policy(config: PolicyConfig, seed: int, views: Views | None = None) ->
     choice = choose_by(method, views or method_views(method, config.views), **fields)
     selector = choice.selector
     if config.cap_budget and selector is not None:
+        if method.later is not None:
+            raise ValueError(f"cap_budget is for methods that choose once, got {config.method}")
         selector = CappedBudget(selector)
-    return Policy(config.name, method, selector, choice.views, choice.select_on, choice.tower_attention)
+    return Policy(config.name, method, **{**choice._asdict(), "selector": selector})
 
 
 def _drawn(budget: Budget, up_to: Budget | None, seed: int) -> Budget:

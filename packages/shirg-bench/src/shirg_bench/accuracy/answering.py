@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from shirg_bench.accuracy.pages import Encoded
-from shirg_bench.accuracy.prefixes import PromptBatch, ask
+from shirg_bench.accuracy.prefixes import PromptBatch, ask, chosen_again
 from shirg_bench.accuracy.variant import Variant
 from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
@@ -57,7 +57,10 @@ def answer_batch(
     if variant.adaptive is not None:
         return _at_own_budgets(model, batch, encoded, variant, variant.adaptive, seeds, sampling)
     asked = ask(model, batch, encoded, variant, seeds, compressor)
-    given = model.sample(asked.prefix, pruning=asked.pruning, **sampling)
+    answers = model.generate(asked.prefix, pruning=asked.pruning, **sampling)
+    given = torch.stack([answer.ids for answer in answers])
+    if asked.pruning is not None and variant.late is None:
+        asked = chosen_again(asked, model, batch, variant, [answer.selection for answer in answers])
     return Answered(given, asked.prefix, asked.kept, asked.base, asked.visual, asked.shown, [0] * len(given))
 
 

@@ -7,7 +7,7 @@ from shirg_core.methods import METHODS, lookup
 
 def exact_methods() -> list[str]:
     """Methods that keep the K they are told."""
-    return [name for name, method in METHODS.items() if method.selector is not None and method.takes_budget]
+    return [name for name, method in METHODS.items() if method.takes_budget and not method.only]
 
 
 def table_method(name: str) -> str:
@@ -19,6 +19,6 @@ def table_method(name: str) -> str:
     method = lookup(name)
     known = ("full", "downsampled", "pooling", "scissor", *exact_methods())
     if method.name not in known:
-        why = "full is the same here: pages have one view" if method.keeps == "all" else f"see `{method.only}`"
+        why = "full is the same here: pages have one view" if method.keeps == "all" else f"see {method.only_in}"
         raise ValueError(f"the budget table has no {method.name}: {why}")
     return method.name

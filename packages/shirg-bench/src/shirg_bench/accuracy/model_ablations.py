@@ -6,6 +6,7 @@ The tower's size is fixed, so low resolution is made from the page, see `variant
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from shirg_bench.accuracy.case import BUDGETS, SIXTH, THIRD, Adapters, Case, Comparison
 from shirg_bench.accuracy.late import Late
@@ -14,6 +15,26 @@ from shirg_core.budget import kept_tokens
 from shirg_core.layout import ViewLayout
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.micro.config import CROPS, SizeConfig
+
+BLIND = "v4:text_weight=0"
+"""SHIRG-v4 without the question, which a selector does not always get, or cannot use where no text is aligned."""
+_AFTER_ONE, _HALF = {"at": 0.25}, {"at": 0.5}
+_CHOSEN_LATER: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("v4", "v4", {}, ""),
+    ("v4 without text", "v4", {"text_weight": 0.0}, ""),
+    ("rerank from 2K", "rerank", {"wider": 2.0}, "prefill and 1 of 6 steps see 2K"),
+    ("rerank from 4K", "rerank", {"wider": 4.0}, "prefill and 1 of 6 steps see 4K"),
+    ("rerank from 2K without text", "rerank", {"wider": 2.0, "static": BLIND}, "prefill and 1 of 6 steps see 2K"),
+    ("rerank from 4K without text", "rerank", {"wider": 4.0, "static": BLIND}, "prefill and 1 of 6 steps see 4K"),
+    ("the same after 3 steps", "rerank", {"wider": 4.0, "static": BLIND, "steps": 3}, "3 of 6 steps see 4K"),
+    ("the same by the last layer", "rerank", {"wider": 4.0, "static": BLIND, "layers": (-1,)}, "1 of 3 layers counts"),
+    ("two-stage", "two-stage", {"swap": 0.5, **_AFTER_ONE}, "K/2 swapped after 1 of 6 steps"),
+    ("two-stage without text", "two-stage", {"swap": 0.5, **_AFTER_ONE, "static": BLIND}, "K/2 after 1 of 6 steps"),
+    ("the same with K/4", "two-stage", {"swap": 0.25, **_AFTER_ONE, "static": BLIND}, "K/4 after 1 of 6 steps"),
+    ("the same with K/4 after half", "two-stage", {"swap": 0.25, **_HALF, "static": BLIND}, "K/4 after 3 of 6 steps"),
+    ("two-stage, K/2 read", "two-stage", {"swap": 0, "read": 0.5, **_HALF}, "half unread after 3 of 6 steps"),
+)
+"""Name, method, options and note of lines of the ablation `late`."""
 
 UNSEEN = "out of distribution: the model was trained with packed positions, row newlines and the prefix mask"
 LOW_RESOLUTION = "the tower never saw such features in training"
@@ -134,11 +155,15 @@ def _kept_of_five_views() -> list[int]:
 
 
 def late(_: Adapters) -> list[Comparison]:
-    """Pruning inside the language model, by its own attention, against selection before it."""
+    """Choosing inside the language model, by its own attention, against choosing once before it."""
     return [
         Comparison(
             Case("v2", Variant(PolicyConfig("v2", b))),
             [
+                *(
+                    Case(name, Variant(PolicyConfig(method, b, options=options)), note)
+                    for name, method, options, note in _CHOSEN_LATER
+                ),
                 Case(
                     "FastV after layer 1",
                     Variant(late=Late("fastv", b, 1)),

@@ -30,6 +30,7 @@ from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.views import ViewPlan
 from shirg_lavida.vision.visual_prefix import ImagePrefix
+from shirg_train.keep_ratio import build_policy
 from shirg_train.seeds import derive
 from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.compressors.rows import compress, compressed_entries
@@ -46,7 +47,7 @@ class PromptBatch(NamedTuple):
         base: `[B·Q]` kept tokens of the base view; NaN without a base view, or where a variant does not report it.
         visual: `[B·Q]` entries that stand for the page, newlines and summary included.
         shown: `[B·Q]`, see `shirg_bench.accuracy.answers.Answers`.
-        pruning: what the variant drops inside the model.
+        pruning: what the variant drops, or chooses again, inside the model.
     """
 
     prefix: Prefix
@@ -113,8 +114,24 @@ def ask(
     else:
         tokens = token_of_patch(plan)
         shown = [_shown(image.selection, tokens[at[at >= 0]]) for image, at in zip(images, pointers, strict=True)]
-    base = [_of_base_view(image, plan) for image in images]
-    return PromptBatch(prefix, kept, base, list(prefix.visual_tokens), shown, None)
+    base = [_of_base_view(image.selection, plan) for image in images]
+    pruning = build_policy(variant.policy, 0).pruning
+    return PromptBatch(prefix, kept, base, list(prefix.visual_tokens), shown, pruning)
+
+
+def chosen_again(
+    asked: PromptBatch, model: LavidaModel, batch: MicroBatch, variant: Variant, final: Sequence[Selection | None]
+) -> PromptBatch:
+    """The same prompts, of which the last step read these selections."""
+    plan, pointers = _plan(model, variant), batch.pointers.flatten(0, 1)
+    tokens = token_of_patch(plan)
+    kept = [plan.layout.n_tokens if each is None else each.indices.shape[1] for each in final]
+    return asked._replace(
+        kept=kept,
+        base=[_of_base_view(each, plan) for each in final],
+        visual=[n + now - before for n, now, before in zip(asked.visual, kept, asked.kept, strict=True)],
+        shown=[_shown(each, tokens[at[at >= 0]]) for each, at in zip(final, pointers, strict=True)],
+    )
 
 
 def _plan(model: LavidaModel, variant: Variant) -> ViewPlan:
@@ -128,12 +145,12 @@ def _shown(selection: Selection | None, tokens: Tensor) -> float:
     return 1.0 if selection is None else float(selection.mask[0, tokens].double().mean())
 
 
-def _of_base_view(image: ImagePrefix, plan: ViewPlan) -> float:
+def _of_base_view(selection: Selection | None, plan: ViewPlan) -> float:
     """Kept tokens of an image's base view; NaN where it has none."""
     if not plan.base_views:
         return math.nan
     first = plan.layout.starts[plan.base_views]
-    return first if image.selection is None else int((image.selection.indices < first).sum())
+    return first if selection is None else int((selection.indices < first).sum())
 
 
 def _images(
@@ -146,7 +163,8 @@ def _images(
     if variant.normalize == "image":
         assert isinstance(selector, ShirgV2), "only v2 normalises a component per view and is measured without"
         selector = ImageWide(selector)
-    options = VisionOptions(selector, built.views, variant.newline, built.select_on)
+    every_token = built.pruning is not None and built.pruning.every_token
+    options = VisionOptions(selector, built.views, variant.newline, built.select_on, every_token=every_token)
     attention = pages.attention if built.tower_attention else None
     if policy.method == "v2" and policy.options.get("summary") == "attention":
         # v2 has no attention of its own to weigh the summary by; it gets v3's.

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from shirg_bench.accuracy.late import Late
 from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
+from shirg_core.methods import get_method
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.vision.reading_order import Newline
 from shirg_train.keep_ratio import PolicyConfig
@@ -88,10 +89,13 @@ class Variant:
             raise ValueError(f"late needs policy baseline and a cache, got {self.policy.name}, {self.cache}")
         if self.compression is not None and (self.policy.method != "baseline" or self.late is not None):
             raise ValueError(f"a compression needs policy baseline and no late choice, got {self.policy.name}")
-        if self.nll_times and (self.late is not None or self.attention != "prefix"):
+        later = get_method(self.policy.method).later is not None
+        if later and not self.cache:
+            raise ValueError(f"method {self.policy.method!r} needs a cache")
+        late = later or self.late is not None
+        if self.nll_times and (late or self.attention != "prefix"):
             raise ValueError(f"nll_times needs prefix attention and no late choice, got {self.attention}, {self.late}")
-
-        if self.adaptive is not None and (self.late is not None or self.nll_times or self.policy.budget is None):
+        if self.adaptive is not None and (late or self.nll_times or self.policy.budget is None):
             raise ValueError(f"adaptive needs a budget, no late choice and no NLL, got {self.policy.name}, {self.late}")
 
     @property

@@ -50,7 +50,7 @@ def bench(
     but --rounds, --device, --seed and --json for selection.
     """
     for name in () if methods is None else split_names("--methods", methods):
-        check_method(variant_parts(name)[0], variant_parts(name)[1] or budget)
+        check_method(variant_parts(name)[0], variant_parts(name)[1] or budget, "shirg bench")
     if model is not None and model != "micro" and not model.startswith("random-"):
         check_paths(model)
     with spinner("loading PyTorch", quiet=quiet):

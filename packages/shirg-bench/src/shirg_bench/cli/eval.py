@@ -13,7 +13,7 @@ from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import check_method
 from shirg_core.progress import spinner
-from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Method, Model, Positions, Tower, Views
+from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.paths import check_paths
 
 _TASKS = "Names of tasks, groups or patterns with *, separated by commas; lmms-eval's own, too."
@@ -30,6 +30,7 @@ def evaluate(
     vision_tower: Tower = None,
     method: Method = None,
     budget: Budget = None,
+    later: Later = None,
     views: Views = None,
     adapter: Adapter = None,
     positions: Positions = None,
@@ -63,6 +64,7 @@ def evaluate(
         "--vision-tower": vision_tower,
         "--method": method,
         "--budget": budget,
+        "--later": later,
         "--views": views,
         "--adapter": adapter,
         "--positions": positions,
@@ -78,7 +80,13 @@ def evaluate(
     arguments += [part for folder in include_path or () for part in ("--include-path", str(folder))]
     arguments += [] if cache else ["--no-cache"]
     check_method(method, budget, adaptive=backend is None)
-    lavida = {"--vision-tower": vision_tower, "--views": views, "--adapter": adapter, "--no-cache": not cache or None}
+    lavida = {
+        "--vision-tower": vision_tower,
+        "--later": later,
+        "--views": views,
+        "--adapter": adapter,
+        "--no-cache": not cache or None,
+    }
     if backend is None:
         if backend_args:
             raise BadInput("--backend-args are arguments of a --backend, and none is given")
@@ -108,7 +116,7 @@ def evaluate(
         output=output,
         model=common
         | (
-            {"vision_tower": vision_tower, "views": views, "adapter": adapter, "cache": cache}
+            {"vision_tower": vision_tower, "later": later, "views": views, "adapter": adapter, "cache": cache}
             if backend is None
             else {"backend": backend, "backend_args": backend_args}
         ),

@@ -71,7 +71,21 @@ def rows(lines: Sequence[Line], rounds: int) -> list[dict[str, Any]]:
         row["step_ms"] = statistics.median(ms for each in line.answers for ms in each.step_ms)
         row["end_to_end_ms"] = statistics.median(line.total_ms)
         row["steps_timed"] = len(line.answers[0].step_ms)
+        if line.pipe.pruning is not None:
+            row |= _chosen_later(line)
         if pooled is not None:
             row["ratio_to_pooled"] = statistics.median(a / b for a, b in zip(line.total_ms, pooled, strict=True))
         table.append({**row, "rounds": rounds})
     return table
+
+
+def _chosen_later(line: Line) -> dict[str, Any]:
+    """What differs of a line whose cache is rewritten: what is left in it, what came in, and what that took."""
+    answer = line.answers[0]
+    left = answer.kv_bytes / line.facts["kv_bytes"]
+    return {
+        "kv_bytes": answer.kv_bytes,
+        "kv_8b_mib": line.facts["kv_8b_mib"] * left,
+        "extra_tokens": answer.extra_tokens,
+        "rewrite_ms": statistics.median(each.timings_ms.get("rewrite", 0.0) for each in line.answers),
+    }

@@ -68,7 +68,8 @@ def measure(
             prefix, embed_ms = embed(subject, mine[0].pipe)
             for line in mine:
                 line.embed_ms.append(embed_ms)
-                line.answers.append(answer(line.pipe.model, prefix, **plan.options(line.cache)))
+                options = plan.options(line.cache)
+                line.answers.append(answer(line.pipe.model, prefix, pruning=line.pipe.pruning, **options))
         yield rows(lines, number + 1)
 
 
@@ -92,7 +93,8 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
     kept = {"kv_bytes": parity.kv_bytes, "kv_8b_mib": prefix.shape[1] * KV_8B_TOKEN_BYTES / MIB}
     nothing = {"kv_bytes": 0, "kv_8b_mib": 0.0}
     rows = [{**facts, "cache": cache, **(kept if cache else nothing)} for cache in plan.caches]
-    return [Line(variant, pipe, row) for row in rows]
+    # What chooses again rewrites the cache: there is nothing to compare with without one.
+    return [Line(variant, pipe, row) for row in rows if row["cache"] or pipe.pruning is None]
 
 
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:

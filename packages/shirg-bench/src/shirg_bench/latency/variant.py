@@ -15,6 +15,7 @@ from shirg_lavida.methods import method_views, with_method
 from shirg_lavida.pipeline import LavidaPipeline
 
 POOLING = "pooling"
+COMMAND = "shirg bench"
 
 
 class Standard(NamedTuple):
@@ -62,7 +63,7 @@ class Variant:
         typed, amount, at = variant_parts(name)
         views = at[1:] if at else None
         with bad_input(ValueError, prefix=f"variant {name!r}: "):
-            method = get_method(typed)
+            method = get_method(typed, COMMAND)
             method_views(method, views)
         if method.takes_budget and not amount:
             amount = budget or ""
@@ -83,7 +84,7 @@ class Variant:
             BadInput: a budget that the method refuses.
         """
         with bad_input(ValueError):
-            return with_method(pipe, self.method, self.budget, self.views, seed)
+            return with_method(pipe, self.method, self.budget, self.views, seed, command=COMMAND)
 
 
 def variants(names: str | None, pipe: LavidaPipeline, budget: str | None = None) -> list[Variant]:

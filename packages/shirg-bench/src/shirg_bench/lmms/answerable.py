@@ -19,6 +19,7 @@ from shirg_core.selection.preset import Preset
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.chat import prompt_ids, question_ids
 from shirg_lavida.prompt.context import TooLongError, answer_context
+from shirg_lavida.pruning.rerank import Wider
 from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.views import ViewPlan, plan_views
 
@@ -75,6 +76,8 @@ def _plans(pipe: LavidaPipeline, question: Question) -> list[ViewPlan]:
 
 def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> None:
     k = kept_tokens(budget, layout)
+    if isinstance(selector, Wider):
+        selector, k = selector.selector, selector.kept(layout)
     if isinstance(selector, Preset):
         # How many regions there must be depends on the geometry, not on what is seen.
         blank = torch.ones(1, layout.n_tokens, 1, dtype=torch.float32)
@@ -90,7 +93,8 @@ def _entries(pipe: LavidaPipeline, plan: ViewPlan, budget: Budget | None) -> tup
         return order.span, order.span + 1
     if budget is None:
         return 1, order.span + 1
-    fewest, most = order.entries(kept_tokens(budget, plan.layout))
+    k = pipe.selector.kept(plan.layout) if isinstance(pipe.selector, Wider) else kept_tokens(budget, plan.layout)
+    fewest, most = order.entries(k)
     return fewest, most + 1
 
 

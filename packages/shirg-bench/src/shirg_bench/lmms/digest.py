@@ -73,7 +73,7 @@ def run_digest(pipe: LavidaPipeline, seed: int) -> str:
             "versions": versions(),
             "code": source_digest("shirg_bench.lmms"),
             # A selector's own words: every field that it has.
-            "selector": [repr(pipe.selector), str(pipe.adaptive)],
+            "selector": [repr(pipe.selector), str(pipe.adaptive), repr(pipe.pruning)],
             "pipeline": [pipe.views, pipe.positions, pipe.newline, pipe.select_on],
             "attention": [pipe.tower_attention, pipe.attention_layer],
             "chat": repr(pipe.chat),

@@ -17,12 +17,14 @@ from shirg_core.budget import Budget
 from shirg_core.checks import check_choice, random_seed
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_any_budget
+from shirg_core.methods import get_method
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.checkpoint.weights import DTYPES
 from shirg_lavida.cli.models import load_pipeline, parse_device, read_recommended
-from shirg_lavida.methods import with_method
+from shirg_lavida.methods import choose_by, with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.join import Positions
+from shirg_lavida.pruning.options import later_options
 from shirg_lavida.vision.views import Views
 
 
@@ -36,6 +38,8 @@ class ModelSettings:
         vision_tower: folder or hub id of the tower, see `load_lavida`; None = the checkpoint's own.
         method: see `shirg_core.methods`; None = the checkpoint's own.
         budget: tokens to keep, a count or a fraction, or adaptive; None = the checkpoint's own.
+        later: options of a method that chooses again while decoding, see `shirg_lavida.pruning.options`; with ; between
+            them where , separates model arguments.
         views: see `shirg_lavida.vision.views`; None = the checkpoint's own, or else the method's.
         adapter: folder of a LoRA.
         positions: `packed` or `original`; None = those the adapter was trained on, else `packed`.
@@ -55,6 +59,7 @@ class ModelSettings:
     vision_tower: str | None = None
     method: str | None = None
     budget: Budget | AdaptiveBudget | None = None
+    later: str | None = None
     views: str | None = None
     adapter: Path | None = None
     positions: str | None = None
@@ -118,16 +123,25 @@ class ModelSettings:
         )
         used = self._resolve(Recommended.from_checkpoint(pipe.model.config.raw))
         with bad_input(ValueError):
-            return with_method(pipe, used.method, used.budget, used.views, self.seed)
+            return with_method(pipe, used.method, used.budget, used.views, self.seed, later=self.later)
 
     def _resolve(self, recommended: Recommended) -> Resolved:
-        return resolve(self.method, self.budget, self.views, recommended)
+        used = resolve(self.method, self.budget, self.views, recommended)
+        method = get_method(used.method)
+        with bad_input(ValueError):
+            options = later_options(method, self.later)
+            if method.later is not None:
+                choose_by(method, used.views, budget=used.budget, **options)
+        if method.later is not None and not self.cache:
+            raise BadInput(f"method {method.name!r} rewrites the prefix cache: it needs cache=True")
+        return used
 
 
 _KINDS: Mapping[str, Kind] = {
     "pretrained": text,
     "method": text,
     "budget": lambda value: parse_any_budget(str(value)),
+    "later": lambda value: str(value).replace(";", ","),
     "views": text,
     "vision_tower": text,
     "adapter": lambda value: Path(str(value)),

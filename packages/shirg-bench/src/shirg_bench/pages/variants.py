@@ -90,8 +90,8 @@ def default_variants() -> list[Variant]:
 
 def _unfit(method: Method) -> str:
     """Why a method cannot be compared here; empty if it can."""
-    if method.only is not None:
-        return f"runs only in `{method.only}`"
+    if method.only:
+        return f"runs only in {method.only_in}"
     if method.selector is None or not method.takes_budget:
         return "keeps no given number of tokens"
     if method.merges:

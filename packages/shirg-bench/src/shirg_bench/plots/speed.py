@@ -107,7 +107,7 @@ def _words(row: Row) -> str:
 def _method(row: Row) -> str:
     """The method's name; on the scored views `baseline` is `full`."""
     method = lookup(row["method"])
-    return "full" if method.keeps == "all" and method.only is None else method.name
+    return "full" if method.keeps == "all" and not method.only else method.name
 
 
 def _same(score: Row, time: Row) -> bool:

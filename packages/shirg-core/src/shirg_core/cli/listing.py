@@ -41,7 +41,7 @@ def table_rows() -> list[tuple[str, ...]]:
     rows = []
     for method in METHODS.values():
         keeps = f"{KEEPS[method.keeps]}, merged" if method.merges else KEEPS[method.keeps]
-        only = "" if method.only is None else f" Only in {method.only}."
+        only = f" Only in {' and '.join(method.only)}." if method.only else ""
         aliases = f" Also: {', '.join(method.aliases)}." if method.aliases else ""
         rows.append((method.name, keeps, ", ".join(method.needs), f"{method.about}{only}{aliases}"))
     return rows

@@ -23,20 +23,21 @@ COMPARED = ("v4", "v3", "v2", "uniform", "random", "top-variance", "divprune", "
 does not see."""
 
 
-def check_method(name: str | None, budget: str | None, *, adaptive: bool = False) -> None:
+def check_method(name: str | None, budget: str | None, command: str | None = None, *, adaptive: bool = False) -> None:
     """Refuse an unknown method and a malformed budget before anything large is imported; None = not given.
 
     Args:
         name: of the method.
         budget: as typed.
-        adaptive: whether it may be `auto`.
+        command: see `get_method`.
+        adaptive: whether the budget may be `auto`.
 
     Raises:
         BadInput: either.
     """
     if name is not None:
         with bad_input(ValueError):
-            get_method(name)
+            get_method(name, command)
     if budget is not None:
         (parse_any_budget if adaptive else parse_budget)(budget)
 
@@ -55,6 +56,8 @@ def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> 
     """
     with bad_input(ValueError):
         method = get_method(name)
+        if method.later is not None:
+            method.build()
     given = {option: value for option, value in options.items() if value is not None}
     if unused := [option for option in given if option not in method.fields]:
         raise BadInput(f"method {method.name!r} has no option --{unused[0].replace('_', '-')}")

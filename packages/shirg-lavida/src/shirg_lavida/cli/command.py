@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from shirg_core.cli.commands import IMAGE, PAGE
-from shirg_lavida.cli.options import OWN, Adapter, Budget, Device, Dtype, Method, Model, Positions, Tower, Views
+from shirg_lavida.cli.options import OWN, Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.sampling import PANEL, given, with_sampling_options
 
 _QUIET = "The answer alone on standard output, without progress."
@@ -23,6 +23,7 @@ def ask(
     adapter: Adapter = None,
     method: Method = None,
     budget: Budget = None,
+    later: Later = None,
     views: Views = None,
     positions: Positions = None,
     page: Annotated[int, PAGE] = 1,
@@ -57,6 +58,7 @@ def ask(
         adapter=adapter,
         method=method,
         budget=budget,
+        later=later,
         views=views,
         positions=positions,
         page=page,

@@ -24,6 +24,15 @@ Device: TypeAlias = Annotated[str | None, typer.Option(help="cpu, cuda, …", sh
 Dtype: TypeAlias = Annotated[
     str | None, typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's")
 ]
+Later: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=VALUE,…",
+        help="Options of a method that chooses again while decoding: wider, steps, layers, static of rerank; "
+        "swap, at, read, layers, static of two-stage.",
+        show_default="the method's own",
+    ),
+]
 Method: TypeAlias = Annotated[str | None, typer.Option(help="A name that `shirg methods` lists.", show_default=OWN)]
 Model: TypeAlias = Annotated[
     str | None,

@@ -29,6 +29,7 @@ class Request:
     adapter: Path | None
     method: str | None
     budget: str | None
+    later: str | None
     views: str | None
     positions: str | None
     page: int

@@ -62,7 +62,8 @@ def run(request: Request, source: Source, clock: Clock) -> None:
     if request.compare:
         names = ["pooling", "full", choosing]
     with bad_input(ValueError, options=NAMES):
-        pipes = {name: with_method(pipe, name, budget, request.views, seed) for name in names}
+        told = {choosing: request.later}
+        pipes = {name: with_method(pipe, name, budget, request.views, seed, later=told.get(name)) for name in names}
     if request.overlay is not None and pipes[method].selector is None:
         raise BadInput(
             f"--overlay shows what a method keeps, and {method} on {pipes[method].views} views chooses nothing"

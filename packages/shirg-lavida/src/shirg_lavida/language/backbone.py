@@ -13,6 +13,8 @@ the cache then is ours (docs/decisions/0001-backbone.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,10 +129,13 @@ class Backbone(nn.Module):
             if number == self.config.n_layers:
                 break  # what follows the last layer's keys and values reaches no answer token, but see below
             x = block.finish(x, attend(q, k, v, None if mask is None else mask[:, None, None]))
-            index = None if thin is None else thin(number, q, k, mask)
-            if index is not None:
+            thinned = None if thin is None else thin(number, q, k, mask)
+            if thinned is not None:
+                index, present = thinned
                 x = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
                 positions, mask = positions.gather(1, index), None if mask is None else mask.gather(1, index)
+                if present is not None:
+                    mask = present if mask is None else mask & present
                 rotary = self.rotary(positions)
         if not self.config.shifted:
             return PrefixCache(tuple(layers))
@@ -139,23 +144,40 @@ class Backbone(nn.Module):
         return PrefixCache(tuple(layers), self.ln_f(block.finish(x[:, -1:], attended)))
 
     @torch.no_grad()
-    def denoise(self, x: Tensor, positions: Tensor, cache: PrefixCache, *, paid: list[Tensor] | None = None) -> Tensor:
-        """See `DiffusionBackbone.denoise`. No gradients: training uses `forward`. `paid` takes each layer's weights."""
-        rotary = self.rotary(positions)
+    def extend(self, x: Tensor, positions: Tensor, cache: PrefixCache, valid: Tensor | None = None) -> PrefixCache:
+        """See `DiffusionBackbone.extend`."""
+        rotary, layers = self.rotary(positions), []
         for block, layer in zip(self._blocks(), cache.layers, strict=True):
             q, k, v = block.project(x, rotary)
+            keys, values, _ = layer.extended(k, v)
+            layers.append(layer.longer(x.shape[1], valid))
+            if len(layers) < self.config.n_layers:
+                allowed = layers[-1].mask
+                x = block.finish(x, attend(q, keys, values, None if allowed is None else allowed[..., : keys.shape[2]]))
+        return PrefixCache(tuple(layers), cache.last)
+
+    @torch.no_grad()
+    def denoise(
+        self, x: Tensor, positions: Tensor, cache: PrefixCache, *, paid: dict[int, Tensor] | None = None
+    ) -> Tensor:
+        """See `DiffusionBackbone.denoise`. No gradients: training uses `forward`. `paid` gets weights for its keys."""
+        rotary = self.rotary(positions)
+        for number, (block, layer) in enumerate(zip(self._blocks(), cache.layers, strict=True), start=1):
+            q, k, v = block.project(x, rotary)
             keys, values, allowed = layer.extended(k, v)
-            if paid is not None:
-                paid.append(attention_weights(q, keys, allowed).mean(dim=1)[..., : layer.prefix_length])
+            if paid is not None and number in paid:
+                paid[number] = attention_weights(q, keys, allowed).mean(dim=1)[..., : layer.prefix_length]
             x = block.finish(x, attend(q, keys, values, allowed))
         hidden: Tensor = self.ln_f(x)
         return hidden
 
-    def observe(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> tuple[Tensor, Tensor]:
+    def observe(
+        self, x: Tensor, positions: Tensor, cache: PrefixCache, layers: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """See `DiffusionBackbone.observe`."""
-        paid: list[Tensor] = []
+        paid = dict.fromkeys(range(1, self.n_layers + 1) if layers is None else layers, x)
         hidden = self.denoise(x, positions, cache, paid=paid)
-        return hidden, torch.stack(paid).mean(dim=0)
+        return hidden, torch.stack(list(paid.values())).mean(dim=0)
 
     def forward(self, x: Tensor, positions: Tensor, allowed: Tensor | None = None) -> Tensor:
         """See `DiffusionBackbone.forward`."""

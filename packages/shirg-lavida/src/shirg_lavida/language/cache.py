@@ -5,12 +5,16 @@ rows, and nothing ever writes them again; each step overwrites the last L rows w
 So a step attends to prefix and answer as one contiguous slice: no concatenation, no copy of the prefix, static
 shapes. Keys are stored after rotation: their positions never change, so rotating them again at every step would buy
 nothing.
+
+What chooses again while an answer is decoded has three ways to do so: `gathered` copies the kept rows into a smaller
+cache, `reading` masks rows and copies nothing, and `extended` then `longer` writes further rows behind the first P, in
+room that the prefill left.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,14 +68,40 @@ class LayerCache:
         mask = None if self.mask is None else self.mask[..., :end]
         return self.keys[:, :, :end], self.values[:, :, :end], mask
 
-    def gathered(self, index: Tensor) -> LayerCache:
-        """A new cache that holds only the prefix entries `index [B, K]`; this one is left as it is."""
+    def gathered(self, index: Tensor, present: Tensor | None = None) -> LayerCache:
+        """A new cache that holds only the prefix entries `index [B, K]`; this one is left as it is.
+
+        `present [B, K]` bool is False for entries that only fill a row; None = all are kept.
+        """
         p, heads, channels = self.prefix_length, self.keys.shape[1], self.keys.shape[3]
         at = index[:, None, :, None].expand(-1, heads, -1, channels)
         valid = None if self.mask is None else self.mask[:, 0, 0, :p].gather(1, index)
+        if present is not None:
+            valid = present if valid is None else valid & present
         answer_length = self.keys.shape[2] - p
         keys, values = (x[:, :, :p].gather(2, at) for x in (self.keys, self.values))
         return LayerCache.write(keys, values, valid, answer_length)
+
+    def reading(self, kept: Tensor) -> LayerCache:
+        """The same buffers, of whose prefix only the entries in `kept [B, P]` bool are read."""
+        whole, p = self._whole_mask(len(kept)), self.prefix_length
+        return replace(self, mask=torch.cat([whole[..., :p] & kept[:, None, None], whole[..., p:]], dim=-1))
+
+    def longer(self, added: int, valid: Tensor | None = None) -> LayerCache:
+        """The same buffers, whose first `added` scratch rows now belong to the prefix; `extended` has written them.
+
+        `valid [B, added]` bool is False for what only fills a row.
+        """
+        mask, p = self.mask, self.prefix_length
+        if valid is not None:
+            whole = self._whole_mask(len(valid))
+            mask = torch.cat([whole[..., :p], valid[:, None, None], whole[..., p + added :]], dim=-1)
+        return replace(self, prefix_length=p + added, mask=mask)
+
+    def _whole_mask(self, batch: int) -> Tensor:
+        if self.mask is not None:
+            return self.mask
+        return torch.ones(batch, 1, 1, self.keys.shape[2], dtype=torch.bool, device=self.keys.device)
 
 
 @dataclass(frozen=True)
@@ -93,9 +123,13 @@ class PrefixCache:
             2 * layer.keys[:, :, : layer.prefix_length].numel() * layer.keys.element_size() for layer in self.layers
         )
 
-    def gathered(self, index: Tensor) -> PrefixCache:
-        """A new cache of the prefix entries `index [B, K]` in every layer."""
-        return PrefixCache(tuple(layer.gathered(index) for layer in self.layers), self.last)
+    def gathered(self, index: Tensor, present: Tensor | None = None) -> PrefixCache:
+        """A new cache of the prefix entries `index [B, K]` in every layer, see `LayerCache.gathered`."""
+        return PrefixCache(tuple(layer.gathered(index, present) for layer in self.layers), self.last)
+
+    def reading(self, kept: Tensor) -> PrefixCache:
+        """The same buffers, of whose prefix only the entries in `kept [B, P]` bool are read; nothing is copied."""
+        return PrefixCache(tuple(layer.reading(kept) for layer in self.layers), self.last)
 
     def digest(self) -> str:
         """SHA-256 over every bit of the prefix part: equal digests, untouched cache. Slow, for checking."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from shirg_lavida.language.cache import PrefixCache
 
-Thin: TypeAlias = Callable[[int, Tensor, Tensor, Tensor | None], Tensor | None]
+Thinned: TypeAlias = tuple[Tensor, Tensor | None]
+"""Indices `[B, K]` of the tokens that go on, and `[B, K]` bool, False = only fills a row; None = none does."""
+Thin: TypeAlias = Callable[[int, Tensor, Tensor, Tensor | None], Thinned | None]
 """`thin(layer, q, k, valid)`, called after each layer of a prefill (from 1; not the last) with its queries and keys
-`[B, heads, P, c]` and padding mask `[B, P]`: indices `[B, K]` of the tokens that go on, or None for all."""
+`[B, heads, P, c]` and padding mask `[B, P]`; None = all tokens go on."""
 
 
 class DiffusionBackbone(Protocol):
@@ -68,8 +70,27 @@ class DiffusionBackbone(Protocol):
         """Answer embeddings `x [B, L, d]` attend to the cached prefix and to each other: hidden `[B, L, d]`."""
         ...
 
-    def observe(self, x: Tensor, positions: Tensor, cache: PrefixCache) -> tuple[Tensor, Tensor]:
-        """`denoise`, and `[B, L, P]` float32: attention paid to every prefix entry, mean over heads and layers."""
+    def observe(
+        self, x: Tensor, positions: Tensor, cache: PrefixCache, layers: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`denoise`, and `[B, L, P]` float32: attention paid to every prefix entry, mean over heads and `layers`.
+
+        Layers are counted from 1; None = all of them.
+        """
+        ...
+
+    def extend(self, x: Tensor, positions: Tensor, cache: PrefixCache, valid: Tensor | None = None) -> PrefixCache:
+        """Write R further entries `x [B, R, d]` into the cache's scratch rows: a cache of P + R, in the same buffers.
+
+        They attend to the prefix and to each other; the prefix, written before, does not attend to them and is not
+        touched.
+
+        Args:
+            x: `[B, R, d]`.
+            positions: `[B, R]`.
+            cache: with room for them, see `prefill`'s `answer_length`.
+            valid: `[B, R]` bool, False = fills a row; None = all are entries.
+        """
         ...
 
     def forward(self, x: Tensor, positions: Tensor, allowed: Tensor | None = None) -> Tensor:

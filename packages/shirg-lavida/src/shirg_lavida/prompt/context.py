@@ -23,12 +23,14 @@ class Context:
         positions: `[B, P]` int64.
         mask: `[B, P]` bool, False = padding; None = nothing padded.
         answer_positions: `[B, L]` int64, after each row's own last position.
+        prefix: what it was made of.
     """
 
     embeddings: Tensor
     positions: Tensor
     mask: Tensor | None
     answer_positions: Tensor
+    prefix: Prefix
 
     @property
     def answer_length(self) -> int:
@@ -62,4 +64,4 @@ def answer_context(prefix: PrefixLike, answer_length: int, max_sequence_length: 
             f"{end} positions, but the model's context holds {max_sequence_length}"
         )
     offsets = torch.arange(1, answer_length + 1, device=prefix.device)
-    return Context(prefix.embeddings, positions, mask, last + offsets)
+    return Context(prefix.embeddings, positions, mask, last + offsets, prefix)

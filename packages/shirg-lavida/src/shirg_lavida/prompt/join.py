@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from shirg_core.checks import check_choice
 from shirg_lavida.config import IMAGE_TOKEN_ID, LavidaConfig
-from shirg_lavida.prompt.prefix import Prefix
+from shirg_lavida.prompt.prefix import Placement, Prefix
 from shirg_lavida.vision.visual_prefix import ImagePrefix
 
 Positions: TypeAlias = Literal["packed", "original"]
@@ -125,6 +125,7 @@ def join(
     check_choice("positions", positions, get_args(Positions))
     queue = iter(images)
     embeddings, places, visual = [], [], []
+    starts: list[tuple[int, int]] = []
     for row, text in zip(rows, texts, strict=True):
         stops = (row == IMAGE_TOKEN_ID).nonzero().squeeze(1)
         runs = text.tensor_split((stops - torch.arange(len(stops))).tolist())
@@ -132,6 +133,7 @@ def join(
         for k, run in enumerate(runs):
             if k:
                 image = next(queue)
+                starts.append((sum(map(len, parts)), end))
                 parts.append(image.embeddings)
                 at.append(image.places + end)
                 end += image.span
@@ -152,6 +154,12 @@ def join(
         at_position = torch.stack([F.pad(p, (n, 0)) for p, n in zip(places, padding, strict=True)])
     elif any(padding):
         at_position = (column - first).clamp(min=0)
+    owners = image_owners(rows, len(images))
+    placements = [
+        _placement(image, image.source, entry, first_place, padding[b], positions)
+        for image, (entry, first_place), b in zip(images, starts, owners, strict=True)
+        if image.source is not None
+    ]
     return Prefix(
         torch.stack([F.pad(e, (0, 0, n, 0)) for e, n in zip(embeddings, padding, strict=True)]),
         mask=column >= first if any(padding) else None,
@@ -159,5 +167,21 @@ def join(
         visual_tokens=tuple(visual),
         selections=tuple(image.selection for image in images),
         layouts=tuple(image.layout for image in images),
-        owners=tuple(image_owners(rows, len(images))),
+        owners=tuple(owners),
+        placements=tuple(placements),
     )
+
+
+def _placement(
+    image: ImagePrefix, source: Tensor, entry: int, first_place: int, padding: int, positions: Positions
+) -> Placement:
+    """Of an image whose first entry is `entry`, and place `first_place`, of a row behind `padding`."""
+    at = (source >= 0).nonzero().squeeze(1)
+    columns = torch.empty_like(at)
+    columns[source[at]] = at + entry + padding
+    if image.tokens is None or image.token_places is None:
+        return Placement(columns)
+    if positions == "original":
+        return Placement(columns, image.tokens, image.token_places + first_place)
+    before = torch.searchsorted(image.places, image.token_places, right=True) - 1
+    return Placement(columns, image.tokens, before.clamp(min=0) + entry)

@@ -22,6 +22,22 @@ class NotATensorError(AttributeError, TypeError):
 
 
 @dataclass(frozen=True, eq=False)
+class Placement:
+    """Where one image's tokens stand in its row, for methods that choose again while an answer is decoded.
+
+    Args:
+        columns: `[K]` int64, the entry of each kept token, in the order of the selection.
+        tokens: `[N, d]`, every token, dropped ones too; None = not asked for.
+        positions: `[N]` int64, the rotary position of every token. A dropped token has its own under `original`
+            positions; under `packed` ones, which leave no gap, that of the entry that it would follow.
+    """
+
+    columns: Tensor
+    tokens: Tensor | None = None
+    positions: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Prefix:
     """Visual and prompt embeddings in the order the language model reads them. B rows, P entries, width d.
 
@@ -38,6 +54,7 @@ class Prefix:
         layouts: per image, the geometry of the tokens that the selection chose from; without a selection, of the tokens
             the image became, after any pooling.
         owners: per image, its row.
+        placements: per image; empty = not known.
 
     Raises:
         ValueError: embeddings that are not floating `[B, P, d]`, or anything else that does not fit them.
@@ -50,6 +67,7 @@ class Prefix:
     selections: tuple[Selection | None, ...] = ()
     layouts: tuple[ViewLayout, ...] = ()
     owners: tuple[int, ...] = ()
+    placements: tuple[Placement, ...] = ()
 
     def __post_init__(self) -> None:
         x = self.embeddings
@@ -67,6 +85,8 @@ class Prefix:
                 f"selections, layouts and owners need one entry per image, owners below {len(x)}; "
                 f"got {', '.join(map(str, counts))} entries, owners {self.owners}"
             )
+        if len(self.placements) not in (0, len(self.owners)):
+            raise ValueError(f"placements needs one per image ({len(self.owners)}), got {len(self.placements)}")
 
     @property
     def shape(self) -> torch.Size:
@@ -123,6 +143,7 @@ class Prefix:
             selections=tuple(self.selections[i] for _, i in images),
             layouts=tuple(self.layouts[i] for _, i in images),
             owners=tuple(new for new, _ in images),
+            placements=tuple(self.placements[i] for _, i in images) if self.placements else (),
         )
 
     if not TYPE_CHECKING:

@@ -12,13 +12,15 @@ cached is written once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from shirg_lavida.language.attention import attention_received
 from shirg_lavida.language.cache import PrefixCache
-from shirg_lavida.language.protocol import DiffusionBackbone
+from shirg_lavida.language.protocol import DiffusionBackbone, Thinned
 from shirg_lavida.prompt.context import Context
+from shirg_lavida.pruning.images import best_entries, compacted, counts_of, image_entries
 from shirg_lavida.pruning.protocol import keep_top
 
 
@@ -27,15 +29,18 @@ class FastV:
     """See the module.
 
     Args:
-        visual: `[B, P]` bool, the prefix entries that may be dropped.
+        visual: `[B, P]` bool, the prefix entries that may be dropped, of which ⌊keep · n⌋ survive; None = each image's
+            tokens, of which as many survive as a selector with the budget `keep` would keep.
         keep: fraction of them that survives, in (0, 1].
         layer: K, 1 ≤ K < number of layers.
     """
 
-    visual: Tensor
+    visual: Tensor | None = None
     keep: float = 0.5
     layer: int = 2
     rewrite: None = None
+    layers: None = None
+    every_token = False
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """Run the prefix, dropping tokens after layer K.
@@ -50,8 +55,18 @@ class FastV:
             context.positions,
             context.mask,
             answer_length=context.answer_length,
-            thin=self._thin,
+            thin=partial(self._thin, context),
         )
 
-    def _thin(self, layer: int, q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor | None:
-        return keep_top(attention_received(q, k, valid), self.visual, self.keep) if layer == self.layer else None
+    def watched(self, steps: int) -> range:  # noqa: ARG002 (the protocol's)
+        """None: the prefill decides."""
+        return range(0)
+
+    def _thin(self, context: Context, layer: int, q: Tensor, k: Tensor, valid: Tensor | None) -> Thinned | None:
+        if layer != self.layer:
+            return None
+        received = attention_received(q, k, valid)
+        if self.visual is not None:
+            return keep_top(received, self.visual, self.keep), None
+        counts = counts_of(context.prefix, self.keep)
+        return compacted(best_entries(received, image_entries(context.prefix), counts), valid)

@@ -1,12 +1,14 @@
 """How a method may thin out the prefix inside the language model, as opposed to choosing tokens before it.
 
 SHIRG needs none of this: it chooses before the prefix exists, and the cache is never touched.
+
+B: batch, P: prefix entries, L: answer tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -14,25 +16,71 @@ from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import Context
 
-Rewrite: TypeAlias = Callable[[PrefixCache, Tensor, Tensor], PrefixCache]
-"""`rewrite(cache, attention [B, L, P], still_masked [B, L])` → a new cache. Its arguments: the first step's cache; what
-that step's answer tokens paid to each prefix entry, mean over heads and layers; which of them stayed masked."""
+
+class Rewritten(NamedTuple):
+    """What is read from now on.
+
+    Attributes:
+        cache: for all further steps.
+        kept: `[B, P]` bool, the entries of the prefix that are still read.
+        swapped: per image, `[R]` int64, dropped tokens that came in; empty = none came.
+    """
+
+    cache: PrefixCache
+    kept: Tensor
+    swapped: Sequence[Tensor] = ()
+
+
+Rewrite: TypeAlias = Callable[[DiffusionBackbone, Context, PrefixCache, Tensor, Tensor], Rewritten]
+"""`rewrite(backbone, context, cache, attention [B, L, P], still_masked [B, L])`. The last two: what the answer tokens
+of the watched steps paid to each prefix entry, mean over heads and layers; which of them their step left masked. The L
+tokens of several steps stand one after another."""
 
 
 class Pruning(Protocol):
-    """Builds the prefix cache, and may replace it once, after the first denoising step.
+    """Builds the prefix cache, and may replace it once, after a denoising step.
 
     Attributes:
-        rewrite: makes the cache that all steps but the first read; None = there is only one cache. With it, the first
-            step also records its attention, which costs time and memory.
+        layers: whose attention is watched, from 1, or −1 … from the last; None = all of them.
+        every_token: whether the prefix must come with its images' dropped tokens, see `VisionOptions`.
+        rewrite: makes the cache that all steps after the watched ones read; None = there is only one cache. Watched
+            steps also record their attention, which costs time and memory.
     """
+
+    @property
+    def layers(self) -> Sequence[int] | None: ...  # noqa: D102
+    @property
+    def every_token(self) -> bool: ...  # noqa: D102
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """Run the prefix."""
         ...
 
+    def watched(self, steps: int) -> range:
+        """Steps, of so many that are planned, whose attention `rewrite` gets, which follows the last; empty = none."""
+        ...
+
     @property
     def rewrite(self) -> Rewrite | None: ...  # noqa: D102
+
+
+def layer_numbers(layers: Sequence[int] | None, n_layers: int) -> tuple[int, ...]:
+    """`layers` of a `Pruning`, each once, from 1 to `n_layers`.
+
+    Raises:
+        ValueError: a layer that the model does not have.
+    """
+    if layers is None:
+        return tuple(range(1, n_layers + 1))
+    if wrong := [layer for layer in layers if not 1 <= abs(layer) <= n_layers]:
+        raise ValueError(f"layers must be in 1 … {n_layers}, or −1 … −{n_layers} from the last, got {wrong[0]}")
+    return tuple(sorted({layer if layer > 0 else n_layers + 1 + layer for layer in layers}))
+
+
+def importance_of(attention: Tensor, still_masked: Tensor) -> Tensor:
+    """`[B, P]`: mean attention of the tokens that are still masked; 0 where none is. Arguments as of `Rewrite`."""
+    weight = still_masked.float()[..., None]
+    return (attention * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 def keep_top(importance: Tensor, visual: Tensor, keep: float) -> Tensor:

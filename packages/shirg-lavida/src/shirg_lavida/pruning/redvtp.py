@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import Context
-from shirg_lavida.pruning.protocol import keep_top
+from shirg_lavida.pruning.protocol import Rewritten, importance_of, keep_top
+from shirg_lavida.pruning.rerank import Rerank
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class RedVTP:
     """See the module.
 
     Args:
-        visual: `[B, P]` bool, the prefix entries that may be dropped.
+        visual: `[B, P]` bool, the prefix entries that may be dropped, of which ⌊keep · n⌋ survive; None = each image's
+            tokens, of which as many survive as a selector with the budget `keep` would keep.
         keep: fraction of them that survives, in (0, 1].
     """
 
-    visual: Tensor
+    visual: Tensor | None = None
     keep: float = 0.5
+    layers: None = None
+    every_token = False
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """The whole prefix."""
@@ -38,8 +43,21 @@ class RedVTP:
             context.embeddings, context.positions, context.mask, answer_length=context.answer_length
         )
 
-    def rewrite(self, cache: PrefixCache, attention: Tensor, still_masked: Tensor) -> PrefixCache:
+    def watched(self, steps: int) -> range:
+        """The first one."""
+        return range(min(1, steps))
+
+    def rewrite(
+        self,
+        backbone: DiffusionBackbone,
+        context: Context,
+        cache: PrefixCache,
+        attention: Tensor,
+        still_masked: Tensor,
+    ) -> Rewritten:
         """A new cache of the kept entries. With nothing still masked, all count the same and the first ones stay."""
-        weight = still_masked.float()[..., None]
-        importance = (attention * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        return cache.gathered(keep_top(importance, self.visual, self.keep))
+        if self.visual is None:
+            return Rerank(self.keep).rewrite(backbone, context, cache, attention, still_masked)
+        index = keep_top(importance_of(attention, still_masked), self.visual, self.keep)
+        kept = torch.zeros_like(self.visual).scatter(1, index, value=True)
+        return Rewritten(cache.gathered(index), kept)

@@ -39,13 +39,17 @@ class Answer:
             them; prefills are not.
         probed: mean entropies, in nats, of the steps that chose an adaptive budget, one per budget that was tried; see
             `shirg_lavida.adaptive`.
+        extra_passes: forward passes beside prefill and steps: 1 where a `Pruning` swapped tokens in, else 0.
+        extra_tokens: visual tokens of this row in that pass.
         prefix_tokens: entries of the prefix, prompt and images.
         visual_tokens: those of them that stand for images, newlines and summaries included; 0 without an image.
         kv_bytes: bytes of the prefix cache that this row takes in the last step, padding included; 0 without cache.
-        timings_ms: wall time by stage, where it was asked for: prefill and steps; from a pipeline also load, tower,
-            select, embed (views, tower, projector, selection), decode, total.
+        timings_ms: wall time by stage, where it was asked for: prefill and steps, and of these `rewrite`, where a
+            `Pruning` replaced the cache; from a pipeline also load, tower, select, embed (views, tower, projector,
+            selection), decode, total.
         step_ms: wall time per step, where it was asked for.
-        selections: per image, what was kept (batch of one); None without a selector.
+        selections: per image, what was kept (batch of one), after all steps if a `Pruning` chose again; None without a
+            selector.
         layouts: per image, the geometry of the tokens that were chosen from, or without a selector of those that the
             image became.
     """
@@ -55,6 +59,8 @@ class Answer:
     probabilities: Tensor = field(repr=False)
     stops: frozenset[int] = field(repr=False)
     nfe: int
+    extra_passes: int = 0
+    extra_tokens: int = 0
     prefix_tokens: int
     visual_tokens: int
     kv_bytes: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,14 +77,14 @@ class Denoiser:
         states = self.backbone.forward(x, positions, allowed)
         return self.backbone.predicting(states[:, -n:], states[:, -n - 1 : -n])
 
-    def observed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """`hidden`, and the attention `[B, n, P]` of the tokens to the cached prefix, mean over heads and layers.
+    def observed(self, ids: Tensor, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """`hidden`, and the attention `[B, n, P]` of the tokens to the cached prefix, mean over heads and `layers`.
 
         Raises:
             RuntimeError: there is no cache.
         """
         x, cache = self.backbone.embed(ids), self.require_cache()
-        states, paid = self.backbone.observe(x, self.context.answer_positions[:, : ids.shape[1]], cache)
+        states, paid = self.backbone.observe(x, self.context.answer_positions[:, : ids.shape[1]], cache, layers)
         return self.backbone.predicting(states, cache.last), paid
 
     def settle_first(self, ids: Tensor, mask_id: int) -> tuple[Tensor, Tensor]:

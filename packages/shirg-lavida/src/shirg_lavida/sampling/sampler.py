@@ -37,9 +37,11 @@ from shirg_core.clock import Clock, stage
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
+from shirg_lavida.pruning.protocol import Rewritten
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.answer_ids import ended, fill_after_end, start_ids
 from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.later import extra_tokens, final_selections, watch
 from shirg_lavida.sampling.options import SamplingKeywords, SamplingOptions
 from shirg_lavida.sampling.schedule import block_size, plan_block, steps_per_block
 from shirg_lavida.sampling.step import settle
@@ -84,7 +86,9 @@ def sample(
     shape = (prefix.shape[0], answer_length)
     ids = start_ids(shape, how.draft_ids, mask_id=mask_id, vocab_size=backbone.vocab_size, device=prefix.device)
     probabilities = (ids != mask_id).float()
-    rewrite = None if how.pruning is None else how.pruning.rewrite
+    lengths = [min(size, answer_length - start) for start in range(0, answer_length, size)]
+    planned = sum(max(1, block_steps * length // size) for length in lengths)
+    later = None if how.pruning is None else watch(how.pruning, backbone.n_layers, planned)
     # 2. The prefix, once.
     if how.cache:
         with stage(clock, "prefill"):
@@ -98,6 +102,7 @@ def sample(
     # 3. Blocks, left to right.
     nfe, begin = 0, 0.0
     step_ms: list[float] = []
+    rewritten: Rewritten | None = None
     for start in range(0, answer_length, size):
         if how.stop_at_eos and ended(ids, mask_id, eos_id):
             break
@@ -126,13 +131,16 @@ def sample(
             digest = denoiser.digest() if how.verify_cache else None
             if clock is not None:
                 begin = clock.now()
-            # 4. One step: predict, settle; a pruning method may replace the cache after the first.
-            if rewrite is not None and nfe == 0:
-                hidden, paid = denoiser.observed(ids[:, :seen])
+            # 4. One step: predict, settle; a pruning method may replace the cache once, after those that it watches.
+            if later is not None and nfe in later.steps:
+                hidden, paid = denoiser.observed(ids[:, :seen], later.layers)
                 ids = finish(hidden, ids, quota)
-                left = ids[:, :seen] == mask_id
-                denoiser = replace(denoiser, cache=rewrite(denoiser.require_cache(), paid, left))
-                step = denoiser.stepper(finish, seen)
+                later.seen.append((paid, ids[:, :seen] == mask_id))
+                if nfe == later.steps[-1]:
+                    with stage(clock, "rewrite"):
+                        rewritten = later.rewritten(denoiser)
+                    denoiser = replace(denoiser, cache=rewritten.cache)
+                    step = denoiser.stepper(finish, seen)
             else:
                 ids = step(ids, quota)
                 if digest != (denoiser.digest() if how.verify_cache else None):
@@ -156,6 +164,9 @@ def sample(
     timings_ms = {}
     if clock is not None:
         timings_ms = {"prefill": clock.timings_ms.get("prefill", 0.0), "steps": round(sum(step_ms), 3)}
+        timings_ms |= {} if rewritten is None else {"rewrite": clock.timings_ms["rewrite"]}
+    selections = prefix.selections if rewritten is None else final_selections(prefix, rewritten)
+    extra = extra_tokens(prefix, rewritten)
     return [
         Answer(
             ids=ids[b],
@@ -165,9 +176,11 @@ def sample(
             prefix_tokens=entries,
             visual_tokens=prefix.visual_tokens[b] if prefix.visual_tokens else 0,
             kv_bytes=0 if denoiser.cache is None else denoiser.cache.bytes // len(ids),
+            extra_passes=int(any(extra)),
+            extra_tokens=extra[b],
             timings_ms=timings_ms,
             step_ms=tuple(step_ms),
-            selections=tuple(prefix.selections[i] for i, row in enumerate(prefix.owners) if row == b),
+            selections=tuple(selections[i] for i, row in enumerate(prefix.owners) if row == b),
             layouts=tuple(prefix.layouts[i] for i, row in enumerate(prefix.owners) if row == b),
         )
         for b, entries in enumerate(prefix.lengths)

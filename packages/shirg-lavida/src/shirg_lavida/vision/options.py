@@ -45,6 +45,7 @@ class VisionOptions:
         tower_attention: pass the selector the attention that each token received in the tower itself, as v3's A.
         attention_layer: in which layer of the tower as trained: −2, the last that runs, whose features are projected;
             or −L … −2, or 0 … L − 2.
+        every_token: keep dropped tokens beside the prefix, for a `Pruning` that swaps some of them in.
 
     Raises:
         ValueError: not a selector, an unknown `select_on`, or options that need a selector and have none.
@@ -56,6 +57,7 @@ class VisionOptions:
     select_on: SelectOn = "projected"
     tower_attention: bool = False
     attention_layer: int = PENULTIMATE
+    every_token: bool = False
 
     def __post_init__(self) -> None:
         if self.selector is not None:

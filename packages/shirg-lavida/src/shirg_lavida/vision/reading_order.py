@@ -106,11 +106,13 @@ class Sequence(NamedTuple):
         embeddings: `[T, d]`.
         places: `[T]` int64, ascending places in the full sequence.
         span: places the image takes up, `places` all below it.
+        source: `[T]` int64, which of the K kept tokens an entry is; −1 = a newline or the summary.
     """
 
     embeddings: Tensor
     places: Tensor
     span: int
+    source: Tensor
 
 
 def in_reading_order(
@@ -145,7 +147,9 @@ def in_reading_order(
     sequences = []
     for b, length in enumerate(lengths):
         embeddings, at = entries[b, source[b, :length]], places[b, :length]
+        kept_at = source[b, :length].where(source[b, :length] < indices.shape[1], -1)
         if summary is not None:
             embeddings, at = torch.cat([embeddings, summary[b]]), torch.cat([at, at.new_tensor([order.span])])
-        sequences.append(Sequence(embeddings, at, order.span + (summary is not None)))
+            kept_at = torch.cat([kept_at, kept_at.new_tensor([-1])])
+        sequences.append(Sequence(embeddings, at, order.span + (summary is not None), kept_at))
     return sequences

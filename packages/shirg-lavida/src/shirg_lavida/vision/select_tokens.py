@@ -43,12 +43,14 @@ class Chosen(NamedTuple):
         indices: `[B, K]` int64, ascending.
         summary: `[B, 1, d]`, projected, or None.
         selection: the selector's own result; None without a selector.
+        tokens: `[B, N, d]`, every token, projected; None unless asked.
     """
 
     kept: Tensor
     indices: Tensor
     summary: Tensor | None
     selection: Selection | None
+    tokens: Tensor | None
 
 
 def project(model: VisionPath, features: Tensor) -> Tensor:
@@ -70,9 +72,10 @@ def select_tokens(
         indices = plan.layout.valid_index(features.device)
         kept = features if indices is None else features[:, indices]
         everything = torch.arange(kept.shape[1], device=kept.device) if indices is None else indices
-        return Chosen(kept, everything.expand(len(kept), -1), None, None)
+        return Chosen(kept, everything.expand(len(kept), -1), None, None, features if options.every_token else None)
     if options.select_on == "pixels":
-        return _select_on_pixels(model.config, plan, options.selector, batch.pixels, features, clock)
+        chosen = _select_on_pixels(model.config, plan, options.selector, batch.pixels, features, clock)
+        return chosen._replace(tokens=features if options.every_token else None)
     text, text_mask = pad_text(batch.text) if options.select_on == "projected" else (None, None)
     attention = batch.attention
     if attention is not None:
@@ -94,9 +97,10 @@ def select_tokens(
         cause = "select_on='tower' passes no text" if tower else "the question has no token"
         raise ValueError(f"{error} (the selector got no text: {cause})") from error
     kept, summary = selection.kept, selection.summary
+    tokens = features if options.every_token else None
     if options.select_on == "tower":
-        kept, summary = project(model, kept), None if summary is None else project(model, summary)
-    return Chosen(kept, selection.indices, summary, selection)
+        kept, summary, tokens = (None if x is None else project(model, x) for x in (kept, summary, tokens))
+    return Chosen(kept, selection.indices, summary, selection, tokens)
 
 
 def pad_text(text: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
@@ -133,7 +137,7 @@ def _select_on_pixels(
     if selection.summary is not None or not torch.equal(selection.kept, selection.gather(patches)):
         raise ValueError("select_on='pixels' needs a selector that neither merges nor summarises tokens")
     kept = selection.gather(features)
-    return Chosen(kept, selection.indices, None, replace(selection, kept=kept))
+    return Chosen(kept, selection.indices, None, replace(selection, kept=kept), None)
 
 
 def _edges(config: LavidaConfig, plan: ViewPlan, pixels: Tensor) -> Tensor:

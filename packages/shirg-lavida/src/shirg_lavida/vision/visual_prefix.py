@@ -22,7 +22,7 @@ from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
 from shirg_lavida.checkpoint.placement import device_of
 from shirg_lavida.vision.options import VisionOptions, VisionPath, check_images
-from shirg_lavida.vision.reading_order import in_reading_order
+from shirg_lavida.vision.reading_order import in_reading_order, reading_order
 from shirg_lavida.vision.select_tokens import ImageBatch, project, select_tokens
 from shirg_lavida.vision.views import ViewPlan, cut_views, normalize, plan_views, to_unit
 
@@ -36,6 +36,9 @@ class ImagePrefix(NamedTuple):
         span: places the image takes up in it.
         layout: geometry of the tokens that were chosen from.
         selection: what was kept (batch of one); None without a selector.
+        source: `[T]` int64, which of the kept tokens an entry is; −1 = a newline or the summary. None = not known.
+        tokens: `[N, d]`, every token; None = not asked for.
+        token_places: `[N]` int64, the place of every token; None = not asked for.
     """
 
     embeddings: Tensor
@@ -43,6 +46,9 @@ class ImagePrefix(NamedTuple):
     span: int
     layout: ViewLayout
     selection: Selection | None
+    source: Tensor | None = None
+    tokens: Tensor | None = None
+    token_places: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +143,17 @@ def visual_prefix(
             attention=None if images.attention is None else _views_of(images, members, images.attention),
             text=[text[i] for i in members] if len(text) else (),
         )
-        kept, indices, summary, selection = select_tokens(model, plan, options, batch, clock)
+        kept, indices, summary, selection, tokens = select_tokens(model, plan, options, batch, clock)
         summary = None if summary is None else summary.to(device)
+        token_places = None if tokens is None else reading_order(plan, options.newline).place.to(device)
         ordered = in_reading_order(
             plan, options.newline, kept.to(device), indices.to(device), model.image_newline, summary
         )
         for b, i in enumerate(members):
-            entries[i] = ImagePrefix(*ordered[b], plan.layout, None if selection is None else selection[b])
+            embeddings, places, span, source = ordered[b]
+            own = None if selection is None else selection[b]
+            every = None if tokens is None else tokens[b].to(device)
+            entries[i] = ImagePrefix(embeddings, places, span, plan.layout, own, source, every, token_places)
     return [entries[i] for i in range(len(images))]
 
 

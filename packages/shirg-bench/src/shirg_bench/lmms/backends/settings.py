@@ -105,6 +105,9 @@ class BackendSettings:
         method = check_eval_method(self.method, self.budget)
         if method.name == ALL:
             return None
+        if method.later is not None:
+            with bad_input(ValueError):
+                method.build()
         if method.selector is None:
             raise BadInput(f"method {method.name!r} needs LaViDa's views, which a --backend does not have")
         if method.merges and self.positions == "original":
