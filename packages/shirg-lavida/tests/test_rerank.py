@@ -128,6 +128,7 @@ def test_image_entries_are_the_kept_tokens():
         (lambda: Rerank(0.5, layers=()), r"got \(\)"),
         (lambda: MODEL.generate(prefix(), **LENGTH, pruning=Rerank(0.25, layers=(3,))), "1 … 2, .* got 3"),
         (lambda: MODEL.generate(prefix(0.25), **LENGTH, pruning=Rerank(0.5)), r"budget K=\d+ is larger than the \d+"),
+        (lambda: MODEL.generate(torch.zeros(1, 4, 64), **LENGTH, pruning=Rerank(0.5)), "says where its tokens stand"),
         (lambda: Wider(shirg_v4(0.5), 5000, 2.0)(None, prefix().layouts[0]), "K=5000 is larger"),
     ],
 )

@@ -20,7 +20,8 @@ def image_entries(prefix: Prefix) -> Tensor:
     Raises:
         ValueError: the prefix does not say where its tokens stand.
     """
-    if prefix.owners and not prefix.placements:
+    # A plain tensor tells nothing of its images; a prefix without any counts 0 visual tokens.
+    if not prefix.placements and (prefix.owners or not prefix.visual_tokens):
         raise ValueError("choosing again needs a prefix that says where its tokens stand, as embed_prompt makes it")
     entries = torch.full(prefix.shape[:2], -1, dtype=torch.int64, device=prefix.device)
     for number, (row, placement) in enumerate(zip(prefix.owners, prefix.placements, strict=True)):

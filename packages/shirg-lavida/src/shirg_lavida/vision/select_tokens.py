@@ -99,7 +99,8 @@ def select_tokens(
     kept, summary = selection.kept, selection.summary
     tokens = features if options.every_token else None
     if options.select_on == "tower":
-        kept, summary, tokens = (None if x is None else project(model, x) for x in (kept, summary, tokens))
+        kept = project(model, kept)
+        summary, tokens = (None if x is None else project(model, x) for x in (summary, tokens))
     return Chosen(kept, selection.indices, summary, selection, tokens)
 
 
