@@ -56,7 +56,10 @@ def compressed_entries(model: LavidaModel, compressed: Compressed) -> list[Image
     plan = page_plan(model, VIEWS, selecting=True)
     selection = compressed.selection
     rows = in_reading_order(plan, "row", selection.kept, selection.indices, model.image_newline, None)
-    entries = [ImagePrefix(*row, plan.layout, selection.of_image(i)) for i, row in enumerate(rows)]
+    entries = [
+        ImagePrefix(row.embeddings, row.places, row.span, plan.layout, own)
+        for row, own in zip(rows, selection, strict=True)
+    ]
     if compressed.extra is None:
         return entries
     return [
