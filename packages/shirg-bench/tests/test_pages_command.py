@@ -123,7 +123,7 @@ def test_bad_options_are_one_line(folder, tmp_path, given, message):
 
 def test_every_method_that_fits_is_compared_unasked():
     names = [variant.name for variant in default_variants()]
-    exact = [n for n, m in METHODS.items() if m.selector and m.takes_budget and not m.merges and m.only is None]
+    exact = [n for n, m in METHODS.items() if m.selector and m.takes_budget and not m.merges and not m.only]
     left_out = {n for n in exact if "text" in METHODS[n].needs and "text_weight" not in METHODS[n].fields}
     assert set(exact) - left_out <= set(names)
     assert left_out == {"top-relevance", "cdpruner"}

@@ -237,7 +237,7 @@ def test_options_reach_the_sampler(pipe):
     assert ask(pipe, picture(), "What?", draft_ids=draft, verify_cache=True).ids[:2].tolist() == draft[0].tolist()
 
 
-@pytest.mark.parametrize("method", [name for name, m in METHODS.items() if m.only is None and not m.fixed_views])
+@pytest.mark.parametrize("method", [name for name, m in METHODS.items() if not (m.only or m.later or m.fixed_views)])
 @pytest.mark.parametrize("views", ["anyres", "single", "single384", "pooled_base"])
 def test_no_selector_and_no_view_changes_the_cache(pipe, method, views):
     chosen = with_method(pipe, method, 40 if views == "pooled_base" else 12, views, None)
