@@ -38,6 +38,7 @@ class Section:
         show: makes tables of its lines.
         visits: number of progress reports.
         tables: runs it; the lines as they stand, again and again.
+        names: how many columns of a table say which line it is.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Section:
     show: Callable[[Sequence[Row]], list[Table]]
     visits: int
     tables: Callable[[Report], Iterator[list[dict[str, Any]]]]
+    names: int = 2
 
 
 def run(request: Request, *, quiet: bool = False) -> None:
@@ -71,14 +73,14 @@ def run(request: Request, *, quiet: bool = False) -> None:
             sections += _model_sections(request, what, subject)
         if SELECTION in what:
             grid = partial(selections, device, request.rounds, request.seed)
-            sections.append(Section("selection", {}, selection_tables, CELLS, grid))
+            sections.append(Section("selection", {}, selection_tables, CELLS, grid, names=1))
         # 3. Measurements, written as they come: a run that is killed leaves the rounds that it finished.
         facts = origin(request.command, request.seed, device)
         for section in sections:
             rows = _measured(request, section, facts, quiet=quiet)
             # 4. Report.
             for table in section.show(rows):
-                print_table(table, Console(), names=2 if "cache" in table.header else 1)
+                print_table(table, Console(), names=section.names)
 
 
 def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -> list[Section]:

@@ -17,6 +17,8 @@ Columns: TypeAlias = Mapping[str, Callable[[Row], str]]
 """Heading → how a row's cell reads."""
 SHORT = 30
 """Letters of a cell that is not broken into lines."""
+SHORT_HEADING = 8
+"""Letters of a heading that is not broken into lines."""
 GAP = 2
 """Letters between columns."""
 
@@ -93,8 +95,10 @@ def _parts(table: Table, words: Sequence[int], numbers: Sequence[int], width: in
 
 
 def _width(table: Table, column: int) -> int:
-    """What a column takes at least: its short cells whole, its heading broken into words, the gap."""
-    return max(_cells_width(table, column), *map(len, table.header[column].split()), 1) + GAP
+    """What a column takes at least: its short cells whole, a long heading broken into words, the gap."""
+    heading = table.header[column]
+    words = [heading] if len(heading) <= SHORT_HEADING else heading.split()
+    return max(_cells_width(table, column), *map(len, words)) + GAP
 
 
 def _cells_width(table: Table, column: int) -> int:
