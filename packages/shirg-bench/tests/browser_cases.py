@@ -6,9 +6,11 @@ import re
 import pytest
 from playwright.sync_api import sync_playwright
 
+from shirg_bench.report.build import build_report
 from shirg_core.cli.app import main
 
 from .explore_setup import draw_page, selected, write_explorer
+from .report_rows import accuracy_rows, write
 
 METHODS, BUDGETS = "v4,v3,pooling", "1/12,1/6,1/3,100%"
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -151,6 +153,28 @@ def test_a_phone_scrolls_in_one_direction(which, scheme, visit, request):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    """A report on made-up rows."""
+    write(folder / "accuracy_budget.jsonl", [*accuracy_rows(), *accuracy_rows()])
+    build_report(folder, folder / "report", ["html"], examples=False)
+    return folder / "report" / "index.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_on_a_phone(report, visit, scheme):
+    page = visit(report, viewport=PHONE, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollHeight") < 15_000
+    assert page.locator("#summary table").is_visible()
+    ledger = page.locator("#claims-ledger details").first
+    assert not ledger.locator("table").is_visible()
+    ledger.locator("summary").click()
+    inside = ledger.locator(".table")
+    inside.evaluate("table => { table.scrollTop = 400; }")
+    assert ledger.locator("th").first.bounding_box()["y"] == pytest.approx(inside.bounding_box()["y"], abs=1)
 
 
 def test_without_javascript_there_is_the_static_picture(pixels, visit):

@@ -45,7 +45,7 @@ function drawChart(chart, image, labels, budget, sides, choose) {
   const others = image.methods.filter((method, i) => !(i in sides) && method.runs.some((run) => chart.value(run) !== null));
   const grey = others.length ? `grey: ${others.map((method) => method.name).join(", ")}` : "";
   const legend = make("p", { class: "legend" }, [chart.legend, grey].filter(Boolean).join(" · "));
-  return make("figure", { class: "chart", style: "margin: 0" }, make("h2", {}, `${chart.title} against budget`), svg, legend);
+  return make("figure", { class: "chart" }, make("h2", {}, `${chart.title} against budget`), svg, legend);
 }
 
 /** A method's line: in the colour of its panel, or faint; level for a method that takes no budget. */

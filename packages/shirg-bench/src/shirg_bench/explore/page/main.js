@@ -36,6 +36,7 @@ async function start() {
     }
     budget.value = state.budget;
     const shown = panels.filter((panel) => panel.shown !== null);
+    byId("panels").classList.toggle("single", shown.length === 1);
     const counts = [...new Set(shown.map((panel) => `${panel.shown.name} ${runAt(panel.shown, state.budget).k}`))];
     const label = data.budgets[state.budget];
     byId("kept").textContent = `${label} · ${counts.join(", ")} tokens`;

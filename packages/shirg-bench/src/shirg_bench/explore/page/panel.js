@@ -63,6 +63,7 @@ class Panel {
   draw() {
     this.select.value = this.method;
     this.root.classList.toggle("none", this.shown === null);
+    this.root.hidden = this.side === "b" && this.state.image.methods.length === 1;
     if (this.shown === null) {
       this.find(".reply").replaceChildren();
       this.find(".read").replaceChildren();
