@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from shirg_bench.accuracy import measure
+from shirg_bench.accuracy import answering, measure
 from shirg_bench.accuracy.pages import draw_pages_of
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.model import LavidaModel
@@ -37,13 +37,13 @@ def small_chunks(monkeypatch):
 def asked(monkeypatch):
     """Every chunk that is computed, by variant."""
     calls = []
-    ask = measure.ask
+    ask = answering.ask
 
-    def counted(model, batch, seen, variant, seeds):
+    def counted(model, batch, seen, variant, seeds, *rest):
         calls.append((variant.policy.name, len(seeds)))
-        return ask(model, batch, seen, variant, seeds)
+        return ask(model, batch, seen, variant, seeds, *rest)
 
-    monkeypatch.setattr(measure, "ask", counted)
+    monkeypatch.setattr(answering, "ask", counted)
     return calls
 
 
@@ -117,13 +117,13 @@ def test_other_conditions_are_other_answers(micro, tmp_path, asked, monkeypatch,
 
 def test_the_cache_changes_no_answer(tmp_path, monkeypatch):
     told = []
-    sample = LavidaModel.sample
+    generate = LavidaModel.generate
 
     def spied(model, prefix, **options):
         told.append((options["cache"], options["attention"]))
-        return sample(model, prefix, **options)
+        return generate(model, prefix, **options)
 
-    monkeypatch.setattr(LavidaModel, "sample", spied)
+    monkeypatch.setattr(LavidaModel, "generate", spied)
     variants = [Variant(), Variant(cache=False), Variant(cache=False, attention="full")]
     cached, uncached, _ = tiny_bench(checkpoint_folder(), tmp_path).answers(variants, "easy", 2)
     assert told == [(True, "prefix"), (False, "prefix"), (False, "full")]

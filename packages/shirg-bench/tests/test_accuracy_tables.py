@@ -76,6 +76,8 @@ def test_the_curve_has_every_method_at_every_budget():
         "full",
         "downsampled",
         *(name for name, method in METHODS.items() if method.selector is not None),
+        "rerank",
+        "two-stage",
     }
     for method in exact_methods():
         found = {entry.variant.policy.budget for entry in table if entry.method == method and entry.group == "budget"}

@@ -158,8 +158,8 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--what", "colour"), "--what must name some of budget, kinds, coverage,"),
-        (("--what", ""), "--what must name some of budget, kinds, coverage,"),
+        (("--what", "colour"), "--what must name some of budget, kinds, adaptive, coverage,"),
+        (("--what", ""), "--what must name some of budget, kinds, adaptive, coverage,"),
         (("--methods", "full,magic"), "--methods: unknown method 'magic'; known: v2, v3"),
         (("--methods", "baseline"), "--methods: the budget table has no baseline: full is the same here"),
         (("--methods", "redvtp"), "--methods: the budget table has no redvtp: see `shirg ablate --what late`"),

@@ -127,7 +127,7 @@ class Method:
             "needs": list(self.needs),
             "takes": list(self.takes),
             "fields": list(self.fields),
-            "only": list(self.only),
+            "only": " and ".join(self.only) or None,
             "aliases": list(self.aliases),
         }
 

@@ -106,9 +106,9 @@ def ask(
         patches = patch_entries(plan, variant.newline, (b * q, prefix.shape[1]), len(batch.head))
         dropped = plan.layout.n_tokens - variant.late.kept(plan)
         visual = [n - dropped for n in prefix.visual_tokens]
-        pruning = variant.late.pruning(patches, plan)
+        late = variant.late.pruning(patches, plan)
         unknown = [math.nan] * len(images)
-        return PromptBatch(prefix, [n - dropped for n in kept], unknown, visual, unknown, pruning)
+        return PromptBatch(prefix, [n - dropped for n in kept], unknown, visual, unknown, late)
     if method.merges:
         shown = [math.nan] * len(images)
     else:

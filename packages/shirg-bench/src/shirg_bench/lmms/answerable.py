@@ -77,7 +77,7 @@ def _plans(pipe: LavidaPipeline, question: Question) -> list[ViewPlan]:
 def _check_budget(selector: Selector, budget: Budget, layout: ViewLayout) -> None:
     k = kept_tokens(budget, layout)
     if isinstance(selector, Wider):
-        selector, k = selector.selector, selector.kept(layout)
+        k, selector = selector.kept(layout), selector.selector
     if isinstance(selector, Preset):
         # How many regions there must be depends on the geometry, not on what is seen.
         blank = torch.ones(1, layout.n_tokens, 1, dtype=torch.float32)

@@ -129,7 +129,8 @@ def join(
     for row, text in zip(rows, texts, strict=True):
         stops = (row == IMAGE_TOKEN_ID).nonzero().squeeze(1)
         runs = text.tensor_split((stops - torch.arange(len(stops))).tolist())
-        parts, at, end, n_visual = [], [], 0, 0
+        parts: list[Tensor] = []
+        at, end, n_visual = [], 0, 0
         for k, run in enumerate(runs):
             if k:
                 image = next(queue)
