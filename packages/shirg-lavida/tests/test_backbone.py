@@ -1,8 +1,10 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from shirg_lavida.families.llada import LLADA
 from shirg_lavida.language.backbone import Backbone, BackboneConfig, rotate
+from shirg_lavida.language.gated import gated
 from shirg_lavida.language.masks import prefix_mask
 
 from .language_models import answer, backbone, prefix
@@ -121,3 +123,20 @@ def test_too_many_answer_tokens_for_the_cache():
     cache = model.prefill(prefix(), positions(1, 0, 20), answer_length=4)
     with pytest.raises(ValueError, match="room for 4 answer tokens, got 8"):
         model.denoise(model.embed(answer()), positions(1, 20, 8), cache)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_gated_product_keeps_its_factors_only_and_has_the_same_gradients(dtype):
+    draws = torch.Generator().manual_seed(0)
+    given, upstream = torch.randn(2, 3, 40, generator=draws).to(dtype), torch.randn(3, 40, generator=draws).to(dtype)
+    gradients, kept = [], []
+    for product in (gated, lambda a, b: F.silu(a) * b):
+        a, b = (x.clone().requires_grad_() for x in given)
+        seen = set()
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: seen.add(x.data_ptr()) or x, lambda x: x):  # noqa: B023
+            out = product(a, b)
+        kept.append(len(seen))
+        out.backward(upstream)
+        gradients.append((out.detach(), a.grad, b.grad))
+    assert kept == [2, 3]
+    assert all(map(torch.equal, *gradients))

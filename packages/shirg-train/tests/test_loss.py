@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -220,3 +221,39 @@ def test_validation_nll_repeats_with_the_same_draws(backbone):
 def test_every_row_masks_an_answer_token():
     noise = forward_process(torch.ones(200, 2).bool(), times=torch.zeros(200))
     assert noise.masked.any(dim=1).all()
+
+
+@contextmanager
+def tokens_through(module):
+    """How many tokens each call of `module` takes."""
+    counts = []
+    hook = module.register_forward_hook(lambda _, inputs, __: counts.append(inputs[0].shape[1]))
+    try:
+        yield counts
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(("family", "read"), [("backbone", 10), ("dream", 11)])
+def test_the_last_block_computes_what_is_read(request, family, read):
+    backbone = request.getfixturevalue(family)
+    with tokens_through(backbone.blocks[0].ff_proj) as first, tokens_through(backbone.blocks[-1].ff_proj) as last:
+        loss(backbone, *released_case())
+    assert (first, last) == ([6 + 10], [read])
+
+
+@pytest.mark.parametrize("family", ["backbone", "dream"])
+def test_validation_runs_the_prefix_once_for_all_draws(request, family):
+    backbone = request.getfixturevalue(family)
+    prefix, answer, noise = released_case()
+    draws = torch.rand(8, *answer.shape, generator=torch.Generator().manual_seed(5))
+    with tokens_through(backbone.blocks[0].ff_proj) as tokens:
+        nll = validation_nll(backbone, prefix, answer, noise.answer, mask_id=MASK_ID, draws=draws)
+    assert tokens == [6, *[5] * 8]
+    expected = torch.zeros(2)
+    for t, uniform in zip(fixed_times(8), draws, strict=True):
+        p = torch.full((2,), 0.999 * t + 1e-3)
+        one = Noise(uniform < p[:, None], p, noise.answer)
+        each = loss(backbone, prefix, answer, one, complement=False, weighting="inverse_t")
+        expected += torch.stack([each.total.detach(), each.normaliser])
+    torch.testing.assert_close(torch.stack([nll.total, nll.normaliser]), expected)

@@ -77,6 +77,7 @@ def tiny_recipe(output: Path, **changes: Any) -> AdapterRecipe:
         "loss": {"extra_padding": 4},
         "validation": {"every": 3, "times": 2},
         "checkpoint": {"every": 2, "keep": 2},
+        "engine": {"recompute": True},
         "log": {"progress": False},
         **changes,
     }

@@ -23,16 +23,16 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.checks import check_choice
 from shirg_lavida.language.backbone import Backbone
-from shirg_lavida.language.masks import full_mask, group_mask
+from shirg_lavida.language.masks import full_mask
 from shirg_lavida.prompt.context import Context, answer_context
 from shirg_lavida.prompt.prefix import PrefixLike
 from shirg_lavida.sampling.options import check_attention
-from shirg_train.backbone_pass import run_backbone
+from shirg_train.backbone_pass import Everything, SharedPrefix, run_backbone
+from shirg_train.cross_entropy import linear_cross_entropy
 from shirg_train.noise import Noise
 
 Weighting: TypeAlias = Literal["none", "inverse_t"]
@@ -94,14 +94,12 @@ def diffusion_nll(
     # 2. One forward over prefix and samples.
     context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
     hidden = _hidden(backbone, context, [backbone.embed(ids) for ids in samples], attention, recompute=recompute)
-    # 3. The state that predicts every target, from the sample that hides it: L logits a row, not 2 L.
+    # 3. The state that predicts every target, from the sample that hides it: L a row, not 2 L.
     state = torch.where(masked[..., None], hidden[0], hidden[-1])
-    cross_entropy = F.cross_entropy(backbone.logits(state).float().transpose(1, 2), answer_ids, reduction="none")
-    # 4. Weight and sum.
-    return Nll(
-        (target_weights(noise, p, complement, weighting) * cross_entropy).sum(),
-        normaliser(noise, complement=complement, weighting=weighting),
-    )
+    # 4. Cross-entropy, weighted and summed.
+    weights = target_weights(noise, p, complement, weighting)
+    total = linear_cross_entropy(state.flatten(0, 1), backbone.head, answer_ids.flatten(), weights.flatten())
+    return Nll(total, normaliser(noise, complement=complement, weighting=weighting))
 
 
 def target_weights(noise: Noise, p: Tensor, complement: bool, weighting: Weighting) -> Tensor:
@@ -131,19 +129,15 @@ def _hidden(
     """The states that predict every sample, `[B, L, d]` each, of its embeddings `[B, L, d]`."""
     n, length = len(samples), context.answer_length
     prefix, valid = context.embeddings.to(samples[0].dtype), context.mask
+    last = int(backbone.shifted)  # the prefix's last token predicts the answer's first
     if attention == "full":
         x = torch.cat([torch.cat([prefix, sample], dim=1) for sample in samples])
         positions = torch.cat([context.positions, context.answer_positions], dim=1).repeat(n, 1)
-        allowed = full_mask(length, None if valid is None else valid.repeat(n, 1))
-        out = run_backbone(backbone, x, positions, allowed, recompute=recompute)
-        return list(backbone.predicting(out[:, -length:], out[:, -length - 1 : -length]).chunk(n))
+        everything = Everything(full_mask(length, None if valid is None else valid.repeat(n, 1)))
+        out = run_backbone(backbone, x, positions, everything, read=length + last, recompute=recompute)
+        return list(backbone.predicting(out[:, last:], out[:, :1]).chunk(n))
     x = torch.cat([prefix, *samples], dim=1)
     positions = torch.cat([context.positions, *[context.answer_positions] * n], dim=1)
-    groups = torch.arange(-prefix.shape[1], n * length, device=x.device).div(length, rounding_mode="floor") + 1
-    groups = groups.clamp_min(0)[None]
-    if valid is not None:
-        groups = groups.expand(len(x), -1)
-        valid = F.pad(valid, (0, n * length), value=True)
-    out = run_backbone(backbone, x, positions, group_mask(groups, valid), recompute=recompute)
-    last = out[:, prefix.shape[1] - 1 : prefix.shape[1]]
-    return [backbone.predicting(sample, last) for sample in out[:, -n * length :].chunk(n, dim=1)]
+    shared = SharedPrefix.of(prefix.shape[1], n, length, valid, x.device)
+    out = run_backbone(backbone, x, positions, shared, read=n * length + last, recompute=recompute)
+    return [backbone.predicting(sample, out[:, :1]) for sample in out[:, last:].chunk(n, dim=1)]

@@ -9,12 +9,18 @@ not have.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from shirg_lavida.language.backbone import Backbone
+from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.prompt.prefix import PrefixLike
-from shirg_train.loss import Nll, diffusion_nll
+from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.options import check_attention
+from shirg_train.cross_entropy import linear_cross_entropy
+from shirg_train.loss import Nll, normaliser, target_weights
 from shirg_train.noise import Noise, mask_probability
 
 
@@ -45,19 +51,18 @@ def validation_nll(
         draws: `[T, B, L]`, uniform on [0, 1).
         attention: `prefix`, or `full`.
     """
+    context = answer_context(prefix, answer_ids.shape[1], backbone.max_sequence_length)
+    context = replace(context, embeddings=context.embeddings.to(backbone.head.dtype))
+    check_attention(attention, cache=False)
+    # Under prefix attention all draws share the prefix, so it runs once.
+    shared = attention == "prefix"
+    denoiser = Denoiser.cached(backbone, context) if shared else Denoiser.uncached(backbone, context, attention)
     total, count = (torch.zeros((), dtype=torch.float32, device=answer.device) for _ in range(2))
     for t, uniform in zip(fixed_times(len(draws)), draws.to(answer.device), strict=True):
         p = mask_probability(torch.full((len(answer),), t, dtype=torch.float32, device=answer.device))
         noise = Noise(answer & (uniform < p[:, None]), p, answer)
-        nll = diffusion_nll(
-            backbone,
-            prefix,
-            answer_ids,
-            noise,
-            mask_id=mask_id,
-            complement=False,
-            weighting="inverse_t",
-            attention=attention,
-        )
-        total, count = total + nll.total, count + nll.normaliser
+        state = denoiser.hidden(answer_ids.masked_fill(noise.masked, mask_id))
+        weights = target_weights(noise, p[:, None], complement=False, weighting="inverse_t")
+        total += linear_cross_entropy(state.flatten(0, 1), backbone.head, answer_ids.flatten(), weights.flatten())
+        count += normaliser(noise, complement=False, weighting="inverse_t")
     return Nll(total, count)

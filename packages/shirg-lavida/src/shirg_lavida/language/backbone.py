@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from shirg_lavida.language.attention import attend, attention_weights
 from shirg_lavida.language.cache import LayerCache, PrefixCache
 from shirg_lavida.language.config import BackboneConfig
+from shirg_lavida.language.gated import gated
 from shirg_lavida.language.protocol import Thin
 
 __all__ = ["Backbone", "BackboneConfig"]
@@ -67,7 +68,7 @@ class Block(nn.Module):
         """Residuals around attention output `[B, H, S, c]` and MLP: `[B, S, d]`."""
         x = x + self.attn_out(attended.transpose(1, 2).flatten(2))
         n = self.ff_norm(x)
-        out: Tensor = x + self.ff_out(F.silu(self.ff_proj(n)) * self.up_proj(n))
+        out: Tensor = x + self.ff_out(gated(self.ff_proj(n), self.up_proj(n)))
         return out
 
     def _projections(self) -> tuple[nn.Linear, nn.Linear, nn.Linear]:
@@ -190,7 +191,12 @@ class Backbone(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`[…, d]` → `[…, V]`."""
-        return F.linear(hidden, self.wte.weight if self.ff_out is None else self.ff_out.weight)
+        return F.linear(hidden, self.head)
+
+    @property
+    def head(self) -> Tensor:
+        """`[V, d]`, what turns states into logits."""
+        return self.wte.weight if self.ff_out is None else self.ff_out.weight
 
     def predicting(self, hidden: Tensor, last: Tensor | None) -> Tensor:
         """See `DiffusionBackbone.predicting`."""

@@ -15,20 +15,22 @@ import torch
 from torch import Tensor
 
 
-def group_mask(groups: Tensor, valid: Tensor | None = None) -> Tensor:
+def group_mask(groups: Tensor, valid: Tensor | None = None, *, queries: int | None = None) -> Tensor:
     """The rule above.
 
     Args:
         groups: `[B, S]` integers, 0 = prefix, 1 … = answers.
         valid: `[B, S]` bool, False = padding that nobody may see; None = nothing padded.
+        queries: only the last so many tokens ask; None = all S do.
 
     Returns:
-        `[B, 1, S, S]` bool.
+        `[B, 1, queries, S]` bool.
 
     Raises:
         ValueError: `valid` has another shape than `groups`.
     """
-    key, query = groups[:, None, None, :], groups[:, None, :, None]
+    asking = groups if queries is None else groups[:, -queries:]
+    key, query = groups[:, None, None, :], asking[:, None, :, None]
     allowed = (key == 0) | (key == query)
     if valid is None:
         return allowed

@@ -147,12 +147,12 @@ class EngineConfig:
     Args:
         zero_stage: DeepSpeed's ZeRO stage, 0 to 3; None = plain PyTorch.
         offload: keep optimizer state (and at stage 3 parameters) in host memory; needs a stage.
-        recompute: gradient checkpointing in the language model.
+        recompute: gradient checkpointing in the language model: a tenth of its activations for a third more time.
     """
 
     zero_stage: Literal[0, 1, 2, 3] | None = None
     offload: bool = False
-    recompute: bool = True
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         if self.offload and not self.zero_stage:
