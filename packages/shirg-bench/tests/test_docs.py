@@ -1,6 +1,8 @@
 """The examples of docs/ run as printed, links lead somewhere, and recorded results are as docs/json.md says."""
 
 import re
+import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,14 @@ import torch
 
 from shirg_bench.results.rows import read_rows
 from shirg_core import ViewLayout
+from shirg_core.methods import METHODS
 
 from .documented import check_documented
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "integrate.md"
 RECORDED = sorted(ROOT.glob("packages/shirg-bench/results/**/[alp]*.jsonl"))
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/**/*.md")])
+PAGES = sorted(page for where in ("*", "docs/**/*", "packages/**/*", "findings/*") for page in ROOT.glob(f"{where}.md"))
 TRANSFORMERS, PRUNING, OWN, TOWER, ENGINE = re.findall(
     r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL
 )
@@ -95,3 +98,25 @@ def test_every_recorded_row_is_documented(path):
     assert rows
     for row in rows:
         check_documented(row)
+
+
+def nav_pages(entries):
+    for entry in entries:
+        for target in entry.values():
+            yield from [target] if isinstance(target, str) else nav_pages(target)
+
+
+def test_the_site_has_every_page_of_its_menu_and_what_they_link_to(tmp_path):
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    generate["main"].__globals__["SITE"] = tmp_path
+    generate["main"]()
+    menu = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    assert [page for page in nav_pages(menu) if not (tmp_path / page).is_file()] == []
+    commands = (tmp_path / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## shirg (\w+)$", commands, flags=re.MULTILINE)) >= {"ask", "select", "train", "eval"}
+    assert "| `--budget <str>` | Visual tokens to keep: a count, 0.25, 1/4 or 25%" in commands
+    methods = (tmp_path / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\S+)` \|", methods, flags=re.MULTILINE) == list(METHODS)
+    for page in tmp_path.glob("**/*.md"):  # the site's builder does not look for pictures and downloads
+        for target in re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).is_file(), f"{page} links to {target}"
