@@ -22,7 +22,18 @@ ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build" / "docs"
 PAGES = ("*.md", "docs/**/*.md", "docs/site.css", "packages/**/*.md", "findings/README.md")
 API = {
-    "shirg_core": ("", ".hf", ".methods", ".baselines", ".scores", ".coverage", ".budget", ".images", ".images.figure"),
+    "shirg_core": (
+        "",
+        ".hf",
+        ".methods",
+        ".baselines",
+        ".scores",
+        ".coverage",
+        ".budget",
+        ".adaptive_budget",
+        ".images",
+        ".plot",
+    ),
     "shirg_lavida": ("",),
     "shirg_train": (".loss", ".noise", ".keep_ratio", ".validation", ".metrics", ".data"),
     "shirg_bench": (
