@@ -18,11 +18,17 @@ from shirg_core.cli.errors import BadInput, bad_input
 
 ENTRY_POINT_GROUP = "shirg.commands"
 HELP = {"help_option_names": ["-h", "--help"]}
-IMAGE = typer.Argument(
-    metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input.", show_default=False
+IMAGES = typer.Argument(
+    metavar="IMAGE...",
+    help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF, or folders of them; - is standard input.",
+    show_default=False,
 )
+PAGES = typer.Option("--page", "--pages", help="Pages of a PDF or TIFF, from 1: 2, 1-3,5 or all.")
+PICTURE = typer.Option("--output", "-o", help="Picture of what was kept; of several images, a folder for pictures.")
+SUMMARY = typer.Option("--json", help="Machine-readable summary, of several images JSON Lines; - is standard output.")
 BUDGET = typer.Option(help="Visual tokens to keep: a count, 0.25, 1/4 or 25%.")
 PAGE = typer.Option(help="Page of a PDF or TIFF, from 1.")
+SILENT = typer.Option("--quiet", "-q", help="Neither report nor progress.")
 QUIET = typer.Option("--quiet", "-q", help="No progress on standard error.")
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shirg_core.cli.commands import BUDGET, IMAGE, PAGE
+from shirg_core.cli.commands import BUDGET, IMAGES, PAGES, SILENT, SUMMARY
+
+if TYPE_CHECKING:
+    from shirg_core.cli.source import Source
+    from shirg_core.clock import Clock
+
+_PICTURE = "Picture with one panel per method; of several images, a folder for pictures."
 
 
 def compare(
-    image: Annotated[Path, IMAGE],
+    images: Annotated[list[Path], IMAGES],
     budget: Annotated[str, BUDGET] = "0.3333",
     methods: Annotated[
         str | None,
@@ -20,47 +26,52 @@ def compare(
         ),
     ] = None,
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
-    page: Annotated[int, PAGE] = 1,
+    page: Annotated[str, PAGES] = "1",
     seed: Annotated[int | None, typer.Option(help="Random seed of randomised methods.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture with one panel per method.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Machine-readable summary; - is standard output.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help=_PICTURE)] = None,
+    json: Annotated[Path | None, SUMMARY] = None,
+    quiet: Annotated[bool, SILENT] = False,
 ) -> None:
-    """Keep K visual tokens of IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
+    """Keep K visual tokens of each IMAGE by several methods; report ink recall and time. v2 runs with text weight 0."""
     # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
+    from shirg_core.cli.batch import Item, find_batch
     from shirg_core.cli.methods import COMPARED, check_method, parse_budget
-    from shirg_core.cli.output import check_outputs, files_of, print_written, report_console, write_file, write_json
-    from shirg_core.cli.source import read_image
-    from shirg_core.clock import Clock
+    from shirg_core.cli.output import files_of, print_written, report_console, write_file
     from shirg_core.progress import spinner
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     for name in names:
         check_method(name, budget)
-    check_outputs(image, output, json)
-    clock = Clock()
-    with clock.stage("load"):
-        picture = read_image(image, page).image
-    with spinner("loading PyTorch"):
-        from shirg_core.cli.comparison import as_json, print_table, run_methods
+    batch = find_batch(images, page, output, json)
+    with spinner("loading PyTorch", quiet=quiet):
+        from shirg_core.cli.comparison import SCHEMA, as_json, print_table, run_methods
         from shirg_core.cli.material import prepare
 
-    parsed = parse_budget(budget)
-    material = prepare(picture, views, clock)
-    results = run_methods(names, parsed, seed, material)
-    # Before anything is written: methods that decide their count themselves did not look at it.
-    kept = material.budget(parsed)
-    if output is not None:
-        from shirg_core.plot import Panel, comparison_figure, save_figure
+    parsed, console = parse_budget(budget), report_console(json)
+    pictures, lines = batch.pictures(), batch.writer(SCHEMA)
 
-        panels = [Panel(result.caption, result.selection) for result in results]
-        title = f"{image.name} · budget {budget} of {material.layout.n_selectable} tokens"
-        if len(material.layout.views) > 1:
-            title += " · crops shown, base view not"
-        figure = comparison_figure(material.image, material.layout, panels, title)
-        write_file(output, lambda path: save_figure(figure, path))
-    if json is not None:
-        write_json(json, as_json(image, page, kept, budget, material, results, clock.timings_ms))
-    console = report_console(json)
-    print_table(console, results)
-    for path in files_of(output, json):
+    def work(item: Item, source: Source, clock: Clock) -> None:
+        material = prepare(source.image, views, clock)
+        results = run_methods(names, parsed, seed, material)
+        # Before anything is written: methods that decide their count themselves did not look at it.
+        kept = material.budget(parsed)
+        if item in pictures:
+            from shirg_core.plot import Panel, comparison_figure, save_figure
+
+            panels = [Panel(result.caption, result.selection) for result in results]
+            title = f"{item.path.name} · budget {budget} of {material.layout.n_selectable} tokens"
+            if len(material.layout.views) > 1:
+                title += " · crops shown, base view not"
+            figure = comparison_figure(material.image, material.layout, panels, title)
+            write_file(pictures[item], lambda path: save_figure(figure, path))
+        batch.write(lines, as_json(*item[:2], source.pages, kept, budget, material, results, clock.timings_ms))
+        if quiet:
+            return
+        if batch.several or source.pages > 1:
+            where = f"{item.path}, page {item.page} of {source.pages}"
+            console.print(where, markup=False, highlight=False, soft_wrap=True)
+        print_table(console, results)
+
+    batch.run(work, quiet=quiet)
+    for path in () if quiet else files_of(output, json):
         print_written(console, path)

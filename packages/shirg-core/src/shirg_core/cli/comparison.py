@@ -77,6 +77,7 @@ def _run(method: Method, budget: Budget, seed: int | None, material: Material) -
 def as_json(
     image: Path,
     page: int,
+    pages: int,
     budget: int,
     asked: str,
     material: Material,
@@ -88,6 +89,7 @@ def as_json(
         "schema": SCHEMA,
         "image": str(image),
         "page": page,
+        "pages": pages,
         "budget": budget,
         "budget_asked": asked,
         "featurizer": "pixels",

@@ -97,3 +97,56 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         return
     with bad_input(OSError, prefix=f"cannot write {path}: "):
         write_text(path, text)
+
+
+class JsonLines:
+    """One line of JSON a result, in a file or on standard output; a line that was written stays.
+
+    Args:
+        path: where; `-` is standard output, None is nowhere.
+        schema: of every line.
+        resume: keep the lines of a file that is there; else it begins anew.
+
+    Attributes:
+        found: what those lines say.
+
+    Raises:
+        BadInput: the file cannot be read or written, or holds something else.
+    """
+
+    def __init__(self, path: Path | None, schema: str, *, resume: bool = False) -> None:
+        self._path, self.found = path, list[dict[str, Any]]()
+        if path is None or path == STANDARD:
+            return
+        with bad_input(OSError, prefix=f"cannot write {path}: "):
+            # What follows the last end of line is what a killed process could not finish.
+            lines = path.read_bytes().split(b"\n")[:-1] if resume and path.exists() else []
+            self.found = [_line_of(path, line, schema) for line in lines]
+            write_text(path, b"".join(line + b"\n" for line in lines).decode())
+
+    def add(self, content: dict[str, Any]) -> None:
+        """Write one result.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        line = json.dumps(content, allow_nan=False) + "\n"
+        if self._path == STANDARD:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+        elif self._path is not None:
+            with (
+                bad_input(OSError, prefix=f"cannot write {self._path}: "),
+                self._path.open("a", encoding="utf-8") as file,
+            ):
+                file.write(line)
+
+
+def _line_of(path: Path, line: bytes, schema: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+        if content["schema"] == schema:
+            return dict(content)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise BadInput(f"{path} is there and holds something else than lines of {schema}: choose another file")

@@ -61,7 +61,7 @@ class Report:
             ink_recall=round(float(ink_recall(material.edges, selection.mask, layout)), 6),
         )
 
-    def as_json(self, image: Path, page: int, timings_ms: Mapping[str, float]) -> dict[str, Any]:
+    def as_json(self, image: Path, page: int, pages: int, timings_ms: Mapping[str, float]) -> dict[str, Any]:
         """Everything, in JSON's types."""
         return {
             "schema": SCHEMA,
@@ -70,6 +70,7 @@ class Report:
             "budget_asked": self.budget_asked,
             "image": str(image),
             "page": page,
+            "pages": pages,
             "featurizer": "pixels",
             "n_tokens": self.layout.n_tokens,
             "n_selectable": self.layout.n_selectable,
@@ -101,17 +102,20 @@ def _coverage(kept_per_region: Sequence[int]) -> dict[str, int]:
 
 def headline(report: Report) -> str:
     """One line over the picture."""
+    regions = len(report.kept_per_region)
     return (
         f"{report.method} · kept {len(report.indices)} of {report.layout.n_selectable} tokens · "
-        f"{len(report.kept_per_region)} regions · ink recall {report.ink_recall:.1%}"
+        f"{regions} region{'' if regions == 1 else 's'} · ink recall {report.ink_recall:.1%}"
     )
 
 
-def print_report(console: Console, report: Report, timings_ms: Mapping[str, float]) -> None:
-    """A short summary for the terminal."""
+def print_report(console: Console, report: Report, timings_ms: Mapping[str, float], page: str | None) -> None:
+    """A short summary for the terminal; `page` says which of several."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     coverage = _coverage(report.kept_per_region)
     grids = zip(report.layout.views, report.kept_per_view, strict=True)
+    if page is not None:
+        table.add_row("page", page)
     table.add_row("method", report.method)
     own_count = "" if report.exact_count else f" ({report.method} decides the count itself)"
     table.add_row("kept", f"{len(report.indices)} of {report.layout.n_selectable} tokens{own_count}")

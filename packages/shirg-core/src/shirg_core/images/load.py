@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from shirg_core.images.errors import ImageError
-from shirg_core.images.pdf import is_pdf, render_pdf_page
+from shirg_core.images.pdf import is_pdf, pdf_pages, render_pdf_page
 
 DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error,
@@ -81,6 +82,19 @@ def load_image(path: Path | str, page: int = 1) -> Image.Image:
         raise ImageError(f"{path}: not enough memory to decode it") from error
     except DECODE_ERRORS as error:
         raise ImageError(f"{path}: cannot be read: {error}") from error
+
+
+def count_pages(path: Path | str) -> int:
+    """Pages of a PDF, frames of a TIFF; 1 for other images, and for what `load_image` would refuse."""
+    path = Path(path)
+    with warnings.catch_warnings(), suppress(Image.DecompressionBombError, MemoryError, *DECODE_ERRORS):
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                return int(getattr(image, "n_frames", 1))
+        except UnidentifiedImageError:
+            return pdf_pages(path) if is_pdf(path) else 1
+    return 1
 
 
 def _decode(path: Path, page: int) -> Image.Image:

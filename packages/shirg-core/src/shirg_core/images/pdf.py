@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -18,18 +19,28 @@ def is_pdf(path: Path) -> bool:
         return b"%PDF-" in file.read(1024)
 
 
+def pdf_pages(path: Path) -> int:
+    """How many pages a PDF has.
+
+    Raises:
+        ImageError: not readable, or encrypted.
+    """
+    document = _opened(path)
+    try:
+        return len(document)
+    finally:
+        document.close()
+
+
 def render_pdf_page(path: Path, page: int) -> Image.Image:
     """Render page `page` (from 1) with what its form fields hold, its longer side `LONG_SIDE_PX` pixels.
 
     Raises:
         ImageError: not readable, encrypted, no such page, or a page without area.
     """
-    import pypdfium2  # only PDFs need it, and every command would wait for it
+    import pypdfium2
 
-    try:
-        document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        raise ImageError(f"{path}: not a readable PDF ({error})") from error
+    document = _opened(path)
     try:
         pages = len(document)
         if page > pages:
@@ -46,3 +57,12 @@ def render_pdf_page(path: Path, page: int) -> Image.Image:
         raise ImageError(f"{path}: page {page} is not readable ({error})") from error
     finally:
         document.close()
+
+
+def _opened(path: Path) -> Any:
+    import pypdfium2  # only PDFs need it, and every command would wait for it
+
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise ImageError(f"{path}: not a readable PDF ({error})") from error

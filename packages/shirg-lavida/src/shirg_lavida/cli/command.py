@@ -7,17 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from shirg_core.cli.commands import IMAGE, PAGE
+from shirg_core.cli.commands import PAGES, SUMMARY
 from shirg_lavida.cli.options import OWN, Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.sampling import PANEL, given, with_sampling_options
 
+_ABOUT = (
+    "Images, or folders of them, then the question about each. PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is "
+    "standard input."
+)
+_QUESTIONS = "File with one question a line, in place of QUESTION; - is standard input."
+_OVERLAY = "Picture of the kept tokens; of several answers, a folder for pictures."
 _QUIET = "The answer alone on standard output, without progress."
 
 
 @with_sampling_options
 def ask(
-    image: Annotated[Path, IMAGE],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question about the image.", show_default=False)],
+    about: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help=_ABOUT, show_default=False)],
     model: Model = None,
     vision_tower: Tower = None,
     adapter: Adapter = None,
@@ -26,10 +31,11 @@ def ask(
     later: Later = None,
     views: Views = None,
     positions: Positions = None,
-    page: Annotated[int, PAGE] = 1,
+    page: Annotated[str, PAGES] = "1",
+    questions: Annotated[Path | None, typer.Option(help=_QUESTIONS, show_default=False)] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Also answer by pooling and with all tokens.")] = False,
-    overlay: Annotated[Path | None, typer.Option("--overlay", "-o", help="Picture of the kept tokens.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Machine-readable summary; - is standard output.")] = None,
+    overlay: Annotated[Path | None, typer.Option("--overlay", "-o", help=_OVERLAY)] = None,
+    json: Annotated[Path | None, SUMMARY] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=_QUIET)] = False,
     device: Device = None,
     dtype: Dtype = None,
@@ -41,18 +47,18 @@ def ask(
     ] = None,
     **sampling: Any,
 ) -> None:
-    """Answer QUESTION about IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
+    """Answer QUESTION about each IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
     # Imported here, so that `shirg --help` waits for no library, and what can be refused without torch not for it.
-    from shirg_core.cli.output import check_outputs
-    from shirg_core.cli.source import read_image
-    from shirg_core.clock import Clock
+    from shirg_core.cli.batch import find_batch
     from shirg_core.progress import spinner
+    from shirg_lavida.cli.about import split_arguments
     from shirg_lavida.cli.paths import check_paths
     from shirg_lavida.cli.request import Request
 
+    images, asked = split_arguments(about, questions)
     request = Request(
-        image=image,
-        question=question,
+        image=images[0],
+        question=asked[0],
         model=model,
         vision_tower=vision_tower,
         adapter=adapter,
@@ -61,7 +67,7 @@ def ask(
         later=later,
         views=views,
         positions=positions,
-        page=page,
+        page=1,
         compare=compare,
         overlay=overlay,
         json=json,
@@ -73,12 +79,10 @@ def ask(
         sampling=given(sampling),
     )
     request.check()
-    check_outputs(image, overlay, json)
     check_paths(model, adapter)
-    clock = Clock()
-    with clock.stage("image"):
-        source = read_image(image, page)
+    several = questions is not None
+    batch = find_batch(images, page, overlay, json, stage="image", questions=asked, several=several)
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_lavida.cli.run import run
 
-    run(request, source, clock)
+    run(request, batch)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget, kept_tokens
+from shirg_core.cli.source import Source
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import get_method
 from shirg_core.versions import versions
@@ -96,7 +97,7 @@ class Outcome:
 
 
 def request_json(
-    request: Request, pipe: LavidaPipeline, *, sha256: str, seed: int | None, max_new_tokens: int
+    request: Request, pipe: LavidaPipeline, source: Source, *, seed: int | None, max_new_tokens: int
 ) -> dict[str, Any]:
     """Everything that decided the answer, in JSON's types: another run with it gives the same."""
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
@@ -104,8 +105,9 @@ def request_json(
     return {
         "schema": SCHEMA,
         "image": str(request.image),
-        "image_sha256": sha256,
+        "image_sha256": source.sha256,
         "page": request.page,
+        "pages": source.pages,
         "question": request.question,
         "model": DEFAULT if request.model is None else request.model,
         "vision_tower": request.vision_tower,
@@ -127,11 +129,23 @@ def print_text(console: Console, outcome: Outcome) -> None:
     console.print(outcome.answer.text, markup=False, highlight=False, soft_wrap=True, style="bold")
 
 
-def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float]) -> None:
-    """The answer, then what it cost."""
+def print_titled(console: Console, where: str, question: str, outcomes: Sequence[Outcome], outcome: Outcome) -> None:
+    """One of several answers, behind its image and question; a table where methods are compared."""
+    end = "\n" if len(outcomes) > 1 else " "
+    console.print(f"{where}: {question}", markup=False, highlight=False, soft_wrap=True, end=end)
+    if len(outcomes) > 1:
+        print_comparison(console, outcomes)
+    else:
+        print_text(console, outcome)
+
+
+def print_answer(console: Console, outcome: Outcome, timings_ms: Mapping[str, float], page: str | None = None) -> None:
+    """The answer, then what it cost; `page` says which of several."""
     answer = outcome.answer
     print_text(console, outcome)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    if page is not None:
+        table.add_row("page", page)
     table.add_row("confidence", f"{answer.confidence.mean:.3f} mean, {answer.confidence.min:.3f} min")
     table.add_row("method", f"{outcome.method} on {outcome.views} views")
     table.add_row("kept", _kept(outcome))

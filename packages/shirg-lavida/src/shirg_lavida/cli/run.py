@@ -3,119 +3,85 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from dataclasses import replace
 
-import torch
-from PIL import Image
-from rich.console import Console
-
-from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.cli.methods import parse_any_budget
-from shirg_core.cli.output import files_of, print_written, report_console, write_file, write_json
+from shirg_core.cli.batch import Batch, Item
+from shirg_core.cli.errors import BadInput
+from shirg_core.cli.output import files_of, print_written, report_console, write_file
 from shirg_core.cli.source import Source
 from shirg_core.clock import Clock
-from shirg_core.methods import get_method
 from shirg_core.progress import spinner
-from shirg_lavida.checkpoint.recommended import Recommended
-from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.notes import embedded_notes, empty_note
 from shirg_lavida.cli.paths import is_embedded
-from shirg_lavida.cli.report import Outcome, print_answer, print_comparison, print_text, request_json
+from shirg_lavida.cli.report import SCHEMA, print_answer, print_comparison, print_text, print_titled
 from shirg_lavida.cli.request import Request
-from shirg_lavida.cli.sampling import NAMES
+from shirg_lavida.cli.session import open_session
 from shirg_lavida.cli.stream import live_steps
-from shirg_lavida.methods import with_method
-from shirg_lavida.pipeline import LavidaPipeline
-from shirg_lavida.sampling.answer import Answer
 
 
-def run(request: Request, source: Source, clock: Clock) -> None:
+def run(request: Request, batch: Batch) -> None:
     """Answer, and write what was asked for.
 
     Args:
-        request: what the user typed, checked as far as that needs no model.
-        source: its image.
-        clock: has timed the stage `image`.
+        request: what the user typed, checked as far as that needs no model; each item's image, page and question take
+            the place of its own.
+        batch: what it is about.
 
     Raises:
         BadInput: whatever of the request cannot be used.
     """
-    asked = None if request.method is None else get_method(request.method).name
-    budget = None if request.budget is None else parse_any_budget(request.budget)
-    seed = request.chosen_seed()
     # 1. The model, and what it recommends.
+    clock = Clock()
     with clock.stage("model"), spinner("loading the model", quiet=request.quiet):
-        pipe = load_pipeline(
-            request.model, request.adapter, request.device, request.dtype, request.positions, request.vision_tower
-        )
-    recommended = Recommended.from_checkpoint(pipe.model.config.raw)
-    with bad_input(ValueError):
-        own = get_method(recommended.method).name
-    method = asked or own
-    choosing = own if request.compare and method in ("pooling", "full") else method
-    if budget is not None and not get_method(choosing).takes_budget:
-        raise BadInput(f"{choosing} takes no budget: drop --budget, got {request.budget}")
-    budget = recommended.budget if budget is None else budget
-    # 2. Answers.
-    console = report_console(request.json)
-    names = [method]
-    if request.compare:
-        names = ["pooling", "full", choosing]
-    with bad_input(ValueError, options=NAMES):
-        told = {choosing: request.later}
-        pipes = {name: with_method(pipe, name, budget, request.views, seed, later=told.get(name)) for name in names}
-    if request.overlay is not None and pipes[method].selector is None:
+        session = open_session(request)
+    if request.overlay is not None and session.main.selector is None:
         raise BadInput(
-            f"--overlay shows what a method keeps, and {method} on {pipes[method].views} views chooses nothing"
+            f"--overlay shows what a method keeps, and {session.method} on {session.main.views} views chooses nothing"
         )
-    length = recommended.max_new_tokens if request.max_new_tokens is None else request.max_new_tokens
-    if request.compare:
-        # The first call pays for lazy set-up, and no method of the table shall.
-        with bad_input(ValueError, options=NAMES):
-            pipes["pooling"](source.image, request.question, max_new_tokens=1)
-    outcomes = [
-        Outcome(name, chosen.views, budget, _answer(chosen, source.image, request, length, seed, console))
-        for name, chosen in pipes.items()
-    ]
-    outcome = outcomes[names.index(method)]
-    notes = empty_note(outcome.answer)
-    if is_embedded(request.model):
-        notes += embedded_notes(pipe, source.image, request.question, outcome.answer)
-    summary = outcome.as_json()
-    total = sum(clock.timings_ms.values()) + outcome.answer.timings_ms["total"]
-    summary["timings_ms"] = {**clock.timings_ms, **summary["timings_ms"], "total": round(total, 3)}
-    # 3. Report, before anything is written: a full disk must not cost the answer.
-    if request.quiet:
-        print_text(console, outcome)
-    elif request.compare:
-        print_comparison(console, outcomes)
-    else:
-        print_answer(console, outcome, summary["timings_ms"])
-    sys.stdout.flush()
-    for note in notes:
-        sys.stderr.write(f"shirg: note: {note}\n")
-    # 4. Summary and picture.
-    if request.json is not None:
-        used = request_json(request, pipe, sha256=source.sha256, seed=seed, max_new_tokens=length)
-        comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
-        write_json(request.json, {**used, **summary, "notes": notes, **comparison})
-    if request.overlay is not None and outcome.answer.selection is not None:
-        from shirg_core.plot import save_figure
-        from shirg_lavida.cli.picture import overlay
+    # 2. Answers, all but those that a run before this one gave.
+    lines, pictures = batch.writer(SCHEMA, resume=True), batch.pictures()
+    done = [] if lines is None else session.answered(request, lines.found, batch.items)
+    console = report_console(request.json)
+    if done and not request.quiet:
+        sys.stderr.write(f"shirg: note: resumed, {len(done)} of {len(batch.items)} answers are in {request.json}\n")
 
-        figure = overlay(pipe.model.config, source.image, request.question, outcome, outcome.answer.selection)
-        write_file(request.overlay, lambda path: save_figure(figure, path))
+    def work(item: Item, source: Source, own: Clock) -> None:
+        asked = replace(request, image=item.path, page=item.page, question=item.question)
+        with live_steps(console, session.pipe, quiet=request.quiet or batch.several) as on_step:
+            outcomes = session.answer(source.image, item.question, on_step)
+        outcome = outcomes[session.names.index(session.method)]
+        notes = empty_note(outcome.answer)
+        if is_embedded(request.model):
+            notes += embedded_notes(session.pipe, source.image, item.question, outcome.answer)
+        summary = outcome.as_json()
+        before = own.timings_ms if batch.several else {**own.timings_ms, **clock.timings_ms}
+        total = round(sum(before.values()) + outcome.answer.timings_ms["total"], 3)
+        summary["timings_ms"] = {**before, **summary["timings_ms"], "total": total}
+        # 3. Report, before anything is written: a full disk must not cost the answer.
+        where = f"{item.path}, page {item.page} of {source.pages}" if source.pages > 1 else str(item.path)
+        if request.quiet:
+            print_text(console, outcome)
+        elif batch.several:
+            print_titled(console, where, item.question, outcomes, outcome)
+        elif request.compare:
+            print_comparison(console, outcomes)
+        else:
+            print_answer(console, outcome, summary["timings_ms"], page=source.place(item.page))
+        sys.stdout.flush()
+        for note in notes:
+            sys.stderr.write(f"shirg: note: {f'{where}: ' if batch.several else ''}{note}\n")
+        # 4. Summary and picture.
+        comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
+        used = session.settings(asked, source)
+        batch.write(lines, {**used, **summary, "notes": notes, **comparison})
+        if item in pictures and outcome.answer.selection is not None:
+            from shirg_core.plot import save_figure
+            from shirg_lavida.cli.picture import overlay
+
+            config = session.pipe.model.config
+            figure = overlay(config, source.image, item.question, outcome, outcome.answer.selection)
+            write_file(pictures[item], lambda path: save_figure(figure, path))
+
+    batch.run(work, quiet=request.quiet, done=done)
     for path in () if request.quiet else files_of(request.overlay, request.json):
         print_written(console, path)
-
-
-def _answer(
-    pipe: LavidaPipeline, image: Image.Image, request: Request, length: int, seed: int | None, console: Console
-) -> Answer:
-    """One answer, shown step by step in a terminal."""
-    sampling: dict[str, Any] = dict(request.sampling)
-    if seed is not None:
-        sampling["generator"] = torch.Generator(pipe.device).manual_seed(seed)
-    with bad_input(ValueError, options=NAMES), live_steps(console, pipe, quiet=request.quiet) as on_step:
-        answer: Answer = pipe(image, request.question, max_new_tokens=length, timings=True, on_step=on_step, **sampling)
-    return answer
