@@ -37,7 +37,7 @@ def _check(value, prefix, fields):
         words = [word for word in re.split(r", | or ", own[name]) if word != "optional"]
         fits = any(isinstance(item, TYPES[word]) and isinstance(item, bool) <= (word == "boolean") for word in words)
         assert fits, f"{prefix}{name} is documented as {own[name]}, got {item!r}"
-        if any(path.startswith(f"{prefix}{name}.") for path in fields):
+        if item is not None and any(path.startswith(f"{prefix}{name}.") for path in fields):
             _check(item, f"{prefix}{name}.", fields)
         if any(path.startswith(f"{prefix}{name}[].") for path in fields):
             for each in item:

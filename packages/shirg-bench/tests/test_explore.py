@@ -13,6 +13,7 @@ from shirg_bench.explore.reading import Reading
 from shirg_core.cli.app import main
 from shirg_core.layout import ViewLayout
 
+from .documented import check_documented
 from .explore_setup import draw_page, selected, write_explorer
 
 METHODS, BUDGETS = "v3,v2,pooling", "1/6,1/3,100%"
@@ -104,6 +105,11 @@ def test_a_patch_has_terms_rank_and_region(explored):
     assert scores[np.argsort(ranks)].tolist() == sorted(scores, reverse=True)
     # Cells of 4 × 4, 3 × 3 and 2 × 2 patches: at most half as many as kept tokens.
     assert [max(arrays[each["regions"]]) + 1 for each in method["runs"]] == [144, 256, 576]
+
+
+def test_the_data_are_as_documented(explored, asked):
+    check_documented(explored[1])
+    check_documented(asked[1])
 
 
 def test_what_takes_no_budget_has_one_run(explored):

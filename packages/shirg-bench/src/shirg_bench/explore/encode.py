@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from shirg_bench.explore.explored import ExploredImage, MethodRuns, Run
 from shirg_bench.explore.record import ranks
 from shirg_core.layout import ViewLayout
-from shirg_core.methods import KEEPS
 
 SCHEMA = "shirg.explore/1"
 Store = Callable[[NDArray[Any]], int]
@@ -97,7 +96,7 @@ def _method(runs: MethodRuns, layout: int, store: Store) -> dict[str, Any]:
     return {
         "name": method.name,
         "about": method.about,
-        "keeps": KEEPS[method.keeps],
+        "keeps": method.keeps,
         "merges": method.merges,
         "layout": layout,
         "terms": [
