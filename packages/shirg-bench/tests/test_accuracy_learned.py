@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
 from shirg_bench.results.rows import read_rows
 from shirg_bench.results.scores import score_tables
@@ -85,15 +86,10 @@ def test_runs_that_cannot_be_asked_are_one_line(micro, tmp_path, capsys):
         assert error.count("\n") == 1
     assert learned(micro, tmp_path / "out") == 0
     assert "learned: no rows, because no --run was given" in capsys.readouterr().out
-    assert (
-        main(
-            [
-                "ask",
-                "page.png",
-                "What?",
-                "--model",
-                str(train(micro, tmp_path / "sms", compressor="sms") / "checkpoint"),
-            ]
-        )
-        == 2
-    )
+
+
+def test_asking_a_compressors_checkpoint_says_what_runs_it(micro, tmp_path, capsys):
+    folder = train(micro, tmp_path / "sms", compressor="sms") / "checkpoint"
+    Image.new("L", (112, 112), 255).save(tmp_path / "page.png")
+    assert main(["ask", str(tmp_path / "page.png"), "What?", "--model", str(folder)]) == 2
+    assert "'sms' runs only in `shirg ablate --what learned`" in capsys.readouterr().err
