@@ -29,11 +29,15 @@ def train(
         check_recipe(raw)
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_train.checkpointing import CheckpointError
-        from shirg_train.trainer.distributed import is_main_process
+        from shirg_train.trainer.distributed import LostRankError, is_main_process, speaks_for_its_machine
     try:
         with bad_input(RecipeError):
             finished = run_recipe(raw, quiet=quiet)
     except (CheckpointError, FloatingPointError) as error:
+        raise RunFailed(str(error)) from error
+    except LostRankError as error:
+        if not speaks_for_its_machine():
+            raise typer.Exit(1) from error
         raise RunFailed(str(error)) from error
     if is_main_process():
         typer.echo(finished)

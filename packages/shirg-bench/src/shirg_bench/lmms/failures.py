@@ -8,6 +8,7 @@ from typing import Any
 
 from shirg_core.budget import BudgetError
 from shirg_core.cli.errors import BadInput, RunFailed
+from shirg_train.trainer.distributed import lost_rank
 
 
 @contextmanager
@@ -34,6 +35,8 @@ def one_line(what: str) -> Iterator[None]:
     except Exception as error:  # upstream and task files may fail in any way; the log has the traceback
         if isinstance(error, BudgetError) or isinstance(error.__cause__, BudgetError):
             raise BadInput(f"--budget: {error}") from error
+        if (lost := lost_rank(error)) is not None:
+            raise RunFailed(str(lost)) from error
         cause: BaseException = error
         if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
             cause = last

@@ -14,6 +14,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+class LostRankError(Exception):
+    """Another rank ended, or its machine cannot be reached."""
+
+
 @dataclass(frozen=True)
 class World:
     """Rank, number of ranks, and this rank's device."""
@@ -56,12 +60,31 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def speaks_for_its_machine() -> bool:
+    """Whether this is the first rank of its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def lost_rank(error: Exception) -> LostRankError | None:
+    """What to tell people if `error` means that another rank is gone; None if it means anything else."""
+    # gloo's own errors are plain RuntimeErrors that name its source file.
+    if not (isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))):
+        return None
+    return LostRankError(
+        f"another of the {os.environ.get('WORLD_SIZE')} processes ended, or its machine cannot be reached; rerun the "
+        "command on all machines to resume"
+    )
+
+
 @contextmanager
 def join_world(*, always: bool = False) -> Iterator[World]:
     """Meet the other ranks, and part from them at the end.
 
     Args:
         always: open a process group even alone, because DeepSpeed wants one.
+
+    Raises:
+        LostRankError: another rank is gone; NCCL may take its ten minutes to notice.
     """
     launched = "WORLD_SIZE" in os.environ
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -80,6 +103,10 @@ def join_world(*, always: bool = False) -> Iterator[World]:
         yield World(rank, size, device)
         # A rank that leaves while another still talks to it aborts both.
         dist.barrier()
+    except RuntimeError as error:
+        if (lost := lost_rank(error)) is not None:
+            raise lost from error
+        raise
     finally:
         dist.destroy_process_group()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from shirg_train.adapter.files import save_adapter, starting_parameters
 from shirg_train.adapter.lora import attach, block_linears, parameter_counts, trainable
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
 from shirg_train.data.stream import GIVE_UP_AFTER
-from shirg_train.in_use import hold
 from shirg_train.metrics import Metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.seeds import derive
@@ -32,6 +30,7 @@ from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine, TorchEngine
 from shirg_train.trainer.loop import run_loop
 from shirg_train.trainer.module import LossModule
+from shirg_train.trainer.output import held
 from shirg_train.trainer.resume import another_run, find_checkpoint
 from shirg_train.trainer.samples import Sample, SampleStream
 
@@ -64,27 +63,8 @@ def run(recipe: AdapterRecipe, sources: Sources, world: World) -> Path:
     total_steps = count_steps(recipe, sources.samples_per_epoch)
     if recipe.validation.every and not sources.held_out:
         raise RecipeError("validation.every is set, but there are no held-out samples")
-    with _held(recipe.output, world):
+    with held(recipe.output, world):
         return _run(recipe, sources, world, total_steps)
-
-
-@contextmanager
-def _held(output: Path, world: World) -> Iterator[None]:
-    """The main rank holds the folder for all ranks of the run.
-
-    Raises:
-        RecipeError: on every rank, if the main rank cannot.
-    """
-    with ExitStack() as stack:
-        refused: RecipeError | None = None
-        if world.is_main:
-            try:
-                stack.enter_context(hold(output))
-            except RecipeError as error:
-                refused = error
-        if reasons := [str(each) for each in world.gather(refused) if each is not None]:
-            raise RecipeError(reasons[0]) from refused
-        yield
 
 
 def _run(recipe: AdapterRecipe, sources: Sources, world: World, total_steps: int) -> Path:
