@@ -70,7 +70,7 @@ def test_adaptive_budgets(text, value, rungs):
     assert parse_any_budget(text) == value
     assert parse_any_budget(str(value)) == value
     assert value.rungs == rungs
-    with pytest.raises(BadInput, match=f"--budget {text} needs a model that answers questions"):
+    with pytest.raises(BadInput, match=f"--budget {text} is a LaViDa model's choice: shirg ask"):
         parse_budget(text)
 
 

@@ -234,7 +234,7 @@ METHODS: dict[str, Method] = {
         Method("tome", "ToMe: merges the most similar pairs, in rounds.", ".baselines:TokenMerging", merges=True),
         Method(
             "quadtree",
-            "Averages alike tokens in blocks of several sizes; busy places keep single ones.",
+            "Quadtree: averages alike tokens block by block; reads better than pooling, worse than v2 and ToMe.",
             ".baselines:Quadtree",
             merges=True,
         ),
