@@ -78,7 +78,7 @@ def parse_budget(text: str) -> Budget:
     """
     if text.startswith(AUTO):
         raise BadInput(
-            f"--budget {text} needs a model that answers questions: shirg ask, eval or ablate --what adaptive"
+            f"--budget {text} is a LaViDa model's choice: shirg ask, eval without --backend, ablate --what adaptive"
         )
     try:
         if text.isascii() and text.isdigit():
