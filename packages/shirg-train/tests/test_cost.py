@@ -1,5 +1,8 @@
 """The cost model counts what PyTorch counts while a step runs; a run's hours follow from it."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -58,3 +61,16 @@ def test_hours_are_operations_over_the_rate_of_all_gpus():
     assert run_hours(cost, samples=3_600_000, gpus=2, flop_rate=200e12, utilisation=0.5) == pytest.approx(50)
     with pytest.raises(ValueError, match=r"utilisation must be in \(0, 1\], got 40"):
         run_hours(cost, samples=1, gpus=1, flop_rate=1e12, utilisation=40)
+
+
+def test_the_page_on_scaling_prints_what_its_table_says(capsys):
+    page = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert capsys.readouterr().out == "40 TFLOP a sample, 18.6 hours\n"
+    (pooled,) = re.findall(r"\| pooling, five views \| 1048 \| ([\d. |]+) \|", page)
+    total, tower, *hours = map(float, pooled.split(" | "))
+    assert (total, tower) == (round(names["cost"].total / 1e12, 1), round(names["cost"].tower / 1e12, 1))
+    at = {"samples": 3 * 558_128, "gpus": 8, "flop_rate": 312e12}
+    assert hours == [round(run_hours(names["cost"], **at, utilisation=share), 1) for share in (0.3, 0.4, 0.5, 1.0)]
