@@ -63,6 +63,10 @@ def test_one_line_a_variant_with_and_without_cache():
     assert 0 < on["tower_ms"] < on["embed_ms"]
     assert 0 < on["step_ms"] + on["prefill_ms"] < on["end_to_end_ms"]
     assert on["peak_bytes"] > on["kv_bytes"]
+    assert on["prefill_peak_bytes"] >= on["kv_bytes"]
+    assert off["prefill_peak_bytes"] == 0
+    assert 0 < on["select_peak_bytes"] < on["peak_bytes"]
+    assert 0 < on["tower_peak_bytes"] <= on["peak_bytes"]
     assert rows["pooling", True]["ratio_to_pooled"] == 1
     assert rows["pooling", True]["select_ms"] == 0
     assert all(row["ratio_to_pooled"] > 0 and row["rounds"] == 2 for row in rows.values())

@@ -22,7 +22,7 @@ TIMED = (
     "steps_timed",
 )
 """Columns that rounds give."""
-MEASURED = (*TIMED, "peak_bytes")
+MEASURED = (*TIMED, "peak_bytes", "tower_peak_bytes", "select_peak_bytes", "prefill_peak_bytes")
 """Columns that are None where they were not asked for."""
 
 

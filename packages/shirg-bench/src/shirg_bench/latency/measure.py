@@ -11,16 +11,19 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from shirg_bench.latency.checks import check_parity
 from shirg_bench.latency.lines import MEASURED, Line, rows
 from shirg_bench.latency.plan import Plan
 from shirg_bench.latency.quiet import quiet_profiler
-from shirg_bench.latency.stages import answer, embed
+from shirg_bench.latency.stages import answer, embed, stage_peaks
 from shirg_bench.latency.subject import Subject
 from shirg_bench.latency.variant import Variant
 from shirg_bench.memory import peak_workspace_bytes
 from shirg_core.progress import Report
-from shirg_lavida.prompt.prefix import Prefix
+from shirg_lavida.prompt.context import answer_context
+from shirg_lavida.sampling.denoiser import Denoiser
 
 KV_8B_TOKEN_BYTES = 32 * 2 * 4096 * 2
 """One prefix token in LLaDA-8B's cache: 32 layers, keys and values, 4096 channels of bfloat16 (512 KiB)."""
@@ -35,7 +38,8 @@ def measure(
     Lines have `variant`, `cache`, `visual_tokens` and `prefix_tokens` (newlines and summary included), `kv_bytes`,
     `kv_8b_mib` (of LLaDA-8B with as many prefix tokens, computed), `select_ms`, `tower_ms`, `embed_ms`, `prefill_ms`,
     `step_ms`, `end_to_end_ms`, `ratio_to_pooled` (pooled with cache, same rounds), `peak_bytes` (workspace beyond the
-    weights), `steps_timed` and `parity`; what was not measured is None.
+    weights), `tower_peak_bytes`, `select_peak_bytes` and `prefill_peak_bytes` (of each stage beyond what it begins
+    with), `steps_timed` and `parity`; what was not measured is None.
 
     Args:
         subject: the model.
@@ -100,10 +104,12 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
     """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
     pipe = lines[0].pipe
-    prefixes: list[Prefix] = []
-    with quiet_profiler():
-        embedding = peak_workspace_bytes(lambda: prefixes.append(embed(subject, pipe)[0]), subject.device)
-    (prefix,) = prefixes
+    prefix, _ = embed(subject, pipe)
+    with quiet_profiler(), torch.no_grad():
+        embedding = peak_workspace_bytes(lambda: embed(subject, pipe), subject.device)
+        tower, select = stage_peaks(subject, pipe)
+        context = answer_context(prefix, plan.answer_tokens, pipe.model.backbone.max_sequence_length)
+        prefill = peak_workspace_bytes(lambda: Denoiser.cached(pipe.model.backbone, context), subject.device)
     prefix_bytes = prefix.embeddings.nbytes
     for line in lines:
         options = {**plan.options(line.cache), "steps": 1}
@@ -111,3 +117,5 @@ def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None
         with quiet_profiler():
             answering = peak_workspace_bytes(run, subject.device)
         line.facts["peak_bytes"] = max(embedding, prefix_bytes + answering)
+        line.facts |= {"tower_peak_bytes": tower, "select_peak_bytes": select}
+        line.facts["prefill_peak_bytes"] = prefill if line.cache else 0

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 
 from shirg_bench.latency.subject import Subject
+from shirg_bench.memory import peak_workspace_bytes
 from shirg_core.clock import Clock
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
+from shirg_lavida.vision.options import VisionOptions
+from shirg_lavida.vision.visual_prefix import encode
 
 
 @torch.no_grad()
@@ -35,3 +38,14 @@ def answer(model: LavidaModel, prefix: PrefixLike, **options: Any) -> Answer:
     with clock.stage("answer"):
         (one,) = model.generate(prefix, clock=clock, **options)
     return replace(one, timings_ms={**one.timings_ms, "answer": clock.timings_ms["answer"]})
+
+
+def stage_peaks(subject: Subject, pipe: LavidaPipeline) -> tuple[int, int]:
+    """Bytes that the tower with its projector, and then the choice of tokens with the prompt, allocate at most."""
+    page, question = [subject.page], [subject.question]
+    options = VisionOptions(
+        pipe.selector, pipe.views, pipe.newline, pipe.select_on, pipe.tower_attention, pipe.attention_layer
+    )
+    tower = peak_workspace_bytes(lambda: encode(pipe.model, page, options), subject.device)
+    encoded = encode(pipe.model, page, options)
+    return tower, peak_workspace_bytes(lambda: pipe.embed(question, [page], encoded=encoded), subject.device)

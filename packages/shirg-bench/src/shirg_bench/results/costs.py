@@ -23,6 +23,9 @@ LATENCY: Columns = {
     "end to end, ms": lambda row: number_words(row["end_to_end_ms"], ".1f"),
     "× pooled": lambda row: number_words(row.get("ratio_to_pooled"), ".2f"),
     "peak, MiB": lambda row: number_words(row["peak_bytes"], ".0f", MIB),
+    "of the tower": lambda row: number_words(row.get("tower_peak_bytes"), ".0f", MIB),
+    "of the choice": lambda row: number_words(row.get("select_peak_bytes"), ".1f", MIB),
+    "of the prefill": lambda row: number_words(row.get("prefill_peak_bytes"), ".0f", MIB),
 }
 AUTOREGRESSIVE: Columns = {
     "steps": lambda row: number_words(row["nfe"], "g"),
