@@ -41,7 +41,7 @@ def test_a_paired_difference_is_surer_than_two_intervals():
 
 
 def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
-    promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "positions", "newline"]
+    promised = ["coverage", "beta", "terms", "alpha", "summary", "regions", "parts", "positions", "newline"]
     promised += ["adapter", "adapted", "lowres", "cache", "late", "views", "views-variance"]
     assert sorted(ABLATIONS) == sorted(promised)
     for name in promised:

@@ -126,3 +126,33 @@ def test_text_is_needed_unless_relevance_is_uniform():
         ConditionalDPP(2)(features, ViewLayout.single(2, 2))
     with pytest.raises(ValueError, match="relevance must be one of text, uniform"):
         ConditionalDPP(2, relevance="none")
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("k", [1, 7, 30])
+def test_parts_choose_their_share_by_themselves(parts, k):
+    draws = torch.Generator().manual_seed(0)
+    features, text = torch.randn(1, 30, 12, generator=draws), torch.randn(1, 4, 12, generator=draws)
+    layout = ViewLayout.single(5, 6)
+    weight = conditional_weight(features, text, None, layout)[0]
+    expected = set()
+    for part in range(min(parts, k)):
+        own = torch.arange(part, 30, parts)
+        kernel = cosine_matrix(features[0, own]) * weight[own] * weight[own, None]
+        expected |= set(own[greedy_map(kernel, len(range(part, k, parts)), 12, NONE)].tolist())
+    kept = ConditionalDPP(k, parts=parts)(features, layout, text=text).indices
+    assert set(kept[0].tolist()) == expected
+    assert len(expected) == k
+
+
+def test_parts_keep_every_pinned_token():
+    layout = ViewLayout(views=[View(2, 3), View(2, 2, pinned=True)])
+    features = torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(0))
+    kept = ConditionalDPP(6, relevance="uniform", parts=2)(features, layout).indices[0].tolist()
+    assert len(kept) == 6
+    assert set(kept) >= {6, 7, 8, 9}
+
+
+def test_no_parts_are_refused():
+    with pytest.raises(ValueError, match=r"parts.*1.*got 0"):
+        ConditionalDPP(4, parts=0)

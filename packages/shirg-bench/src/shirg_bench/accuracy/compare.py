@@ -20,6 +20,7 @@ ABLATIONS: dict[str, Callable[[Adapters], list[Comparison]]] = {
     "alpha": selector_ablations.alpha,
     "summary": selector_ablations.summary,
     "regions": selector_ablations.regions,
+    "parts": selector_ablations.parts,
     "positions": model_ablations.positions,
     "newline": model_ablations.newline,
     "adapter": model_ablations.adapter,

@@ -1,4 +1,4 @@
-"""Ablations of the selector: coverage, terms of the score, summary, regions.
+"""Ablations of the selector: coverage, terms of the score, summary, regions, and a DPP in two halves.
 
 Not everything can be said by a preset's own parameters: v2 has no attention to weigh its summary by, so its `attention`
 summary takes v3's.
@@ -82,5 +82,13 @@ def regions(_: Adapters) -> list[Comparison]:
             [case(f"{m}, {kind}", m, b, coverage=kind, **shares[m]) for kind in REGIONS if kind != own[m]],
         )
         for m in own
+        for b in BUDGETS
+    ]
+
+
+def parts(_: Adapters) -> list[Comparison]:
+    """CDPruner's choice in two halves, each by itself."""
+    return [
+        Comparison(case("cdpruner", "cdpruner", b), [case("cdpruner, two halves", "cdpruner", b, parts=2)])
         for b in BUDGETS
     ]

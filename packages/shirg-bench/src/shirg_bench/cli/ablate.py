@@ -15,7 +15,7 @@ from shirg_core.progress import spinner
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = (
-    "budget, kinds, adaptive, coverage, beta, terms, alpha, summary, regions, positions, newline, "
+    "budget, kinds, adaptive, coverage, beta, terms, alpha, summary, regions, parts, positions, newline, "
     "adapter, adapted, lowres, cache, late, views, "
     "views-variance, learned."
 )

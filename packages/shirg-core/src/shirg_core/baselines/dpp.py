@@ -14,6 +14,9 @@ again, from nothing, on the tokens not yet taken. (The authors' code goes on wit
 twice.) A relevance that is constant over the image counts as 1 everywhere. Pinned tokens are picked first.
 `relevance="uniform"` says on purpose that there is no text: r̃ = 1, an unconditional DPP.
 
+With `parts` = P, token i belongs to part i mod P, and each part chooses K/P of its own by a kernel of its own: at most
+a P-th of the work. Neighbours fall into different parts, so near copies may be kept once in each.
+
 Exact K: yes. Needs: `text`, unless uniform. Cost: O(N²·D + N²·K), K steps one after another; N×N twice in memory, one
 image at a time.
 """
@@ -29,7 +32,7 @@ from torch import Tensor
 
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
-from shirg_core.checks import check_choice
+from shirg_core.checks import check_choice, integer, keep
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores import minmax, snap
@@ -52,14 +55,17 @@ class ConditionalDPP:
     Args:
         budget: K ≥ 1, or a fraction in (0, 1] of the selectable tokens.
         relevance: `text`, or `uniform`: every token matters the same.
+        parts: P ≥ 1; 1 = the authors' method, 2 = two interleaved halves.
     """
 
     budget: Budget
     relevance: Relevance = "text"
+    parts: int = 1
 
     def __post_init__(self) -> None:
         check_budget(self.budget)
         check_choice("relevance", self.relevance, get_args(Relevance))
+        keep(self, integer, "parts", low=1)
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""
@@ -76,7 +82,7 @@ class ConditionalDPP:
             pinned = pinned_tokens(layout, features.device)
             pairs = zip(valid_tokens(features, layout), valid_tokens(weight, layout), strict=True)
             rank = features.shape[2]
-            picks = [greedy_map(cosine_matrix(x).mul_(w).mul_(w[:, None]), k, rank, pinned) for x, w in pairs]
+            picks = [split_map(x, w, k, rank, pinned, self.parts) for x, w in pairs]
             scores = snap(scores_from_order(picks, layout), layout)
         return keep_best(features, layout, k, scores, "cdpruner" if self.relevance == "text" else "dpp")
 
@@ -95,6 +101,21 @@ def conditional_weight(features: Tensor, text: Tensor, text_mask: Tensor | None,
     # Near 0 the noise of equal cosines is not small beside them, so `minmax` alone would take it for relevance.
     varies = (weight.amax(1) > 0) & (real.amax(1) - real.amin(1) > COSINE_NOISE)
     return torch.where(varies[:, None], weight, 1.0)
+
+
+def split_map(tokens: Tensor, weight: Tensor, k: int, rank: int, pinned: Tensor, parts: int) -> Tensor:
+    """`greedy_map` of `tokens [n, D]` with relevance `weight [n]`; pinned tokens first, then the parts' in turn."""
+    if parts == 1:
+        return greedy_map(_kernel(tokens, weight), k, rank, pinned)
+    fixed = torch.zeros(len(tokens), dtype=torch.uint8, device=tokens.device).index_fill(0, pinned, 1)
+    rest = fixed.argsort(stable=True)[: len(tokens) - len(pinned)]
+    order = rest.new_empty(k - len(pinned))
+    for part in range(min(parts, len(order))):
+        own = rest[part::parts]
+        share = len(order[part::parts])
+        chosen = greedy_map(_kernel(tokens[own], weight[own]), share, rank, pinned[:0])
+        order[part::parts] = own[chosen]
+    return torch.cat([pinned, order])
 
 
 @without_autocast
@@ -139,6 +160,10 @@ def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
         # What a whole block explains leaves the kernel in one product, so a step sums over its own block only.
         residual = torch.where(again, kernel, residual).addmm_(factor.T * counts, factor, alpha=-1.0)
     return torch.cat(picks)
+
+
+def _kernel(tokens: Tensor, weight: Tensor) -> Tensor:
+    return cosine_matrix(tokens).mul_(weight).mul_(weight[:, None])
 
 
 def _worth(gain: Tensor) -> Tensor:
