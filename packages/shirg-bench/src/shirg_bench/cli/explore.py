@@ -20,7 +20,7 @@ _READER = "Let a real reader (PP-OCRv6) read what was kept: seconds for each met
 
 
 def explore(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help=_IMAGES, show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help=_IMAGES, show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page; - is standard output.")] = Path(
         "explorer.html"
     ),
@@ -33,7 +33,10 @@ def explore(
         ),
     ] = None,
     budgets: Annotated[
-        str, typer.Option(help="Stops of the slider, comma-separated: counts, 0.25, 1/4 or 25%.")
+        str,
+        typer.Option(
+            help="Stops of the slider, comma-separated: counts, 0.25, 1/4 or 25%.", show_default="twelve, 1/24 to 100%"
+        ),
     ] = BUDGETS,
     views: Annotated[str | None, typer.Option(help=_VIEWS, show_default=f"single, or {OWN}")] = None,
     model: Model = None,
