@@ -13,6 +13,7 @@ B: rows, S: tokens of a row, P: prefix tokens, n: samples that share a prefix, L
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -103,7 +104,7 @@ def run_backbone(
                 _run_block, block, x, rotary, attention, queries, use_reentrant=False, context_fn=recompute_contexts
             )
         else:
-            x = _run_block(block, x, rotary, attention, queries)
+            x = _run_block(cast("Block", block), x, rotary, attention, queries)
     hidden: Tensor = backbone.ln_f(x)
     return hidden
 

@@ -26,7 +26,7 @@ class _Gated(torch.autograd.Function):
         return F.silu(a) * b
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
         a, b = ctx.saved_tensors
         return torch.ops.aten.silu_backward(upstream * b, a), upstream * F.silu(a)
