@@ -7,7 +7,6 @@ from itertools import islice, pairwise
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from shirg_bench.tasks import build, pages
 from shirg_bench.tasks.draw import draw
@@ -153,6 +152,12 @@ def test_writing_prints_text_where_it_says():
 
 
 def test_doc_functions_give_a_colour_image_and_the_question_in_its_wording():
-    doc = {"image": Image.new("L", (4, 4)), "question": "What is the tax?"}
-    assert [image.mode for image in pages.image(doc)] == ["RGB"]
-    assert pages.question(doc, {"pre_prompt": "", "post_prompt": "\nBe brief."}) == "What is the tax?\nBe brief."
+    doc = shipped("shirg_docs")[0]
+    (image,) = pages.image(doc)
+    assert image.mode == "RGB"
+    assert image.tobytes() == pages.page_of(doc).convert("RGB").tobytes()
+    assert pages.image(doc)[0] is image
+    assert (
+        pages.question({"question": "What is the tax?"}, {"pre_prompt": "", "post_prompt": "\nBe brief."})
+        == "What is the tax?\nBe brief."
+    )

@@ -18,8 +18,6 @@ from shirg_core.clock import Clock, stage
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.options import SamplingKeywords
-from shirg_lavida.vision.options import VisionOptions
-from shirg_lavida.vision.visual_prefix import encode
 
 if TYPE_CHECKING:
     from shirg_lavida.pipeline import LavidaPipeline
@@ -103,12 +101,8 @@ def answer_adaptively(
     Raises:
         ValueError: as `LavidaPipeline.embed`, or a selector without a budget.
     """
-    vision = VisionOptions(
-        pipe.selector, pipe.views, pipe.newline, pipe.select_on, pipe.tower_attention, pipe.attention_layer
-    )
-    vision.check(pipe.model.config)
     with stage(clock, "embed"):
-        encoded = encode(pipe.model, [image for shown in images for image in shown], vision, clock)
+        encoded = pipe.encode([image for shown in images for image in shown], clock=clock)
     first = [sum(map(len, images[:row])) for row in range(len(images))]
     draft = options.get("draft_ids")
 

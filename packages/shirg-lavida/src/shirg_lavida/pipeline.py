@@ -34,10 +34,11 @@ from shirg_lavida.prompt.tokenizer import ChatTokenizer, answer_text, load_token
 from shirg_lavida.pruning.protocol import Pruning
 from shirg_lavida.sampling.answer import Answer
 from shirg_lavida.sampling.options import SamplingKeywords
-from shirg_lavida.vision.options import SelectOn
+from shirg_lavida.vision.feature_cache import FeatureCache
+from shirg_lavida.vision.options import SelectOn, VisionOptions, check_images
 from shirg_lavida.vision.reading_order import Newline
 from shirg_lavida.vision.views import Views
-from shirg_lavida.vision.visual_prefix import EncodedImages
+from shirg_lavida.vision.visual_prefix import EncodedImages, encode
 
 STAGES = ("load", "tower", "select", "embed", "prefill", "steps", "decode", "total")
 """Keys of `Answer.timings_ms`, and `probe` with an adaptive budget, and `rewrite`, a part of `steps`, where a `Pruning`
@@ -72,6 +73,7 @@ class LavidaPipeline:
         pruning: chooses again while an answer is decoded, such as `shirg_lavida.pruning.rerank.Rerank`; None = tokens
             are chosen once.
         chat: how questions become prompts.
+        feature_cache: keeps what the tower made of recent images, for further questions about them; None keeps nothing.
         adaptive: budgets between which the model decides for each answer, in place of the selector's own; see
             `shirg_lavida.adaptive`.
 
@@ -91,6 +93,7 @@ class LavidaPipeline:
     pruning: Pruning | None = None
     chat: ChatStyle = field(default_factory=ChatStyle)
     adaptive: AdaptiveBudget | None = None
+    feature_cache: FeatureCache | None = None
 
     def __post_init__(self) -> None:
         if self.adaptive is not None:
@@ -239,6 +242,8 @@ class LavidaPipeline:
             TooLongError: a prefix longer than the model's context.
         """
         asked = list(zip(questions, map(len, images), strict=True)) if words is None else [(text, 0) for text in words]
+        if encoded is None and self.feature_cache is not None and any(images):
+            encoded = self.encode([image for shown in images for image in shown], clock=clock)
         return self.model.embed_prompt(
             [
                 prompt_ids(self.tokenizer, question, self.chat, len(shown))
@@ -256,6 +261,24 @@ class LavidaPipeline:
             every_token=self.pruning is not None and self.pruning.every_token,
             clock=clock,
         )
+
+    def encode(self, images: Sequence[Image.Image], *, clock: Clock | None = None) -> EncodedImages:
+        """Images after tower and projector, once for many questions or selectors: `encoded` of `embed`.
+
+        Args:
+            images: over all questions, at least one.
+            clock: times the stage `tower`.
+
+        Raises:
+            ValueError: images that are not a list of Pillow images, or options that the checkpoint cannot serve.
+        """
+        options = VisionOptions(
+            self.selector, self.views, self.newline, self.select_on, self.tower_attention, self.attention_layer
+        )
+        options.check(self.model.config)
+        check_images(images)
+        run = encode if self.feature_cache is None else self.feature_cache.encode
+        return run(self.model, images, options, clock)
 
     def at(self, budget: Budget) -> LavidaPipeline:
         """The same with a selector that keeps another budget, whatever the image.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +28,7 @@ from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import digest
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
+from shirg_lavida.vision.feature_cache import FeatureCache
 from shirg_train.seeds import derive
 
 
@@ -70,7 +72,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
     @cached_property
     def pipe(self) -> LavidaPipeline:
         """The loaded model."""
-        return self.settings.open(self.device)
+        return replace(self.settings.open(self.device), feature_cache=FeatureCache())
 
     @cached_property
     def journal(self) -> Journal[list[GenerationResult]]:

@@ -70,6 +70,11 @@ class EncodedImages:
     def __len__(self) -> int:
         return len(self.plans)
 
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        return sum(x.nbytes for x in (self.tokens, self.pixels, self.attention) if x is not None)
+
     def take(self, images: Sequence[int]) -> EncodedImages:
         """Some of the images, in any order."""
         ends = list(accumulate(plan.n_views for plan in self.plans))
