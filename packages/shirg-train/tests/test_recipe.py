@@ -110,7 +110,7 @@ def test_files_that_are_no_recipes(tmp_path):
             read_yaml(path)
 
 
-def test_the_shipped_recipe_is_the_proposals_with_v4_in_the_place_of_v3():
+def test_the_shipped_recipe_is_the_proposals():
     raw = read_yaml(SHIPPED, ["model.path=a/b", "data.path=lcs"])
     recipe = build(AdapterRecipe, raw)
     adapter, optim = recipe.adapter, recipe.optim
