@@ -103,7 +103,7 @@ def _digest(patterns: tuple[str, ...]) -> str:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation site in build/site; its examples run, and a broken link or any other warning fails."""
-    _sync(session, "--all-packages", "--all-extras", "--group", "docs", "--group", "test")
+    _sync(session, "--all-packages", "--group", "docs", "--group", "test")
     session.run("pytest", "packages/shirg-bench/tests/test_docs.py", *README_TESTS, *session.posargs, env=ONE_THREAD)
     session.run("python", "docs/generate.py")
     said = str(session.run("zensical", "build", "--clean", "--strict", silent=True))

@@ -75,7 +75,7 @@ def copy_pages() -> None:
             continue
         there.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix != ".md":
-            shutil.copyfile(source, there)
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, there)
             continue
         text = source.read_text(encoding="utf-8")
         there.write_text(re.sub(r"^(```\w+) .+$", r"\1", text, flags=re.MULTILINE), encoding="utf-8")

@@ -119,4 +119,4 @@ def test_the_site_has_every_page_of_its_menu_and_what_they_link_to(tmp_path):
     assert re.findall(r"^\| `(\S+)` \|", methods, flags=re.MULTILINE) == list(METHODS)
     for page in tmp_path.glob("**/*.md"):  # the site's builder does not look for pictures and downloads
         for target in re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
-            assert "://" in target or (page.parent / target).is_file(), f"{page} links to {target}"
+            assert "://" in target or (page.parent / target).exists(), f"{page} links to {target}"
