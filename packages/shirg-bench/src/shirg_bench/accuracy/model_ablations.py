@@ -26,12 +26,32 @@ _CHOSEN_LATER: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("rerank from 4K", "rerank", {"wider": 4.0}, "prefill and 1 of 6 steps see 4K"),
     ("rerank from 2K without text", "rerank", {"wider": 2.0, "static": BLIND}, "prefill and 1 of 6 steps see 2K"),
     ("rerank from 4K without text", "rerank", {"wider": 4.0, "static": BLIND}, "prefill and 1 of 6 steps see 4K"),
-    ("the same after 3 steps", "rerank", {"wider": 4.0, "static": BLIND, "steps": 3}, "3 of 6 steps see 4K"),
-    ("the same by the last layer", "rerank", {"wider": 4.0, "static": BLIND, "layers": (-1,)}, "1 of 3 layers counts"),
+    (
+        "rerank from 4K without text, 3 steps",
+        "rerank",
+        {"wider": 4.0, "static": BLIND, "steps": 3},
+        "3 of 6 steps see 4K",
+    ),
+    (
+        "rerank from 4K without text, last layer",
+        "rerank",
+        {"wider": 4.0, "static": BLIND, "layers": (-1,)},
+        "1 of 3 layers counts",
+    ),
     ("two-stage", "two-stage", {"swap": 0.5, **_AFTER_ONE}, "K/2 swapped after 1 of 6 steps"),
     ("two-stage without text", "two-stage", {"swap": 0.5, **_AFTER_ONE, "static": BLIND}, "K/2 after 1 of 6 steps"),
-    ("the same with K/4", "two-stage", {"swap": 0.25, **_AFTER_ONE, "static": BLIND}, "K/4 after 1 of 6 steps"),
-    ("the same with K/4 after half", "two-stage", {"swap": 0.25, **_HALF, "static": BLIND}, "K/4 after 3 of 6 steps"),
+    (
+        "two-stage without text, K/4",
+        "two-stage",
+        {"swap": 0.25, **_AFTER_ONE, "static": BLIND},
+        "K/4 after 1 of 6 steps",
+    ),
+    (
+        "two-stage without text, K/4, halfway",
+        "two-stage",
+        {"swap": 0.25, **_HALF, "static": BLIND},
+        "K/4 after 3 of 6 steps",
+    ),
     ("two-stage, K/2 read", "two-stage", {"swap": 0, "read": 0.5, **_HALF}, "half unread after 3 of 6 steps"),
 )
 """Name, method, options and note of lines of the ablation `late`."""
