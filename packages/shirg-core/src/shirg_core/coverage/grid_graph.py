@@ -89,8 +89,8 @@ class GridGraph:
 
 def grid_graph(layout: ViewLayout, device: torch.device) -> GridGraph:
     """The graph of a layout; built once per layout and device."""
-    *tensors, pinned_areas, unassigned_areas = _grid_graph(layout, device)
-    return GridGraph(*tensors, (pinned_areas, unassigned_areas))
+    lower, upper, ends, others, valid, unassigned, pinned_areas, unassigned_areas = _grid_graph(layout, device)
+    return GridGraph(lower, upper, ends, others, valid, unassigned, (pinned_areas, unassigned_areas))
 
 
 @constant
@@ -102,10 +102,10 @@ def _grid_graph(
     sizes: dict[bool, list[int]] = {False: [], True: []}
     for root, size in _area_sizes(edges.tolist(), valid.tolist()).items():
         sizes[bool(pinned[root])].append(size)
-    lower, upper = edges.T.contiguous().unbind()
-    both = torch.cat([lower, upper]), torch.cat([upper, lower])
-    tensors = (part.to(device) for part in (lower, upper, *both, valid, valid & ~pinned))
-    return *tensors, tuple(sizes[True]), tuple(sizes[False])
+    lower, upper = (part.to(device) for part in edges.T.contiguous().unbind())
+    ends, others = torch.cat([lower, upper]), torch.cat([upper, lower])
+    unassigned = (valid & ~pinned).to(device)
+    return lower, upper, ends, others, valid.to(device), unassigned, tuple(sizes[True]), tuple(sizes[False])
 
 
 def _edges(layout: ViewLayout, valid: Tensor) -> Tensor:

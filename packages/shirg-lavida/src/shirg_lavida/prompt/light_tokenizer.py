@@ -77,7 +77,8 @@ class LightTokenizer:
         """Transformers' tokenizer."""
         from transformers import PreTrainedTokenizerFast
 
-        return PreTrainedTokenizerFast.from_pretrained(str(self.folder), local_files_only=True)
+        full: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(str(self.folder), local_files_only=True)
+        return full
 
     def __getattr__(self, name: str) -> Any:
         # Copying and pickling ask for methods that need not be there, before there is a folder.
