@@ -48,7 +48,8 @@ def test_a_damaged_line_of_the_journal_is_said_and_only_its_answers_are_given_ag
     assert len(calls) == 6 + 2
     assert texts(again) == texts(first)
     where = "answers_0.jsonl, line 2; answers_0.jsonl, line 3"
-    assert notes == [f"2 damaged line(s) of the journal, answered again: {where}"]
+    assert notes[0].startswith("resumed: ")
+    assert notes[1:] == [f"2 damaged line(s) of the journal, answered again: {where}"]
 
 
 @pytest.mark.parametrize(

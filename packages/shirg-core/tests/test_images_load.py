@@ -251,3 +251,9 @@ def test_no_file_and_folder(tmp_path):
         load_image(tmp_path / "none.png")
     with pytest.raises(ImageError, match="is not a file"):
         load_image(tmp_path)
+
+
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path):
+    (tmp_path / "page.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(ImageError, match=r"page\.png is a git-lfs pointer, not the file itself: run `git lfs pull`"):
+        load_image(tmp_path / "page.png")

@@ -1,9 +1,12 @@
 import json
 import shutil
+import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalTokenNotFoundError
 from safetensors.torch import load_file, save_file
 
 from shirg_lavida import load_lavida, save_lavida
@@ -157,14 +160,24 @@ def test_hub_ids_are_downloaded(tmp_path, folder, monkeypatch):
     assert asked == [("some/lavida", True), ("google/siglip-so400m-patch14-384", False)]
 
 
-def test_hub_that_does_not_answer(tmp_path, monkeypatch):
-    def fake_download(*_, **__):
-        raise ConnectionError("no route")
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_hub_that_cannot_be_reached_is_named_and_no_token(tmp_path, monkeypatch, reached):
+    def look_up(*_):
+        if not reached:
+            raise socket.gaierror("Name or service not known")
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fake_download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=r"'some/lavida' is not a folder.*no route"):
-        load_lavida("some/lavida")
+    nowhere, asks = "no connection to the hub$", "Token is required"
+    for error, message in (
+        (ConnectionError("no route"), nowhere),
+        (LocalTokenNotFoundError(asks), asks if reached else nowhere),
+        (OSError("disk quota"), "disk quota"),
+    ):
+        monkeypatch.setattr("huggingface_hub.snapshot_download", Mock(side_effect=error))
+        with pytest.raises(OSError, match=f"'some/lavida' is not a folder.*: {message}"):
+            load_lavida("some/lavida")
 
 
 def test_dtype_and_device(folder):
@@ -219,6 +232,9 @@ def test_truncated_weights(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged or truncated"):
+        load_lavida(folder)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(ValueError, match=r"model\.safetensors is a git-lfs pointer.*git lfs pull"):
         load_lavida(folder)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):

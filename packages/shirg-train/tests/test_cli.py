@@ -1,6 +1,7 @@
 """`shirg train` from files to an adapter, and one line for whatever is wrong."""
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from shirg_core.cli.app import main
 from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 from shirg_train.__main__ import run as run_as_module
 from shirg_train.metrics import read_metrics
+from shirg_train.told import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +163,53 @@ def test_a_hub_id_while_offline_is_one_line(files, tmp_path, capsys, monkeypatch
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "someone/lavida" in shown
+    assert "no connection to the hub" in shown
+
+
+def test_a_run_tells_where_it_is_and_what_came_of_it(files, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    def train(*more):
+        changes = [f"output={out}", "log.progress=true", *more]
+        assert main(["train", str(files / "recipe.yaml"), *(part for c in changes for part in ("--set", c))]) == 0
+        return capsys.readouterr().err
+
+    nll = r"NLL +pooling \d\.\d{4} → \d\.\d{4}, baseline \d\.\d{4} → .* \(step 0 → 3\)"
+    first = train()
+    assert re.search(nll, first)
+    assert f'ask it  shirg ask IMAGE "QUESTION" --model {files / "model"} --adapter {out / "adapter"}' in first
+    assert "resumed" not in first
+    assert "already finished: all 3 steps are done" in train()
+    assert "resumed at step 3 of 5" in train("steps=5")
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    argv = ["train", str(files / "recipe.yaml"), "--set", f"output={out}", "--dry-run"]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert f"would train  a LoRA of rank 2 on mm_projector.0, mm_projector.2 of {files / 'model'}" in said
+    assert "steps        3 of 2 samples, 3 samples held out" in said
+    assert f"output       {out}, would begin anew" in said
+    assert not out.exists()
+    assert main(["train", "--recipe", "micro", "--set", f"output={out}", "--dry-run"]) == 0
+    assert "would train  a micro model from nothing" in capsys.readouterr().out
+    assert main([*argv, "--set", "batch.micro=7"]) == 2
+
+
+def test_recipes_come_with_the_package(capsys):
+    assert main(["train", "--list"]) == 0
+    listed = capsys.readouterr().out
+    shipped = {path.stem for path in RECIPES.glob("*.yaml")}
+    assert {line.split()[0] for line in listed.splitlines()} == shipped >= {"lavida_lora", "micro", "micro_lora"}
+    assert "LaViDa + SHIRG: a LoRA on the projector that serves every budget." in listed
+    for argv, message in (
+        (["--recipe", "micro_lorra"], "unknown recipe 'micro_lorra', did you mean 'micro_lora'?"),
+        ([], "name one recipe"),
+        (["a.yaml", "--recipe", "micro"], "name one recipe"),
+    ):
+        assert main(["train", *argv]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_as_a_module_with_what_launchers_add(files, capsys):

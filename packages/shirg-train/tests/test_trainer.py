@@ -23,7 +23,7 @@ from shirg_train import checkpointing
 from shirg_train.adapter.lora import attach, released_names, trainable
 from shirg_train.checkpointing import TRAINER_FILE, CheckpointError, latest_checkpoint
 from shirg_train.metrics import read_metrics
-from shirg_train.recipe import RecipeError
+from shirg_train.recipe import RecipeError, differences
 from shirg_train.trainer.measure import measure, validation_policy
 from shirg_train.trainer.module import LossModule
 from shirg_train.trainer.resume import find_checkpoint
@@ -259,12 +259,23 @@ def test_a_finished_run_stays_finished(whole):
             {"optim": {"lr": 0.5, "warmup_steps": 2}},
             r"holds a run with optim\.lr: 0\.01, this recipe says 0\.5; choose",
         ),
+        (
+            {"optim": {"lr": 0.5}, "seed": 9},
+            r"optim\.lr: 0\.01, this recipe says 0\.5; .*seed: \d, this recipe says 9; choose",
+        ),
         ({"resume": "never"}, "resume is 'never'"),
     ],
 )
 def test_another_run_in_the_same_folder_is_refused(whole, change, message):
     with pytest.raises(RecipeError, match=message):
         run(tiny_recipe(whole, **{**GROWS, **change}), tiny_sources(), ALONE)
+
+
+def test_a_refusal_shows_only_the_entries_of_a_list_that_differ():
+    keep = [{"method": "v2", "budget": 0.5}, {"method": "pooling"}]
+    now = [{"method": "v2", "budget": 0.25}, {"method": "pooling"}]
+    assert differences({"keep": (keep, now)}) == "keep[0].budget: 0.5, this recipe says 0.25"
+    assert differences({"keep": (keep, now[:1])}) == f"keep: {keep}, this recipe says {now[:1]}"
 
 
 def test_validation_is_the_same_whatever_dropout_drew(tmp_path):

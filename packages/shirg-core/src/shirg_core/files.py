@@ -14,6 +14,9 @@ from typing import Any
 UNFINISHED = ".shirg-"
 """How the names of temporary files and folders begin. A killed process leaves its own behind."""
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that stands for one in git-lfs."""
+
 
 @contextmanager
 def atomic_path(target: Path | str, *, durable: bool = False) -> Iterator[Path]:
@@ -111,6 +114,15 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what}: {path} must hold a JSON object, got {type(value).__name__}")
     return value
+
+
+def lfs_pointer(path: Path) -> str | None:
+    """One sentence for a file that holds a git-lfs pointer instead of its content, such as in a clone; else None."""
+    with path.open("rb") as file:
+        pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    return (
+        f"{path} is a git-lfs pointer, not the file itself: run `git lfs pull` in its repository" if pointer else None
+    )
 
 
 def flush(path: Path) -> None:

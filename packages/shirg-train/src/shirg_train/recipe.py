@@ -132,6 +132,23 @@ def changed_keys(
     }
 
 
+def differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    """What `changed_keys` found as words for a refusal; of two lists of mappings only the entries that differ."""
+    said = []
+    for key, (then, now) in changed.items():
+        pairs = {key: (then, now)}
+        if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+            pairs = {
+                name: (old.get(name), new.get(name))
+                for number, both in enumerate(zip(then, now, strict=True))
+                for old, new in [[leaves(each, f"{key}[{number}]") for each in both]]
+                for name in sorted(old.keys() | new.keys())
+                if old.get(name) != new.get(name)
+            }
+        said += [f"{name}: {old!r}, this recipe says {new!r}" for name, (old, new) in pairs.items()]
+    return "; ".join(said)
+
+
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
     """A recipe's values by dotted keys; lists are values."""
     if not isinstance(value, Mapping) or not value:

@@ -107,10 +107,19 @@ def _micro(raw: Mapping[str, Any], quiet: bool) -> Path:
     with progress_bar(transient=False, quiet=quiet) as bar:
         task = bar.add_task("", total=None)
 
+        steps = 0
+
         def report(stage: str, done: int, total: int, loss: float) -> None:
+            nonlocal steps
+            if not steps and done > 1:
+                bar.console.print(f"resumed at step {done - 1} of {total}")
+            steps += 1
             bar.update(task, completed=done, total=total, description=f"{stage}  loss {loss:.4f}")
 
-        return train_micro(rest, Path(raw["output"]), report=report)
+        finished = train_micro(rest, Path(raw["output"]), report=report)
+        if not steps:
+            bar.console.print("already finished: all steps are done")
+        return finished
 
 
 KINDS: Mapping[str, Callable[[Mapping[str, Any], bool], Path]] = {"adapter": _adapter, "micro": _micro}

@@ -47,6 +47,7 @@ def evaluate(
     include_path: Annotated[list[Path] | None, typer.Option(help="Further folders of task files.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that share the questions.", min=1)] = 1,
     quiet: Annotated[bool, QUIET] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be evaluated, and stop.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="Show this package's tasks and stop.")] = False,
 ) -> None:
     """Evaluate a model on tasks of lmms-eval. Rerun the command to resume a killed run."""
@@ -124,6 +125,11 @@ def evaluate(
         gen_kwargs=gen_kwargs,
         include=tuple(include_path or ()),
     )
+    if dry_run:
+        from shirg_bench.lmms.plan import print_plan
+
+        print_plan(evaluation)
+        return
     if processes > 1:
         if backend is not None:
             check_gpus(processes)

@@ -29,8 +29,10 @@ def shown_progress(on_progress: OnProgress | None, rank: int) -> Iterator[OnProg
 
 
 def open_journal(folder: Path | None, rank: int, on_note: OnNote) -> Journal[list[GenerationResult]]:
-    """The journal of earlier answers; the main process reports damaged lines once."""
+    """The journal of earlier answers; the main process says how many, and reports damaged lines once."""
     journal = Journal(folder, _replies, rank)
+    if (answers := sum(map(len, journal.values()))) and rank == 0:
+        on_note(f"resumed: {answers} answers are in the journal")
     if journal.damaged and rank == 0:
         where = "; ".join(journal.damaged)
         on_note(f"{len(journal.damaged)} damaged line(s) of the journal, answered again: {where}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from shirg_core.budget import BudgetError
 from shirg_core.cli.errors import BadInput, RunFailed
+from shirg_lavida.checkpoint.locate import NO_NETWORK, without_network
 from shirg_train.trainer.distributed import lost_rank
 
 
@@ -40,4 +41,5 @@ def one_line(what: str) -> Iterator[None]:
         cause: BaseException = error
         if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
             cause = last
-        raise RunFailed(f"{what}: {type(cause).__name__}: {cause}") from error
+        why = NO_NETWORK if without_network(cause) else f"{type(cause).__name__}: {cause}"
+        raise RunFailed(f"{what}: {why}") from error

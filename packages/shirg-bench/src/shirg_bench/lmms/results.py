@@ -43,7 +43,7 @@ def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         settings: of the evaluation that is to go there.
 
     Raises:
-        BadInput: naming a setting that differs, or a record of settings that cannot be read.
+        BadInput: naming the settings that differ, or a record of settings that cannot be read.
     """
     path = next((folder / name for name in (RESULTS, SETTINGS) if (folder / name).is_file()), None)
     if path is None or not (path.name == RESULTS or is_begun(folder / JOURNAL)):
@@ -52,12 +52,10 @@ def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         there = json.loads(path.read_text(encoding="utf-8"))
         old = _flat(there if path.name == SETTINGS else there["settings"])
     new = _flat(plain(settings))
-    for name in sorted((old.keys() | new.keys()) - {"output"}):
-        if old.get(name) != new.get(name):
-            raise BadInput(
-                f"{folder} holds an evaluation with {name}: {old.get(name)!r}, this one says {new.get(name)!r}; "
-                "choose another --output"
-            )
+    names = sorted((old.keys() | new.keys()) - {"output"})
+    if differing := [name for name in names if old.get(name) != new.get(name)]:
+        said = "; ".join(f"{name}: {old.get(name)!r}, this one says {new.get(name)!r}" for name in differing)
+        raise BadInput(f"{folder} holds an evaluation with {said}; choose another --output")
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ def run_session(evaluation: Evaluation, *, command: str, quiet: bool = False) ->
     """
     # Bound to the stream of now: while tasks run, what upstream prints goes elsewhere.
     console = Console(file=sys.stdout)
+    finished = (evaluation.output / RESULTS).is_file()
     # 1. Run.
     with progress_bar(console, redirect=False, quiet=quiet) as progress:
         bar = progress.add_task("answers", total=None)
@@ -37,6 +38,8 @@ def run_session(evaluation: Evaluation, *, command: str, quiet: bool = False) ->
         )
     if results is None:
         return
+    if finished:
+        console.print("note  already finished: scored again, from the answers in the journal", highlight=False)
     # 2. Record.
     seed, device = int(evaluation.model.get("seed", 0)), parse_device(evaluation.model.get("device"))
     content = record(results, settings=asdict(evaluation), command=command, seed=seed, device=device)

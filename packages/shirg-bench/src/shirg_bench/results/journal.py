@@ -8,7 +8,7 @@ uninterrupted one. (lmms-eval's own `--use_cache` leaves images, weights and cod
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -49,6 +49,10 @@ class Journal(Generic[T]):
     def find(self, key: str) -> T | None:
         """The value, None if it was never computed."""
         return self._values.get(key)
+
+    def values(self) -> Collection[T]:
+        """All values."""
+        return self._values.values()
 
     def add(self, key: str, value: T) -> None:
         """Write a value of JSON's types, dataclasses and arrays; once this returns, killing the process keeps it."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from shirg_core.files import lfs_pointer
 from shirg_core.images.errors import ImageError
 from shirg_core.images.pdf import is_pdf, pdf_pages, render_pdf_page
 
@@ -75,6 +76,8 @@ def load_image(path: Path | str, page: int = 1) -> Image.Image:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
+        if pointer := lfs_pointer(path):
+            raise ImageError(pointer) from error
         raise ImageError(f"{path}: not a PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF file") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error} Scale it down first") from error

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from shirg_core.files import read_json
+from shirg_core.files import lfs_pointer, read_json
 
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -67,7 +67,7 @@ def _header(file: Path) -> dict[str, Stored]:
             slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118 — not a mapping
             return {k: Stored(file, k, tuple(s.get_shape()), s.get_dtype()) for k, s in slices.items()}
     except SafetensorError as error:
-        raise ValueError(f"{file} is damaged or truncated: {error}") from error
+        raise ValueError(lfs_pointer(file) or f"{file} is damaged or truncated: {error}") from error
 
 
 def shorten(names: Sequence[str], limit: int = 4) -> str:

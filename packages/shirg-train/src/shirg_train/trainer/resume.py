@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shirg_train.checkpointing import Checkpoint, latest_checkpoint, load_checkpoint
-from shirg_train.recipe import RecipeError, changed_keys, plain
+from shirg_train.recipe import RecipeError, changed_keys, differences, plain
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 
@@ -31,10 +31,8 @@ def find_checkpoint(recipe: AdapterRecipe, world: World) -> Checkpoint | None:
     done = checkpoint.progress
     if done.world_size != world.size:
         raise RecipeError(f"{folder} was written by {done.world_size} ranks, this run has {world.size}")
-    for key, (then, now) in changed_keys(AdapterRecipe, done.recipe, plain(recipe), FREE_TO_CHANGE).items():
-        raise RecipeError(
-            f"{recipe.output} holds a run with {key}: {then!r}, this recipe says {now!r}; {another_run(recipe)}"
-        )
+    if changed := changed_keys(AdapterRecipe, done.recipe, plain(recipe), FREE_TO_CHANGE):
+        raise RecipeError(f"{recipe.output} holds a run with {differences(changed)}; {another_run(recipe)}")
     return checkpoint
 
 

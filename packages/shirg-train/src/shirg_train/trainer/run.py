@@ -159,6 +159,10 @@ def _run_at_one_rank(
     ) as metrics:
         if checkpoint is None:
             metrics.write("start", 0, parameters=counts, total_steps=total_steps, world_size=world.size)
+        elif progress.step == total_steps:
+            metrics.say(f"already finished: all {total_steps} steps are done")
+        else:
+            metrics.say(f"resumed at step {progress.step} of {total_steps}")
         metrics.say(f"{counts['trainable']:,} of {counts['total']:,} parameters are trained (rank {progress.rank})")
         # Two of one rank's samples may lie almost two epochs apart, and further where ranks share them.
         patience = min(GIVE_UP_AFTER, 8 * (sources.samples_per_epoch or GIVE_UP_AFTER))

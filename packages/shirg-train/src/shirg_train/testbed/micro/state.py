@@ -127,18 +127,35 @@ def load_state(
         RecipeError: the state is damaged, or what it has learnt so far came from another recipe. Stages to come may
             differ.
     """
+    state = _read_own(folder, recipe)
+    if state is None:
+        return Progress(), []
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return Progress(**state["progress"]), state["optimizers"]
+
+
+def steps_done(folder: Path, recipe: Mapping[str, Any]) -> int:
+    """Steps that the run in a folder has done over all stages; 0 where there is none.
+
+    Raises:
+        RecipeError: see `load_state`.
+    """
+    state = _read_own(folder, recipe)
+    return 0 if state is None else Progress(**state["progress"]).total
+
+
+def _read_own(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
     path = folder / STATE_FILE
     if not path.exists():
-        return Progress(), []
+        return None
     state = _read(path)
     if differ := _changed(state.get("recipe", {}), recipe, state["progress"]["stage"]):
         raise RecipeError(
             f"the run in {folder} was begun with another recipe ({', '.join(differ)} differ): name another output, and "
             f"one of its stages as init to start there"
         )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return Progress(**state["progress"]), state["optimizers"]
+    return state
 
 
 def _read(path: Path) -> dict[str, Any]:
