@@ -17,7 +17,8 @@ def load(folder):
     from shirg_bench.lmms.model import ShirgLavida
 
     def build(data=DATA, **arguments):
-        lm = ShirgLavida(pretrained=str(folder), method="v3", budget="0.5", device="cpu", **arguments)
+        given = {"pretrained": str(folder), "method": "v3", "budget": "0.5", "device": "cpu", **arguments}
+        lm = ShirgLavida(**given)
         lm.task_dict = data
         return lm
 
