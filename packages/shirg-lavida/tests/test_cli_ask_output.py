@@ -8,18 +8,22 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
 
 from shirg_core.cli.app import main
+from shirg_core.images.overlay import display_size
 from shirg_lavida.checkpoint import embedded
 from shirg_lavida.cli.notes import embedded_notes
+from shirg_lavida.cli.picture import seen_image
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.testing import MASK_ID
+from shirg_lavida.vision.views import plan_views
 
 from .ask_setup import asked, embed, shirg
 
@@ -201,3 +205,18 @@ def test_help_shows_every_options_own_words(capsys, monkeypatch):
         "Fraction of --steps",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize("views", ["single384", "anyres"])
+def test_the_overlay_shows_what_the_tower_saw(model, views):
+    config = LavidaPipeline.from_pretrained(model).model.config
+    side = config.vision.image_size
+    lines = np.zeros((40 * side, 60 * side, 3), dtype=np.uint8)
+    lines[:, ::2] = 255
+    fine = Image.fromarray(lines)
+    seen = np.asarray(seen_image(fine, plan_views(config, fine.size, views, selecting=True)), dtype=float)
+    assert seen.std() < 10, "lines that the tower cannot tell apart are grey"
+    assert seen.shape[1] / seen.shape[0] == pytest.approx(1.5, rel=0.05)
+    sharp = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+    shown = seen_image(sharp, plan_views(config, sharp.size, "single384", selecting=True))
+    assert shown == sharp.resize(display_size(sharp.size), Image.Resampling.LANCZOS), "what it saw whole stays as it is"

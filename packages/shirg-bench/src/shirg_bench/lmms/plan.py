@@ -24,9 +24,10 @@ def print_plan(evaluation: Evaluation) -> None:
     """
     evaluation.check()
     _, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)
-    kind = BackendSettings if evaluation.backend else ModelSettings
     with bad_input(ValueError):
-        resolved = kind.from_arguments(evaluation.model).resolved()
+        resolved = (
+            (BackendSettings if evaluation.backend else ModelSettings).from_arguments(evaluation.model).resolved()
+        )
     folder = evaluation.output / JOURNAL
     answers = sum(map(len, open_journal(folder, 0, lambda _: None).values())) if folder.is_dir() else 0
     standing = "already finished" if (evaluation.output / RESULTS).is_file() else "would begin anew"

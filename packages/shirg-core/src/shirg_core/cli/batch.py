@@ -104,7 +104,9 @@ class Batch:
             work(self.items[0], *self.first)
             return
         left = [item for item in self.items if item not in set(done)]
-        failed, seen, source = 0, None, None
+        failed = 0
+        source: Source | None = None
+        seen: tuple[Path, int] | None = None
         hidden = quiet or not sys.stderr.isatty()
         with progress_bar(quiet=hidden, redirect=sys.stdout.isatty()) as bar:
             task = bar.add_task("", total=len(left))

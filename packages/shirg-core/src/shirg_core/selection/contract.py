@@ -109,8 +109,8 @@ class Selection:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Selection:
         summary = None if self.summary is None else change(self.summary)
-        tensors = map(change, (self.indices, self.scores, self.regions, self.kept))
-        return Selection(*tensors, summary, self.layout, self.method)
+        indices, scores, regions, kept = map(change, (self.indices, self.scores, self.regions, self.kept))
+        return Selection(indices, scores, regions, kept, summary, self.layout, self.method)
 
     def gather(self, x: Tensor) -> Tensor:
         """Apply the same choice to any `[B, N, …]` tensor (position ids, boxes): `[B, K, …]`.

@@ -108,7 +108,7 @@ class Session:
             # Drawn anew, and recorded with each answer.
             now.pop("seed")
         places = {(str(item.path), item.page, item.question): item for item in items}
-        done = []
+        done: list[Item] = []
         for row in found:
             if differing := [f"{key} {row.get(key)!r}, now {now[key]!r}" for key in now if row.get(key) != now[key]]:
                 raise BadInput(f"{request.json} holds answers with {'; '.join(differing)}: choose another file")
