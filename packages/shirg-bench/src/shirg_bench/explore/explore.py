@@ -59,8 +59,7 @@ def explore_methods(
                 run = replace(run, read=reading.still_read(lines, layout, run.kept))
             runs.append(replace(run, reply=choice.reply))
         # Weights and components do not depend on the budget: those of the last call are everyone's.
-        terms = {} if choice.selector is None or choice.seen is None else terms_of(choice.selector, choice.seen)
-        explored.append(MethodRuns(method, layout, runs, terms))
+        explored.append(MethodRuns(method, layout, runs, terms_of(choice.selector, choice.seen)))
     return explored
 
 

@@ -42,9 +42,9 @@ def recording(selector: Selector, keep: Callable[[Seen], None]) -> Selector:
     return choose
 
 
-def terms_of(selector: Selector, seen: Seen) -> Mapping[str, tuple[float, Floats]]:
+def terms_of(selector: Selector | None, seen: Seen | None) -> Mapping[str, tuple[float, Floats]]:
     """What the score of a preset adds up: weight and `[N]` component by name; nothing for other selectors."""
-    if not isinstance(selector, Preset):
+    if not isinstance(selector, Preset) or seen is None:
         return {}
     found = score_terms(selector.recipe, seen.features, seen.layout, seen.given)
     return {name: (weight, _array(values)) for name, (weight, values) in found.items() if weight > 0}
