@@ -56,8 +56,9 @@ class Outcome:
     @property
     def budget(self) -> int:
         """K; what was kept, for a method that takes no budget, or where the model chose among several."""
-        fixed = self._takes_budget and not isinstance(self.budget_asked, AdaptiveBudget)
-        return kept_tokens(self.budget_asked, self.layout) if fixed else self.n_kept
+        if isinstance(self.budget_asked, AdaptiveBudget) or not self._takes_budget:
+            return self.n_kept
+        return kept_tokens(self.budget_asked, self.layout)
 
     @property
     def _asked(self) -> Budget | str:
