@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
 from shirg_lavida.families.llada import LLADA
-from shirg_lavida.prompt.tokenizer import TOKENIZER_FILE
+from shirg_lavida.prompt.light_tokenizer import TOKENIZER_FILE
 
 MASK_ID, EOS_ID = 254, 255
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"

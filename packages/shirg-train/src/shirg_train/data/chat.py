@@ -24,7 +24,8 @@ from shirg_lavida.families.llada import LLADA
 from shirg_lavida.families.registry import FAMILIES
 from shirg_lavida.families.turns import Turns
 from shirg_lavida.prompt.chat import question_ids, question_words
-from shirg_lavida.prompt.tokenizer import TOKENIZER_FILE, read_tokenizer
+from shirg_lavida.prompt.light_tokenizer import TOKENIZER_FILE
+from shirg_lavida.prompt.tokenizer import read_tokenizer
 from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
 
 
