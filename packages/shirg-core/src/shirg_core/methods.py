@@ -278,14 +278,14 @@ METHODS: dict[str, Method] = {
         Method("downsampled", "Every token of a blurred page.", keeps="all", only=("shirg ablate --what budget",)),
         Method(
             "rerank",
-            "2K tokens of v4, K of which the first step's attention keeps; no gain where v4 reads the question.",
+            "2K tokens of v4, then K of them by attention; no gain where v4 reads text.",
             needs=("edges",),
             takes=("text",),
             later="shirg_lavida.pruning.rerank:Rerank",
         ),
         Method(
             "two-stage",
-            "K tokens of v4, half of which dropped ones replace while decoding; no gain where v4 reads the question.",
+            "K tokens of v4, half exchanged while decoding; no gain where v4 reads text.",
             needs=("edges",),
             takes=("text",),
             later="shirg_lavida.pruning.two_stage:TwoStage",
