@@ -102,8 +102,9 @@ def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
 def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
     """Draw a method that decides its count itself: crosses, joined where it was measured with several options."""
     x, y = [row["visual_tokens"] for row in rows], [row["exact_match"] for row in rows]
-    line = {"linestyle": ":", "linewidth": 0.9, "elinewidth": 0.8, "capsize": 2}
-    axes.errorbar(x, y, yerr=_interval(rows), color="black", marker="x", **line)
+    axes.errorbar(
+        x, y, yerr=_interval(rows), color="black", marker="x", linestyle=":", linewidth=0.9, elinewidth=0.8, capsize=2
+    )
     known = METHODS.get(method)
     whole = known is not None and known.keeps == "all"
     if whole and method != "downsampled":
