@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
+from os.path import normpath
 from pathlib import Path
 from types import ModuleType
 
@@ -80,7 +81,7 @@ def copy_pages() -> None:
         text = source.read_text(encoding="utf-8")
         there.write_text(re.sub(r"^(```\w+) .+$", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
         links = re.findall(r"\]\(([^)\s#]+)", text)
-        waiting += [(source.parent / link).resolve() for link in links if "://" not in link]
+        waiting += [Path(normpath(source.parent / link)) for link in links if "://" not in link]
 
 
 def decisions() -> str:
