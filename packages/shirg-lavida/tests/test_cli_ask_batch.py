@@ -86,6 +86,8 @@ def test_what_cannot_be_asked_is_one_line(argv, capsys, tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"\xff")
     for words, message in (
         (("page.png",), "QUESTION"),
+        ((), "QUESTION"),
+        (("--questions", "blank.txt"), "IMAGE"),
         (("page.png", "--questions", "blank.txt"), "blank.txt: no question"),
         (("page.png", "--questions", "none.txt"), "none.txt"),
         (("page.png", "--questions", "latin.txt"), "latin.txt: 'utf-8'"),

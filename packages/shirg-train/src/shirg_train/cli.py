@@ -15,7 +15,7 @@ _RECIPE = "Recipe that comes with the package, in place of RECIPE: a name that -
 
 def train(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe, a YAML file.", show_default=False)
+        Path | None, typer.Argument(metavar="RECIPE", help="Recipe, a YAML file.", show_default=False)
     ] = None,
     shipped: Annotated[str | None, typer.Option("--recipe", help=_RECIPE)] = None,
     changes: Annotated[

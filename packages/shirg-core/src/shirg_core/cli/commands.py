@@ -19,7 +19,7 @@ from shirg_core.cli.errors import BadInput, bad_input
 ENTRY_POINT_GROUP = "shirg.commands"
 HELP = {"help_option_names": ["-h", "--help"]}
 IMAGES = typer.Argument(
-    metavar="IMAGE...",
+    metavar="IMAGE",
     help="PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF, or folders of them; - is standard input.",
     show_default=False,
 )

@@ -10,21 +10,26 @@ from shirg_core.cli.output import STANDARD
 from shirg_core.cli.source import read_standard_input
 
 
-def split_arguments(about: Sequence[str], questions: Path | None) -> tuple[list[Path], list[str]]:
+def split_arguments(
+    images: Sequence[Path], question: str | None, questions: Path | None
+) -> tuple[list[Path], list[str]]:
     """Images and questions, one of each at least.
 
     Args:
-        about: images, and the question behind them unless there is a file of questions.
+        images: all arguments but the last.
+        question: the last; an image, too, where there is a file of questions.
         questions: that file, one question a line; blank lines are left out.
 
     Raises:
         BadInput: no question, or a file that cannot be read.
     """
     if questions is None:
-        if len(about) < 2:
+        if question is None or not images:
             raise BadInput("Missing argument 'QUESTION': an image comes first, then what is asked about it")
-        return [Path(image) for image in about[:-1]], [about[-1]]
-    images = [Path(image) for image in about]
+        return list(images), [question]
+    if question is None:
+        raise BadInput("Missing argument 'IMAGE': what the questions are about")
+    images = [*images, Path(question)]
     if questions == STANDARD and STANDARD in images:
         raise BadInput("--questions - and the image - are the same standard input: name one of them by its file")
     with bad_input(OSError, UnicodeDecodeError, prefix=f"--questions {questions}: "):

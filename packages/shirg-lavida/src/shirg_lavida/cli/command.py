@@ -7,14 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from shirg_core.cli.commands import PAGES, SUMMARY
+from shirg_core.cli.commands import IMAGES, PAGES, SUMMARY
 from shirg_lavida.cli.options import OWN, Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.sampling import PANEL, given, with_sampling_options
 
-_ABOUT = (
-    "Images, or folders of them, then the question about each. PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is "
-    "standard input."
-)
+_QUESTION = "Question about each image."
 _QUESTIONS = "File with one question a line, in place of QUESTION; - is standard input."
 _OVERLAY = "Picture of the kept tokens; of several answers, a folder for pictures."
 _QUIET = "The answer alone on standard output, without progress."
@@ -22,7 +19,8 @@ _QUIET = "The answer alone on standard output, without progress."
 
 @with_sampling_options
 def ask(
-    about: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help=_ABOUT, show_default=False)],
+    images: Annotated[list[Path] | None, IMAGES] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help=_QUESTION, show_default=False)] = None,
     model: Model = None,
     vision_tower: Tower = None,
     adapter: Adapter = None,
@@ -55,7 +53,7 @@ def ask(
     from shirg_lavida.cli.paths import check_paths
     from shirg_lavida.cli.request import Request
 
-    images, asked = split_arguments(about, questions)
+    images, asked = split_arguments(images or (), question, questions)
     request = Request(
         image=images[0],
         question=asked[0],
