@@ -52,4 +52,6 @@ def _table(caption: str, name: str, rows: Sequence[tuple[str, Row]]) -> list[Tab
 
 
 def _cell(values: dict[float | None, str]) -> str:
+    if not values:
+        return NONE
     return values[None] if None in values else " · ".join(values.get(budget, NONE) for budget in BUDGETS)
