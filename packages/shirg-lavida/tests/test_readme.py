@@ -33,7 +33,13 @@ def test_the_example_below_the_tokenizer_runs():
     names = run(BLOCKS[1])
     assert names["logits"].shape == (1, 16, 256)
     assert names["ids"].shape == (1, 16)
-    assert len(BLOCKS) == 2
+
+
+def test_the_example_of_choosing_again_runs():
+    names = run(BLOCKS[2])
+    assert names["rerank"].budget == 30
+    assert (names["answer"].nfe, names["answer"].extra_passes, names["answer"].extra_tokens) == (8, 1, 10)
+    assert len(BLOCKS) == 3
 
 
 def test_the_table_tells_real_counts():

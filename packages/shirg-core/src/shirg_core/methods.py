@@ -234,7 +234,7 @@ METHODS: dict[str, Method] = {
         Method("tome", "ToMe: merges the most similar pairs, in rounds.", ".baselines:TokenMerging", merges=True),
         Method(
             "quadtree",
-            "Quadtree: averages alike tokens block by block; reads better than pooling, worse than v2 and ToMe.",
+            "Quadtree of averaged blocks; better than pooling, worse than v2 and ToMe.",
             ".baselines:Quadtree",
             merges=True,
         ),

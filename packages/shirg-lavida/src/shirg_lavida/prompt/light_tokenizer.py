@@ -45,13 +45,13 @@ class LightTokenizer:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self.backend_tokenizer: Tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        self.backend_tokenizer.no_truncation()
-        self.backend_tokenizer.no_padding()
         self.chat_template: str | None = config.get("chat_template")
         self.bos_token_id = self.backend_tokenizer.token_to_id(config["bos_token"])
 
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> Encoded:
-        """Ids of a text."""
+        """Ids of a text, whole and unpadded."""
+        self.backend_tokenizer.no_truncation()
+        self.backend_tokenizer.no_padding()
         return Encoded(self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def __len__(self) -> int:
@@ -74,10 +74,11 @@ class LightTokenizer:
 
     @cached_property
     def full(self) -> PreTrainedTokenizerFast:
-        """Transformers' tokenizer."""
+        """Transformers' tokenizer, on the same encoder from now on: what is added to one is known to the other."""
         from transformers import PreTrainedTokenizerFast
 
         full: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(str(self.folder), local_files_only=True)
+        self.backend_tokenizer = full.backend_tokenizer
         return full
 
     def __getattr__(self, name: str) -> Any:
