@@ -20,7 +20,10 @@ def select(
     budget: Annotated[str, BUDGET] = "0.3333",
     views: Annotated[str, typer.Option(help="single (48×48 tokens) or anyres (27×27 per view).")] = "single",
     page: Annotated[str, PAGES] = "1",
-    coverage: Annotated[str | None, typer.Option(help="Regions: cells, clusters, quadtree or none.")] = None,
+    coverage: Annotated[
+        str | None,
+        typer.Option(help="Regions: cells, clusters, none, or quadtree (no gain in print kept over a preset's own)."),
+    ] = None,
     coverage_share: Annotated[float | None, typer.Option(help="Share of the budget for coverage, in [0, 1].")] = None,
     text_weight: Annotated[float | None, typer.Option(help="v2 only. Must be 0: no text without a model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed of randomised methods.")] = None,
