@@ -3,7 +3,7 @@ import stat
 import pytest
 
 from shirg_core import files
-from shirg_core.files import atomic_folder, atomic_path
+from shirg_core.files import atomic_folder, atomic_path, read_json
 
 
 def test_file_appears_whole_with_ordinary_permissions(tmp_path):
@@ -102,3 +102,9 @@ def test_what_is_durable_is_flushed_before_it_is_named(tmp_path, monkeypatch):
     with atomic_path(tmp_path / "file", durable=True) as temporary:
         temporary.write_text("new")
     assert [name for name, _ in seen] == [temporary.name, tmp_path.name]
+
+
+def test_a_git_lfs_pointer_is_no_broken_json(tmp_path):
+    (tmp_path / "config.json").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(ValueError, match=r"^a checkpoint: .*config\.json is a git-lfs pointer"):
+        read_json(tmp_path / "config.json", "a checkpoint")

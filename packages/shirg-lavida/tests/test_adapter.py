@@ -114,6 +114,9 @@ def test_missing_and_damaged_files(folder):
     (folder / WEIGHTS_FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="damaged or truncated"):
         merge_adapter(model(), folder)
+    (folder / WEIGHTS_FILE).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is a git-lfs pointer"):
+        merge_adapter(model(), folder)
     (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(FileNotFoundError, match=r"no adapter .* adapter_model\.safetensors is missing"):
         merge_adapter(model(), folder)

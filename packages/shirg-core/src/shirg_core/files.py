@@ -110,7 +110,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what}: {path} is not JSON ({error})") from error
+        raise ValueError(f"{what}: {lfs_pointer(path) or f'{path} is not JSON ({error})'}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{what}: {path} must hold a JSON object, got {type(value).__name__}")
     return value

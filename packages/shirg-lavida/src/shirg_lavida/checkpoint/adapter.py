@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shirg_core.files import read_json
+from shirg_core.files import lfs_pointer, read_json
 from shirg_lavida.checkpoint.fingerprint import CARD_FILE, check_fingerprint
 from shirg_lavida.checkpoint.load import checkpoint_keys
 from shirg_lavida.checkpoint.locate import CONFIG_FILE, WEIGHTS_FILE, check_adapter
@@ -79,7 +79,8 @@ def read_adapter(model: LavidaModel, folder: Path) -> SavedAdapter:
     try:
         tensors = load_file(folder / WEIGHTS_FILE)
     except SafetensorError as error:
-        raise ValueError(f"the adapter in {folder} is damaged or truncated: {error}") from error
+        pointer = lfs_pointer(folder / WEIGHTS_FILE)
+        raise ValueError(pointer or f"the adapter in {folder} is damaged or truncated: {error}") from error
     modules = _linears(model)
     linears: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in tensors.items():
