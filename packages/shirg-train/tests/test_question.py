@@ -17,9 +17,10 @@ from shirg_train.data.record import Record, Turn
 from shirg_train.data.samples import Reader
 from shirg_train.keep_ratio import Policy
 from shirg_train.testbed.micro import objective
+from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads
 from shirg_train.testbed.micro.batches import to_tensors
 from shirg_train.testbed.micro.build import build_model
-from shirg_train.testbed.micro.config import DataConfig, SizeConfig, StageConfig
+from shirg_train.testbed.micro.config import AuxiliaryLosses, DataConfig, SizeConfig, StageConfig
 from shirg_train.testbed.micro.run import export
 from shirg_train.testbed.micro.visual import VIEWS
 from shirg_train.testbed.pages.page import draw_pages
@@ -97,15 +98,16 @@ def test_micro_training_shows_what_the_pipeline_shows(pipe, pages) -> None:
     expected = by_pipeline(pipe, pages, questions(pages))
     batch = to_tensors(pages, build_tokenizer(), TEMPLATES[0])
     spy = Spy()
-    stage = StageConfig("s", 1, layout="joined")
-    objective._answer_losses(
+    stage = StageConfig("s", 1, layout="joined", aids=AuxiliaryLosses(chars=0, places=0, values=0, owners=0))
+    objective.objective(
         pipe.model,
+        AuxiliaryHeads(1, 1, (1, 1)),
         batch,
         stage,
-        objective.tower_output(pipe.model, batch.images),
         spy,
-        on="projected",
         points=False,
+        labels=torch.arange(2),
+        unknown=0,
         generator=torch.Generator().manual_seed(0),
     )
     assert same(spy.seen, expected)

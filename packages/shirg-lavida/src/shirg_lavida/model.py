@@ -6,7 +6,7 @@ arXiv 2505.16839. The classes are the released model's shape for shape; `checkpo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from PIL import Image
@@ -130,9 +130,9 @@ class LavidaModel(nn.Module):
         self, prefix: PrefixLike, *, answer_length: int, **options: Unpack[SamplingKeywords]
     ) -> Tensor:
         """Mean entropy `[B]` of the first step of `generate`, see `shirg_lavida.sampling.probe`."""
-        options = {**self.config.family.sampling, **options}
+        every: Any = {**self.config.family.sampling, **options}
         return first_step_entropy(
-            self.backbone, prefix, mask_id=self.config.mask_token_id, answer_length=answer_length, **options
+            self.backbone, prefix, mask_id=self.config.mask_token_id, answer_length=answer_length, **every
         )
 
     def generate(

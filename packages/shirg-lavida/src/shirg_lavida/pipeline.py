@@ -287,7 +287,7 @@ class LavidaPipeline:
             ValueError: no selector, one that takes no budget, or a budget that it refuses.
         """
         given: Any = self.selector
-        if not is_dataclass(given) or "budget" not in {each.name for each in fields(given)}:
+        if "budget" not in ([each.name for each in fields(given)] if is_dataclass(given) else []):
             raise ValueError(f"an adaptive budget needs a selector that takes a budget, got {given!r}")
         return replace(self, selector=replace(given, budget=budget), adaptive=None)
 

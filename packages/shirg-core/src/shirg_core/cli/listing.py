@@ -38,7 +38,7 @@ def table_rows() -> list[tuple[str, ...]]:
     """What `HEADINGS` stand over, a row for each method."""
     from shirg_core.methods import KEEPS, METHODS
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for method in METHODS.values():
         keeps = f"{KEEPS[method.keeps]}, merged" if method.merges else KEEPS[method.keeps]
         only = f" Only in {' and '.join(method.only)}." if method.only else ""

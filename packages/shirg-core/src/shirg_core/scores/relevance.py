@@ -23,7 +23,8 @@ TILE = 16
 def unit_rows(tokens: Tensor) -> Tensor:
     """`v/‖v‖` of `[…, D]`, in float32; a zero vector stays one."""
     values = tokens.float()
-    return values / torch.linalg.vector_norm(values, dim=-1, keepdim=True).clamp_min(1e-12)
+    length: Tensor = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    return values / length.clamp_min(1e-12)
 
 
 @without_autocast

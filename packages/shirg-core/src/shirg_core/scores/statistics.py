@@ -55,7 +55,8 @@ def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:
     after, before, factor = _differences(layout, features.device)
     squares = compare_pairs(features, after, before, _distance).square() * factor
     down, across = squares.split(layout.n_tokens, dim=1)
-    return (down + across).sqrt()
+    norms: Tensor = (down + across).sqrt()
+    return norms
 
 
 def compare_pairs(features: Tensor, a: Tensor, b: Tensor, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -69,7 +69,8 @@ class LightTokenizer:
         """See transformers; a family's own layout needs no template engine."""
         turns = _turns_of(chat_template or self.chat_template)
         if turns is None or options != {"tokenize": False, "add_generation_prompt": True}:
-            return self.full.apply_chat_template(conversation, chat_template=chat_template, **options)
+            listed = [dict(turn) for turn in conversation]
+            return self.full.apply_chat_template(listed, chat_template=chat_template, **options)
         return turns.write(conversation)
 
     @cached_property
