@@ -106,6 +106,7 @@ def test_selection_needs_no_model(monkeypatch, tmp_path):
 
 def test_one_token_has_no_time_of_later_ones(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(subjects.RANDOM, "random-tiny", TINY)
+    monkeypatch.setenv("COLUMNS", "300")
     out = tmp_path / "out.jsonl"
     asked = ["--model", "random-tiny", "--max-new-tokens", "1", "--rounds", "1", "--device", "cpu", "--json", str(out)]
     assert main(["bench", "--what", "ar", *asked]) == 0
