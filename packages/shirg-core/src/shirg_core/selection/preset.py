@@ -76,7 +76,7 @@ class Preset:
         )
         self.check_given(given)
         chosen = backend(impl, features, self.coverage)(self.recipe, features, layout, given)
-        return replace(chosen, method=self.method)
+        return replace(chosen, layout=layout, method=self.method)
 
 
 def backend(impl: str, features: Tensor, coverage: Coverage = "none") -> Backend:

@@ -126,4 +126,4 @@ def _finish(
     choice = Choice(ranking.indices, ranking.slot, ranking.dropped_weight, geo.tokens, layout.n_selectable - k)
     with on_device(features):
         kept, token = gather_and_summarise(features, choice, weights, summary=recipe.summary != "none")
-    return Selection(ranking.indices, ranking.scores, ranking.regions, kept, token, layout)
+    return Selection(ranking.indices, ranking.scores, ranking.regions, kept, token)
