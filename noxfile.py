@@ -133,7 +133,7 @@ def browser(session: nox.Session) -> None:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         session.skip("no chromium, chromium-browser or google-chrome on the path")
-    _sync(session, "--package", "shirg-bench", "--group", "test")
+    _sync(session, "--package", "shirg-bench", "--group", "test", *PACKAGES["bench"])
     session.install("playwright>=1.55,<2")
     cases = "packages/shirg-bench/tests/browser_cases.py"
     session.run("pytest", cases, *session.posargs, env={**ONE_THREAD, "SHIRG_CHROMIUM": found})
