@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 
 from shirg_core import Selection, View, ViewLayout, anyres_layout
@@ -103,6 +104,8 @@ def test_figures_are_drawn(tmp_path, layout, suffix):
         assert (tmp_path / f"out.{suffix}").stat().st_size > 1000
     assert len(one.axes) == (3 if len(layout.views) == 1 else 5)
     assert len(many.axes) == 5
+    words = " ".join(text.get_text() for text in one.findobj(Text))
+    assert "dropped: dimmed" in words and ("lines: regions" in words) == (len(layout.views) > 1)
 
 
 def test_a_figure_takes_what_a_library_user_has(tmp_path):

@@ -95,7 +95,8 @@ def selection_figure(
     sheet = Sheet(max(2 * MARGIN + 2 * width + GAP + BAR + small[0] + GAP, MIN_WIDTH), MARGIN + TITLE + below + MARGIN)
     sheet.text(MARGIN, MARGIN, title, size=15, weight="bold")
     x, top = MARGIN, MARGIN + TITLE
-    sheet.picture((x, top), subject.kept(main, size), "kept: clear · dropped: dimmed · lines: regions")
+    lines = " · lines: regions" if selection.regions[0].max() > 0 else ""
+    sheet.picture((x, top), subject.kept(main, size), f"kept: clear · dropped: dimmed{lines}")
     x += width + GAP
     sheet.picture((x, top), subject.heat(main, size), "score, high = keep")
     x += width

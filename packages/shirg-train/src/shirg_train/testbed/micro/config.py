@@ -18,7 +18,7 @@ from shirg_train.testbed.pages.tokens import TEMPLATES
 
 Precision: TypeAlias = Literal["auto", "bfloat16", "float32"]
 PAGE_VIEWS: tuple[Views, ...] = ("single384", "anyres")
-ASK_METHOD = "v2"
+ASK_METHOD = "v4"
 """What `shirg ask` does with a micro model unless told otherwise."""
 CROPS = 2
 """Crops along the side of a page that is seen in `anyres` views."""
