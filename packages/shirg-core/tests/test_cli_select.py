@@ -155,7 +155,7 @@ def test_compare_names_the_method_that_fails(page, capsys):
         (["--budget", "0"], ["'0'"]),
         (["--budget", "65"], ["65", "64"]),
         (["--views", "double"], ["'double'", "anyres"]),
-        (["--page", "2"], ["--page 2"]),
+        (["--page", "2"], ["has 1 page, got page 2"]),
         (["--page", "0"], ["0"]),
         (["--coverage", "stars"], ["stars"]),
         (["-o", "kept.bmpx"], [".png"]),

@@ -191,7 +191,7 @@ def test_pages_of_a_pdf(tmp_path):
     page = load_image(path, page=2)
     assert page.size == (2000, 1000)
     assert page.getpixel((500, 500))[2] > 240
-    with pytest.raises(ImageError, match="has 2 pages, got --page 3"):
+    with pytest.raises(ImageError, match="has 2 pages, got page 3"):
         load_image(path, page=3)
 
 

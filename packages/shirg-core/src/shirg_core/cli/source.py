@@ -100,7 +100,7 @@ def page_numbers(text: str) -> list[int] | None:
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if ends is None or not 1 <= int(ends[1]) <= int(ends[2] or ends[1]):
-            raise BadInput(f"--page must be a page from 1, several such as 1-3,5, or all, got {text!r}")
+            raise BadInput(f"--page or --pages must be a page from 1, several such as 1-3,5, or all, got {text!r}")
         pages += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
     return pages
 

@@ -107,7 +107,7 @@ def _decode(path: Path, page: int) -> Image.Image:
         with Image.open(path, formats=FORMATS) as image:
             pages = getattr(image, "n_frames", 1)
             if page > pages:
-                raise ImageError(f"{path}: has {pages} page{'s' if pages > 1 else ''}, got --page {page}")
+                raise ImageError(f"{path}: has {pages} page{'s' if pages > 1 else ''}, got page {page}")
             image.seek(page - 1)
             return upright_rgb(image)
 

@@ -44,7 +44,7 @@ def render_pdf_page(path: Path, page: int) -> Image.Image:
     try:
         pages = len(document)
         if page > pages:
-            raise ImageError(f"{path}: has {pages} page{'s' if pages != 1 else ''}, got --page {page}")
+            raise ImageError(f"{path}: has {pages} page{'s' if pages != 1 else ''}, got page {page}")
         # Before a page is taken: only pages of a document whose forms are ready show their fields.
         document.init_forms()
         sheet = document[page - 1]
