@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from shirg_bench.accuracy.late import Late, patch_entries
+from shirg_bench.accuracy.late import Late
 from shirg_bench.accuracy.measure import open_bench
 from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.embedded import named
 from shirg_lavida.checkpoint.load import load_lavida
-from shirg_lavida.vision.views import plan_views
 from shirg_train.keep_ratio import PolicyConfig
-from shirg_train.testbed.micro.visual import VIEWS
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 from .accuracy_setup import DATA, write_micro
@@ -52,19 +50,6 @@ def test_as_many_patches_survive_as_a_selector_keeps_and_newlines_stay(model, ba
     assert asked.kept == [65] * rows
     assert asked.visual == [65 + 14] * rows
     assert all(math.isnan(share) for share in asked.shown)
-
-
-def test_all_entries_but_newlines_and_text_are_patches(model, batch):
-    prefix = ask(model, batch, encode_pages(model, batch.images, "page"), Variant(), SEEDS).prefix
-    plan = plan_views(model.config, (112, 112), VIEWS, selecting=False)
-    start = len(batch.head)
-    patches = patch_entries(plan, "row", tuple(prefix.shape[:2]), start)
-    assert patches.sum(dim=1).tolist() == [196] * prefix.shape[0]
-    page = slice(start, start + 196 + 14)
-    newline = (prefix.embeddings[:, page] == model.image_newline).all(dim=-1)
-    assert torch.equal(patches[:, page], ~newline)
-    assert not patches[:, :start].any()
-    assert not patches[:, page.stop :].any()
 
 
 def test_what_is_dropped_late_decides_the_answers(tmp_path):

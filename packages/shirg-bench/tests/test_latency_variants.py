@@ -5,7 +5,6 @@ from shirg_bench.names import split_names
 from shirg_core import shirg_v4
 from shirg_core.cli.errors import BadInput
 from shirg_lavida.pruning.fastv import FastV
-from shirg_lavida.pruning.redvtp import RedVTP
 from shirg_lavida.pruning.rerank import Rerank, Wider
 from shirg_lavida.pruning.two_stage import TwoStage
 
@@ -57,8 +56,8 @@ def test_an_earlier_name_gives_todays_variant():
 @pytest.mark.parametrize(
     ("name", "views", "pruning", "static"),
     [
-        ("fastv-0.5", "anyres_full", FastV(keep=0.5), None),
-        ("redvtp-0.5@single", "single", RedVTP(keep=0.5), None),
+        ("fastv-0.5", "anyres_full", FastV(0.5), None),
+        ("redvtp-0.5@single", "single", Rerank(0.5), None),
         ("rerank-20", "anyres", Rerank(20), Wider(shirg_v4(20), 20, 2.0)),
         ("two-stage-20", "anyres", TwoStage(), shirg_v4(20)),
     ],

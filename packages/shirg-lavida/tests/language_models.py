@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import torch
 
+from shirg_core.layout import ViewLayout
 from shirg_lavida.language.backbone import Backbone, BackboneConfig
+from shirg_lavida.prompt.prefix import Placement, Prefix
 from shirg_lavida.sampling import sampler
 
 MASK, EOS, VOCAB, WIDTH = 60, 61, 64, 32
@@ -26,6 +28,18 @@ def backbone(seed: int = 0, **changes: object) -> Backbone:
 def prefix(batch: int = 1, length: int = 20, seed: int = 0) -> torch.Tensor:
     """`[B, P, d]`."""
     return torch.randn(batch, length, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def image_prefix(batch: int = 1) -> Prefix:
+    """The same 20 entries, of which 2 … 17 are the tokens of an image of 4 × 4, one a row."""
+    return Prefix(
+        prefix(batch),
+        visual_tokens=(16,) * batch,
+        selections=(None,) * batch,
+        layouts=(ViewLayout.single(4, 4),) * batch,
+        owners=tuple(range(batch)),
+        placements=(Placement(torch.arange(2, 18)),) * batch,
+    )
 
 
 def answer(batch: int = 1, length: int = 8, seed: int = 0) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,11 @@ from shirg_lavida.language.backbone import Backbone
 from shirg_lavida.language.masks import prefix_mask
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.pruning.fastv import FastV
-from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.pruning.rerank import Rerank
 from shirg_lavida.testing import tiny_dream, write_tiny_checkpoint
 
 from .ask_setup import asked
-from .language_models import MASK, answer, backbone, prefix, sample
+from .language_models import MASK, answer, backbone, image_prefix, prefix, sample
 
 SHAPE = {"qkv_bias": True, "shifted": True, "n_kv_heads": 2}
 RAW = {
@@ -139,14 +140,12 @@ def test_filtered_draws_stay_among_the_likeliest():
     assert not torch.equal(sample(model, x, **at_once, generator=generator).ids, likeliest)
 
 
-@pytest.mark.parametrize("method", [FastV, RedVTP])
+@pytest.mark.parametrize("method", [partial(FastV, layer=1), Rerank], ids=["fastv", "redvtp"])
 def test_methods_inside_the_model_that_keep_everything_change_nothing(method):
-    model, x = dream(), prefix(2)
-    visual = (torch.arange(20) < 9).expand(2, -1)
-    pruned = sample(model, x, **OPTIONS, pruning=method(visual, keep=1.0, **({"layer": 1} if method is FastV else {})))
+    model, x = dream(), image_prefix(2)
+    pruned = sample(model, x, **OPTIONS, pruning=method(1.0))
     assert torch.equal(pruned.ids, sample(model, x, **OPTIONS).ids)
-    fewer = method(visual, keep=0.3, **({"layer": 1} if method is FastV else {}))
-    assert not (sample(model, x, **OPTIONS, pruning=fewer).ids == MASK).any()
+    assert not (sample(model, x, **OPTIONS, pruning=method(0.3)).ids == MASK).any()
 
 
 def test_shirg_ask_answers_as_the_family_does(page, tmp_path):

@@ -1,33 +1,35 @@
+"""RedVTP: `Rerank` on a prefix that holds every token."""
+
 import pytest
 import torch
 
 from shirg_lavida.prompt.context import answer_context
-from shirg_lavida.pruning.redvtp import RedVTP
+from shirg_lavida.pruning.rerank import Rerank
 from shirg_lavida.sampling.denoiser import Denoiser
+from shirg_lavida.sampling.later import importance_of
 
-from .language_models import EOS, MASK, backbone, prefix, sample
+from .language_models import EOS, MASK, backbone, image_prefix, sample
 
-VISUAL = (torch.arange(20) >= 2) & (torch.arange(20) < 18)
 OPTIONS = {"mask_id": MASK, "eos_id": EOS, "answer_length": 8}
 
 
 def test_importance_is_the_attention_of_still_masked_answer_tokens():
-    model, context = backbone(), answer_context(prefix(), 3, 4096)
+    model, context = backbone(), answer_context(image_prefix(), 3, 4096)
     cache = Denoiser.cached(model, context).require_cache()
     paid = torch.zeros(1, 3, 20)
     paid[0, 0, 5] = 1.0  # settled by the first step: no say
     paid[0, 1, 9] = 0.3
     paid[0, 2, 11] = 0.2
-    still_masked = torch.tensor([[False, True, True]])
-    kept = RedVTP(VISUAL[None], keep=2 / 16).rewrite(model, context, cache, paid, still_masked).cache
+    importance = importance_of(paid, torch.tensor([[False, True, True]]))
+    kept = Rerank(2).rewrite(model, context, cache, importance).cache
     expected = cache.gathered(torch.tensor([[0, 1, 9, 11, 18, 19]]))
     assert torch.equal(kept.layers[1].values, expected.layers[1].values)
 
 
 def test_the_first_step_reads_everything_and_later_ones_the_rest():
-    model, x, seen, pruned = backbone(), prefix(2), [], []
+    model, x, seen, pruned = backbone(), image_prefix(2), [], []
     plain = sample(model, x, **OPTIONS, on_step=lambda _, ids: seen.append(ids))
-    method = RedVTP(VISUAL.expand(2, -1), keep=0.25)
+    method = Rerank(0.25)
     result = sample(model, x, **OPTIONS, pruning=method, verify_cache=True, on_step=lambda _, ids: pruned.append(ids))
     assert torch.equal(seen[0], pruned[0])
     assert result.kv_bytes == plain.kv_bytes * 8 // 20
@@ -36,11 +38,11 @@ def test_the_first_step_reads_everything_and_later_ones_the_rest():
 
 
 def test_keeping_everything_changes_nothing():
-    model, x = backbone(), prefix()
-    kept = sample(model, x, **OPTIONS, pruning=RedVTP(VISUAL[None], keep=1.0))
+    model, x = backbone(), image_prefix()
+    kept = sample(model, x, **OPTIONS, pruning=Rerank(1.0))
     assert torch.equal(kept.ids, sample(model, x, **OPTIONS).ids)
 
 
 def test_needs_a_cache():
     with pytest.raises(ValueError, match="cache=True"):
-        sample(backbone(), prefix(), **OPTIONS, cache=False, pruning=RedVTP(VISUAL[None]))
+        sample(backbone(), image_prefix(), **OPTIONS, cache=False, pruning=Rerank(0.5))

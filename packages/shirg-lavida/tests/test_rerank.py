@@ -6,6 +6,8 @@ from shirg_core.budget import kept_tokens
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.pruning.images import best_entries, compacted, image_entries
 from shirg_lavida.pruning.rerank import Rerank, Wider
+from shirg_lavida.sampling import later
+from shirg_lavida.sampling.later import importance_of
 
 from .later_setup import MODEL, ids_of, prefix
 
@@ -52,9 +54,8 @@ def test_kept_entries_are_copied_bit_for_bit():
     rerank, whole = wide()
     context = answer_context(whole, 8, 4096)
     cache = rerank.prefill(MODEL.backbone, context)
-    attention = torch.rand(3, 8, whole.shape[1], generator=torch.Generator().manual_seed(0))
-    left = torch.ones(3, 8, dtype=torch.bool)
-    rewritten = rerank.rewrite(MODEL.backbone, context, cache, attention, left)
+    importance = torch.rand(3, whole.shape[1], generator=torch.Generator().manual_seed(0))
+    rewritten = rerank.rewrite(MODEL.backbone, context, cache, importance)
     index, present = compacted(rewritten.kept, whole.mask)
     for row in range(3):
         mine = index[row] if present is None else index[row][present[row]]
@@ -84,28 +85,20 @@ def test_the_best_of_each_image_stay_and_so_does_all_that_is_no_token():
     assert present.tolist()[1] == [False, True, True, True, True]
 
 
-def test_only_watched_steps_and_layers_count():
+def test_only_watched_steps_and_layers_count(monkeypatch):
     rerank = Rerank(0.5, steps=2, layers=(-1,))
     assert (rerank.watched(8), rerank.watched(1)) == (range(2), range(1))
     seen = []
     _, whole = wide()
-    MODEL.generate(whole, **LENGTH, pruning=_Spy(0.25, steps=3, seen=seen))
-    assert seen == [(3, 3 * 8, whole.shape[1])]
+    with monkeypatch.context() as patch:
+        patch.setattr(later, "importance_of", lambda *given: seen.append(given) or importance_of(*given))
+        MODEL.generate(whole, **LENGTH, pruning=Rerank(0.25, steps=3))
+    assert [tuple(attention.shape) for attention, _ in seen] == [(3, 3 * 8, whole.shape[1])]
     chosen = [
         [a.selection.indices.tolist() for a in MODEL.generate(whole, **LENGTH, pruning=Rerank(0.25, layers=n))[:2]]
         for n in ((1,), (2,), (-1,))
     ]
     assert chosen[0] != chosen[1] == chosen[2]
-
-
-class _Spy(Rerank):
-    def __init__(self, budget, *, steps, seen):
-        super().__init__(budget, steps=steps)
-        object.__setattr__(self, "seen", seen)
-
-    def rewrite(self, backbone, context, cache, attention, still_masked):
-        self.seen.append(tuple(attention.shape))
-        return super().rewrite(backbone, context, cache, attention, still_masked)
 
 
 def test_image_entries_are_the_kept_tokens():

@@ -13,8 +13,7 @@ from shirg_lavida.pruning.two_stage import TwoStage, fine_tokens
 from .later_setup import MODEL, ids_of, prefix
 
 LENGTH = {"answer_length": 8}
-ATTENTION = torch.rand(3, 8, 200, generator=torch.Generator().manual_seed(0))
-LEFT = torch.ones(3, 8, dtype=torch.bool)
+IMPORTANCE = torch.rand(3, 200, generator=torch.Generator().manual_seed(0))
 
 
 def refined(method, whole):
@@ -23,9 +22,7 @@ def refined(method, whole):
     cache = method.prefill(MODEL.backbone, context)
     p = whole.shape[1]
     bits = [(layer.keys[:, :, :p].clone(), layer.values[:, :, :p].clone()) for layer in cache.layers]
-    after = method.rewrite(
-        MODEL.backbone, context, cache, ATTENTION[: len(whole.embeddings), :, :p], LEFT[: len(whole.embeddings)]
-    )
+    after = method.rewrite(MODEL.backbone, context, cache, IMPORTANCE[: len(whole.embeddings), :p])
     return cache, after, bits
 
 

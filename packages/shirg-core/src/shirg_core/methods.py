@@ -299,7 +299,7 @@ METHODS: dict[str, Method] = {
         Method(
             "redvtp",
             "RedVTP: drops tokens inside the language model, after the first denoising step.",
-            later="shirg_lavida.pruning.redvtp:RedVTP",
+            later="shirg_lavida.pruning.rerank:Rerank",
             only=("shirg ablate --what late", "shirg bench"),
         ),
         _learned("token-packer", "TokenPacker: a query per 2 × 2 tokens, refined by several layers.", "layout"),

@@ -90,9 +90,9 @@ def _choose_later(method: Method, views: Views, given: Mapping[str, Any]) -> Cho
     if isinstance(budget, AdaptiveBudget):
         raise ValueError(f"method {method.name!r} takes a fixed budget, got {budget}")
     check_budget(budget)
-    own = {field.name for field in dataclasses.fields(kind)}
-    told = {name: budget for name in ("budget", "keep") if name in own}
-    pruning = kind(**{name: value for name, value in given.items() if name != "budget"}, **told)
+    options = {name: value for name, value in given.items() if name != "budget"}
+    takes = {field.name for field in dataclasses.fields(kind)}
+    pruning = kind(**options, **({"budget": budget} if "budget" in takes else {}))
     if method.sees_all:
         return Choice(None, views, pruning=pruning)
     before, options = static_method(pruning.static)

@@ -9,16 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-import torch
-from torch import Tensor
-
-from shirg_core.budget import check_budget, kept_tokens
+from shirg_core.budget import check_budget
 from shirg_core.checks import check_choice
 from shirg_lavida.pruning.fastv import FastV
 from shirg_lavida.pruning.protocol import Pruning
-from shirg_lavida.pruning.redvtp import RedVTP
-from shirg_lavida.vision.reading_order import Newline, reading_order
-from shirg_lavida.vision.views import ViewPlan
+from shirg_lavida.pruning.rerank import Rerank
 
 Method: TypeAlias = Literal["fastv", "redvtp"]
 
@@ -44,19 +39,7 @@ class Late:
         check_choice("method", self.method, get_args(Method))
         check_budget(self.budget)
 
-    def kept(self, plan: ViewPlan) -> int:
-        """K of the plan's patches."""
-        return kept_tokens(self.budget, plan.layout)
-
-    def pruning(self, patches: Tensor, plan: ViewPlan) -> Pruning:
-        """The method, for prefixes whose `patches [B, P]` are True."""
-        # Both take the floor of a fraction; the half keeps it clear of rounding.
-        keep = min(1.0, (self.kept(plan) + 0.5) / plan.layout.n_tokens)
-        return FastV(patches, keep, self.layer) if self.method == "fastv" else RedVTP(patches, keep)
-
-
-def patch_entries(plan: ViewPlan, newline: Newline, shape: tuple[int, int], start: int) -> Tensor:
-    """`[B, P]` bool: which entries are patches, in prefixes `[B, P]` whose whole page begins at entry `start`."""
-    entries = torch.zeros(shape, dtype=torch.bool)
-    entries[:, start + reading_order(plan, newline).place] = True
-    return entries
+    @property
+    def pruning(self) -> Pruning:
+        """The method, for prefixes that hold every patch."""
+        return FastV(self.budget, self.layer) if self.method == "fastv" else Rerank(self.budget)

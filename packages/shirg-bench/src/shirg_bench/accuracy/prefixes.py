@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from shirg_bench.accuracy.image_wide import ImageWide
-from shirg_bench.accuracy.late import patch_entries
 from shirg_bench.accuracy.pages import Encoded
 from shirg_bench.accuracy.variant import Variant
 from shirg_core import ShirgV2
+from shirg_core.budget import kept_tokens
 from shirg_core.methods import METHODS
 from shirg_core.scores import attention_received
 from shirg_core.selection import Selection, Selector
@@ -103,12 +103,10 @@ def ask(
     plan = _plan(model, variant)
     pointers = batch.pointers.flatten(0, 1)
     if variant.late is not None:
-        patches = patch_entries(plan, variant.newline, (b * q, prefix.shape[1]), len(batch.head))
-        dropped = plan.layout.n_tokens - variant.late.kept(plan)
+        dropped = plan.layout.n_tokens - kept_tokens(variant.late.budget, plan.layout)
         visual = [n - dropped for n in prefix.visual_tokens]
-        late = variant.late.pruning(patches, plan)
         unknown = [math.nan] * len(images)
-        return PromptBatch(prefix, [n - dropped for n in kept], unknown, visual, unknown, late)
+        return PromptBatch(prefix, [n - dropped for n in kept], unknown, visual, unknown, variant.late.pruning)
     if method.merges:
         shown = [math.nan] * len(images)
     else:

@@ -27,14 +27,14 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.similarity import valid_tokens
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import check_choice
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best, without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 
 HALVINGS = 16
 Metric: TypeAlias = Literal["max", "mean"]
@@ -61,9 +61,7 @@ class Deduplication:
 
         Scores are 1 for tokens kept at τ, and below ½ for the others, the larger the worse they are predicted.
         """
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
-        features = without_padding(features, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         with torch.no_grad():
             x, waves = features.float(), neighbours(layout, features.device)
             real = valid_tokens(x, layout)

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best, without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class FarthestPoint:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores fall with the order of choice."""
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
-        features = without_padding(features, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         with torch.no_grad():
             pinned = pinned_tokens(layout, features.device)
             picks = [max_min_order(cosine_matrix(x), k, pinned) for x in valid_tokens(features, layout)]

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from shirg_core.baselines.merging import merge_groups, own_groups
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.coverage.quadtree import quadtree_blocks
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import prepared
+from shirg_core.selection.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Quadtree:
         Raises:
             ValueError: also when K is below the number of pinned tokens and of the other views.
         """
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
-        features = without_padding(features, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         with torch.no_grad():
             centre = quadtree_blocks(features, layout, k - layout.n_pinned)
             own = own_groups(layout, features.device)

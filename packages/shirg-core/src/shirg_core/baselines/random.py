@@ -16,14 +16,14 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import keep, random_seed
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class RandomTokens:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         draw = random_scores(layout.n_tokens, self.seed, features.device).expand(features.shape[:2])
         return keep_best(features, layout, k, snap(draw, layout), "random")
 

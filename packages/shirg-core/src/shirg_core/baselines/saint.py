@@ -23,15 +23,15 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, valid_tokens
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_by_image
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import integer, keep, real
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import snap
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best, without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,12 @@ class SimilarityGraph:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores rise with the round a token was dropped in."""
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
-        features = without_padding(features, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         with torch.no_grad():
-            pinned, keep = pinned_tokens(layout, features.device), layout.valid_index(features.device)
-            rows = [
-                survival(similarity_weights(x, self.threshold), k, self.rounds, pinned)
-                for x in valid_tokens(features, layout)
-            ]
-            scores = torch.stack(rows)
-            if keep is not None:
-                scores = scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
+            pinned = pinned_tokens(layout, features.device)
+            scores = scores_by_image(
+                features, layout, lambda x: survival(similarity_weights(x, self.threshold), k, self.rounds, pinned)
+            )
         return keep_best(features, layout, k, snap(scores, layout), "saint")
 
 

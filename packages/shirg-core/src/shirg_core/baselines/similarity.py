@@ -8,7 +8,7 @@ cosine 0 with everything, itself included. N×N float32 in memory: 21 MB for 230
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +60,13 @@ def scores_from_order(picks: list[Tensor], layout: ViewLayout) -> Tensor:
     k = order.shape[1]
     worth = (k - torch.arange(k, device=order.device)).to(torch.float32) / k
     return worth.new_zeros(len(picks), layout.n_tokens).scatter(1, order, worth.expand_as(order))
+
+
+def scores_by_image(features: Tensor, layout: ViewLayout, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """`[B, N]`: `score`, `[n, D] → [n]`, of each image's valid tokens; 0 for padding."""
+    scores = torch.stack([score(x) for x in valid_tokens(features, layout)])
+    keep = layout.valid_index(features.device)
+    return scores if keep is None else scores.new_zeros(features.shape[:2]).index_copy(1, keep, scores)
 
 
 def even_rounds(n: int, k: int, rounds: int) -> Iterator[int]:

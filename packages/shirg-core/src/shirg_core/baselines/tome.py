@@ -31,14 +31,14 @@ from torch import Tensor
 
 from shirg_core.baselines.merging import merge_groups, own_groups, unassigned_index
 from shirg_core.baselines.similarity import even_rounds
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import integer, keep
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.combine import SCORE_GRID
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import prepared
+from shirg_core.selection.inputs import Inputs
 
 SMALLEST = 1e-24
 """Squared norm below which a token counts as zero, whose cosine with everything is 0."""
@@ -66,15 +66,13 @@ class TokenMerging:
         Raises:
             ValueError: also when the pinned tokens leave no room for the others.
         """
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         unassigned = unassigned_index(layout, features.device)
         capacity = k - layout.n_pinned
         if capacity == 0 and unassigned.numel():
             raise ValueError(
                 f"budget K={k} holds the pinned tokens only; the other {unassigned.numel()} need room for one"
             )
-        features = without_padding(features, layout)
         group = own_groups(layout, features.device)
         with torch.no_grad():
             first = [

@@ -26,13 +26,13 @@ from typing import Literal, TypeAlias, Unpack, get_args
 import torch
 from torch import Tensor
 
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.checks import check_choice
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import attention_received, combine, minmax
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best, without_padding
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 from shirg_core.selection.recipe import Given, Weights
 from shirg_core.selection.reference import weighted
 
@@ -57,9 +57,7 @@ class TopScore:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`."""
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
-        features = without_padding(features, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         with torch.no_grad():
             scores = combine([(1.0, self._component(features, layout, inputs))], features, layout)
         return keep_best(features, layout, k, scores, f"top-{self.score}")

@@ -20,13 +20,13 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from shirg_core.budget import Budget, check_budget, kept_tokens
+from shirg_core.budget import Budget, check_budget
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.scores import snap
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import keep_best
-from shirg_core.selection.inputs import Inputs, check_inputs
+from shirg_core.selection.assemble import keep_best, prepared
+from shirg_core.selection.inputs import Inputs
 from shirg_core.view import View
 
 
@@ -45,8 +45,7 @@ class UniformGrid:
 
     def __call__(self, features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         """Choose tokens; shapes and errors as in `Selector`. Scores are 1 for the kept tokens, 0 for the others."""
-        check_inputs(features, layout, **inputs)
-        k = kept_tokens(self.budget, layout)
+        features, k = prepared(features, layout, self.budget, inputs)
         scores = snap(uniform_mask(layout, k, features.device), layout).expand(features.shape[:2])
         return keep_best(features, layout, k, scores, "uniform")
 

@@ -1,13 +1,15 @@
-"""From scores to a `Selection`: regions, ranking, gather and summary, the second half of every selector."""
+"""What selectors share: the checked call, and from scores to a `Selection`, by regions, ranking, gather and summary."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from shirg_core.budget import Budget, kept_tokens
 from shirg_core.coverage import cell_regions, cluster_regions, quadtree_regions
 from shirg_core.layout import ViewLayout
 from shirg_core.selection import Selection, gather_tokens
 from shirg_core.selection.choose import choose
+from shirg_core.selection.inputs import Inputs, check_inputs
 from shirg_core.selection.summary import summarise
 
 
@@ -16,6 +18,16 @@ def without_padding(features: Tensor, layout: ViewLayout) -> Tensor:
     if not layout.has_padding:
         return features
     return features.masked_fill(~layout.valid_mask(features.device)[:, None], 0.0)
+
+
+def prepared(features: Tensor, layout: ViewLayout, budget: Budget, inputs: Inputs) -> tuple[Tensor, int]:
+    """Check a selector's call, with what it was given beside features and layout: `without_padding`, and K.
+
+    Raises:
+        ValueError: see `check_inputs`; a budget that the layout cannot serve.
+    """
+    check_inputs(features, layout, **inputs)
+    return without_padding(features, layout), kept_tokens(budget, layout)
 
 
 def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float) -> Tensor:

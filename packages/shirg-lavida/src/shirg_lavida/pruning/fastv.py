@@ -2,7 +2,7 @@
 
     φ_i = mean over heads and queries j of attention_K(j → i)        for visual tokens i, at layer K, from 1
 
-and of the visual tokens the best fraction `keep` goes on to layers K + 1 …. FastV was made for causal models and
+and the best of each image's tokens go on to layers K + 1 …. FastV was made for causal models and
 averages over all tokens that may attend to i; here that is the whole prefix, since attention runs both ways. (Its
 released code looks at the last token's row alone, which gives the same table on the pages of the ablations.) Kept
 tokens keep their rotary positions. Layers up to K cache the whole prefix, later ones only the kept tokens; what is
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from torch import Tensor
 
+from shirg_core.budget import Budget
 from shirg_lavida.language.attention import attention_received
 from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.language.protocol import DiffusionBackbone, Thinned
 from shirg_lavida.prompt.context import Context
-from shirg_lavida.pruning.images import best_entries, compacted, counts_of, image_entries
-from shirg_lavida.pruning.protocol import keep_top
+from shirg_lavida.pruning.images import best_tokens, compacted
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,22 @@ class FastV:
     """See the module.
 
     Args:
-        visual: `[B, P]` bool, the prefix entries that may be dropped, of which ⌊keep · n⌋ survive; None = each image's
-            tokens, of which as many survive as a selector with the budget `keep` would keep.
-        keep: fraction of them that survives, in (0, 1].
+        budget: tokens of each image that survive, a count or a fraction of its selectable ones.
         layer: K, 1 ≤ K < number of layers.
     """
 
-    visual: Tensor | None = None
-    keep: float = 0.5
+    budget: Budget
     layer: int = 2
-    rewrite: None = None
-    layers: None = None
-    every_token = False
+    rewrite: ClassVar[None] = None
+    layers: ClassVar[None] = None
+    every_token: ClassVar[bool] = False
 
     def prefill(self, backbone: DiffusionBackbone, context: Context) -> PrefixCache:
         """Run the prefix, dropping tokens after layer K.
 
         Raises:
-            ValueError: K out of range, or what `keep_top` rejects.
+            ValueError: K out of range, a prefix of fewer tokens than the budget, or one that does not say where they
+                stand.
         """
         if not 1 <= self.layer < backbone.n_layers:
             raise ValueError(f"layer must be in 1 … {backbone.n_layers - 1}, got {self.layer}")
@@ -65,8 +64,4 @@ class FastV:
     def _thin(self, context: Context, layer: int, q: Tensor, k: Tensor, valid: Tensor | None) -> Thinned | None:
         if layer != self.layer:
             return None
-        received = attention_received(q, k, valid)
-        if self.visual is not None:
-            return keep_top(received, self.visual, self.keep), None
-        counts = counts_of(context.prefix, self.keep)
-        return compacted(best_entries(received, image_entries(context.prefix), counts), valid)
+        return compacted(best_tokens(attention_received(q, k, valid), context.prefix, self.budget), valid)

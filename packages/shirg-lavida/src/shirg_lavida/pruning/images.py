@@ -42,6 +42,15 @@ def counts_of(prefix: Prefix, budget: Budget) -> list[int]:
     return counts
 
 
+def best_tokens(importance: Tensor, prefix: Prefix, budget: Budget) -> Tensor:
+    """`[B, P]` bool: K tokens of each image, the best by `importance [B, P]`, and all that is no image's token.
+
+    Raises:
+        ValueError: what `image_entries` and `counts_of` reject.
+    """
+    return best_entries(importance, image_entries(prefix), counts_of(prefix, budget))
+
+
 def best_entries(importance: Tensor, entries: Tensor, counts: Sequence[int]) -> Tensor:
     """`[B, P]` bool: the most important entries of each image, as many as it may keep, and all of no image.
 

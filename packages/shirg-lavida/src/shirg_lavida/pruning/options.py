@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 from shirg_core.checks import check_known
 from shirg_core.methods import METHODS, Method, get_method
 
-_OF_BUDGET = ("budget", "keep", "visual")
-"""What a budget and a prefix say."""
-
 
 class _Kind(NamedTuple):
     read: Callable[[str], Any]
@@ -70,7 +67,7 @@ def later_options(method: Method, text: str | None) -> dict[str, Any]:
     if kind is None:
         known = " and ".join(name for name, each in METHODS.items() if each.later is not None and not each.only)
         raise ValueError(f"method {method.name!r} chooses once: options {text!r} are for {known}")
-    kinds = {each.name: _KINDS[str(each.type)] for each in fields(kind) if each.name not in _OF_BUDGET}
+    kinds = {each.name: _KINDS[str(each.type)] for each in fields(kind) if each.name != "budget"}
     options: dict[str, Any] = {}
     for part in text.split(","):
         name, _, value = (each.strip() for each in part.partition("="))

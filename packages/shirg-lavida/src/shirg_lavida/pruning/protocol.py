@@ -31,10 +31,9 @@ class Rewritten(NamedTuple):
     swapped: Sequence[Tensor] = ()
 
 
-Rewrite: TypeAlias = Callable[[DiffusionBackbone, Context, PrefixCache, Tensor, Tensor], Rewritten]
-"""`rewrite(backbone, context, cache, attention [B, L, P], still_masked [B, L])`. The last two: what the answer tokens
-of the watched steps paid to each prefix entry, mean over heads and layers; which of them their step left masked. The L
-tokens of several steps stand one after another."""
+Rewrite: TypeAlias = Callable[[DiffusionBackbone, Context, PrefixCache, Tensor], Rewritten]
+"""`rewrite(backbone, context, cache, importance [B, P])`. Importance is what the answer tokens of the watched steps
+paid to each prefix entry, mean over heads, layers and those tokens that their step left masked; 0 where none is."""
 
 
 class Pruning(Protocol):
@@ -57,7 +56,7 @@ class Pruning(Protocol):
         ...
 
     def watched(self, steps: int) -> range:
-        """Steps, of so many that are planned, whose attention `rewrite` gets, which follows the last; empty = none."""
+        """Steps, of so many that are planned, whose attention counts for `rewrite`, which follows; empty = none."""
         ...
 
     @property
@@ -75,36 +74,3 @@ def layer_numbers(layers: Sequence[int] | None, n_layers: int) -> tuple[int, ...
     if wrong := [layer for layer in layers if not 1 <= abs(layer) <= n_layers]:
         raise ValueError(f"layers must be in 1 … {n_layers}, or −1 … −{n_layers} from the last, got {wrong[0]}")
     return tuple(sorted({layer if layer > 0 else n_layers + 1 + layer for layer in layers}))
-
-
-def importance_of(attention: Tensor, still_masked: Tensor) -> Tensor:
-    """`[B, P]`: mean attention of the tokens that are still masked; 0 where none is. Arguments as of `Rewrite`."""
-    weight = still_masked.float()[..., None]
-    return (attention * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-
-
-def keep_top(importance: Tensor, visual: Tensor, keep: float) -> Tensor:
-    """Prefix entries that survive: all that are not visual, and of each row's n visual ones the ⌊keep · n⌋ (≥ 1) best.
-
-    Args:
-        importance: `[B, P]`, higher = keep; ties go to the lowest index.
-        visual: `[B, P]` bool, the entries that may be dropped, equally many in every row.
-        keep: fraction in (0, 1].
-
-    Returns:
-        `[B, K]` int64, ascending.
-
-    Raises:
-        ValueError: a fraction outside (0, 1], a wrong shape, or rows with no or differently many visual entries.
-    """
-    if not 0 < keep <= 1:
-        raise ValueError(f"keep must be in (0, 1], got {keep}")
-    if visual.shape != importance.shape:
-        raise ValueError(f"visual must be [B, P] = {list(importance.shape)}, got {list(visual.shape)}")
-    counts = visual.sum(dim=1).tolist()
-    if len(set(counts)) != 1 or counts[0] == 0:
-        raise ValueError(f"every row needs the same number ≥ 1 of visual entries, got {counts}")
-    kept_visual = max(1, int(keep * counts[0]))
-    k = visual.shape[1] - counts[0] + kept_visual
-    rank = importance.float().masked_fill(~visual, float("inf"))
-    return rank.sort(dim=1, descending=True, stable=True).indices[:, :k].sort(dim=1).values

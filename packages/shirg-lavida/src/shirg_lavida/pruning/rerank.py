@@ -4,8 +4,12 @@
 
 SHIRG keeps `wider` · K tokens of an image, which are prefilled and cached as always. The first `steps` steps read them
 all and record what the answer tokens that stay masked pay to each; then the cache is copied once, without all but the K
-most important tokens of each image. Text, newlines and the summary stay, at their positions. RedVTP (arXiv 2511.12428)
-is this without a selection before it: the prefill then runs over all tokens. With `wider = 1` nothing is dropped.
+most important tokens of each image. Text, newlines and the summary stay, at their positions. With `wider = 1` nothing
+is dropped.
+
+RedVTP (arXiv 2511.12428) is this without a selection before it, so that the prefill runs over all tokens; `wider` and
+`static` then say nothing. The paper prunes an uncached sequence, which renumbers the positions behind a dropped token;
+a cache holds rotated keys, so here the kept entries keep their positions.
 """
 
 from __future__ import annotations
@@ -22,8 +26,8 @@ from shirg_core.selection import Selection, Selector
 from shirg_lavida.language.cache import PrefixCache
 from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import Context
-from shirg_lavida.pruning.images import best_entries, compacted, counts_of, image_entries
-from shirg_lavida.pruning.protocol import Rewritten, importance_of
+from shirg_lavida.pruning.images import best_tokens, compacted, counts_of, image_entries
+from shirg_lavida.pruning.protocol import Rewritten
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,10 @@ class Rerank:
         backbone: DiffusionBackbone,  # noqa: ARG002 (the protocol's)
         context: Context,
         cache: PrefixCache,
-        attention: Tensor,
-        still_masked: Tensor,
+        importance: Tensor,
     ) -> Rewritten:
         """A new cache of K tokens an image. With nothing still masked all count the same and the first ones stay."""
-        counts = counts_of(context.prefix, self.budget)
-        kept = best_entries(importance_of(attention, still_masked), image_entries(context.prefix), counts)
+        kept = best_tokens(importance, context.prefix, self.budget)
         return Rewritten(cache.gathered(*compacted(kept, context.mask)), kept)
 
 

@@ -1,6 +1,6 @@
 """Two stages: a static prefix in the cache; late in decoding a refinement of what is read of it.
 
-After ⌊at · steps⌋ steps, by the attention that the step before paid (see `importance_of`), each image is left with
+After ⌊at · steps⌋ steps, by the attention that the step before paid (see `Rewrite`), each image is left with
 n = round(read · K) tokens that later steps read:
 
     n − R of its K static ones, the most important;
@@ -32,7 +32,7 @@ from shirg_lavida.language.protocol import DiffusionBackbone
 from shirg_lavida.prompt.context import Context
 from shirg_lavida.prompt.prefix import Prefix
 from shirg_lavida.pruning.images import best_entries, image_entries
-from shirg_lavida.pruning.protocol import Rewritten, importance_of
+from shirg_lavida.pruning.protocol import Rewritten
 from shirg_lavida.pruning.rerank import check_layers
 
 
@@ -103,12 +103,10 @@ class TwoStage:
         backbone: DiffusionBackbone,
         context: Context,
         cache: PrefixCache,
-        attention: Tensor,
-        still_masked: Tensor,
+        importance: Tensor,
     ) -> Rewritten:
         """The same buffers, with R further entries an image, read in part."""
         prefix, parts = context.prefix, self._parts(context.prefix)
-        importance = importance_of(attention, still_masked)
         kept = best_entries(importance, image_entries(prefix), [part.static for part in parts])
         swapped = [
             fine_tokens(importance[row, placement.columns], selection, layout, part.swapped)

@@ -33,7 +33,14 @@ class Watch:
     def rewritten(self, denoiser: Denoiser) -> Rewritten:
         """The cache of all further steps."""
         attention, still_masked = (torch.cat(each, dim=1) for each in zip(*self.seen, strict=True))
-        return self.rewrite(denoiser.backbone, denoiser.context, denoiser.require_cache(), attention, still_masked)
+        importance = importance_of(attention, still_masked)
+        return self.rewrite(denoiser.backbone, denoiser.context, denoiser.require_cache(), importance)
+
+
+def importance_of(attention: Tensor, still_masked: Tensor) -> Tensor:
+    """`[B, P]`: mean attention `[B, L, P]` of the tokens that are still masked `[B, L]`; 0 where none is."""
+    weight = still_masked.float()[..., None]
+    return (attention * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 def watch(pruning: Pruning, n_layers: int, steps: int) -> Watch | None:
