@@ -1,8 +1,9 @@
-"""What several files about the lmms-eval model share."""
+"""What several files about the lmms-eval model and its command share."""
 
 import pytest
+from lmms_eval.api import task as upstream
 
-from .lmms_setup import DATA, tiny_model
+from .lmms_setup import DATA, small_evaluation, tiny_model, tiny_tasks
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +24,20 @@ def load(folder):
         return lm
 
     return build
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    """Tiny tasks; lmms-eval does not look for their data on a network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        upstream._resolve_hf_datasets_cache_dir.cache_clear()
+        yield tiny_tasks(tmp_path_factory.mktemp("tasks"))
+    upstream._resolve_hf_datasets_cache_dir.cache_clear()
+
+
+@pytest.fixture
+def command(folder, tasks, tmp_path):
+    """Arguments of a small evaluation into `tmp_path/<name>`."""
+    return lambda name, *options: small_evaluation(folder, tasks, tmp_path / name, *options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,3 +109,27 @@ def texts(results):
 
 def shirg(*argv: object) -> int:
     return main([str(part) for part in argv])
+
+
+def small_evaluation(model: Path, tasks: Path, output: Path, *options: object) -> list[object]:
+    """Arguments of `shirg eval` for four questions, `options` in place of its own."""
+    given = {"--tasks": "tiny_a", "--model": model, "--method": "v3", "--budget": 0.5, "--device": "cpu"}
+    given |= {"--include-path": tasks, "--output": output, "--limit": 4}
+    given |= dict(zip(options[::2], options[1::2], strict=True))
+    return ["eval", *(part for pair in given.items() for part in pair)]
+
+
+def refused(capsys, code: int, *argv: object) -> str:
+    """The one line that a refused command says."""
+    assert shirg(*argv) == code
+    error = capsys.readouterr().err
+    assert error.startswith("shirg: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def evaluation(folder: Path, task: str = "tiny_a"):
+    """The record of an evaluation, and its samples of a task."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    lines = (folder / f"samples_{task}.jsonl").read_text(encoding="utf-8").splitlines()
+    return results, [json.loads(line) for line in lines]

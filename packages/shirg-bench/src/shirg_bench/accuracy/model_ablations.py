@@ -212,4 +212,4 @@ def _with_adapters(method: str, policy: PolicyConfig, adapters: Adapters) -> lis
 
 def _policies_of_adapters() -> list[tuple[str, PolicyConfig]]:
     whole = [("full", PolicyConfig("baseline")), ("pooling", PolicyConfig("pooling"))]
-    return whole + [(m, PolicyConfig(m, b)) for m in ("v2", "v3") for b in BUDGETS]
+    return whole + [(m, PolicyConfig(m, b)) for m in ("v2", "v4") for b in BUDGETS]
