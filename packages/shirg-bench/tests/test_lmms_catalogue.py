@@ -44,6 +44,7 @@ RIGHT = {
     "shirg_docvqa_val": ("42", {"anls": 1.0}),
     "shirg_infovqa_val": ("42", {"anls": 1.0}),
     "shirg_textvqa_val": ("42", {"exact_match": 1.0}),
+    "shirg_ocrbench": ("it is 42", {"ocrbench_accuracy": 1.0}),
 }
 
 
@@ -66,6 +67,7 @@ def test_public_tasks_load_ask_and_score_with_the_official_functions(name, monke
         said, scores = RIGHT[name]
         result = task.process_results(doc, [said])
         assert {metric: result[metric] for metric in scores} == scores
+        assert {task.aggregation()[metric]([1.0, 0.0]) for metric in scores} == {0.5}
     for function in (config["doc_to_text"], config["doc_to_visual"]):
         assert function.__module__.startswith("lmms_eval.tasks.")
 

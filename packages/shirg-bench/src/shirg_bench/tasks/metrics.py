@@ -71,6 +71,16 @@ def needle_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, 
     return _scores(doc, results, {"exact_match": exact_match})
 
 
+def ocrbench_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """`process_results` of OCRBench: lmms-eval's own verdict on one answer, for a mean over what was asked.
+
+    lmms-eval 0.7.3 adds the verdicts of all evaluations of a process and divides by 1000 whatever was asked.
+    """
+    from lmms_eval.tasks.ocrbench.utils import ocrbench_process_results  # type: ignore[import-untyped]
+
+    return {"ocrbench_accuracy": float(ocrbench_process_results(doc, results)["ocrbench_accuracy"]["score"])}
+
+
 def _scores(doc: Mapping[str, Any], results: Sequence[str], metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Every metric under its own name, and once more under the name of the group that the question is of."""
     group = doc["print_size"] if TASKS[doc["task"]].scale.by_print else tier_words(doc["tier"])
