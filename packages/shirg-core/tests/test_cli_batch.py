@@ -83,6 +83,19 @@ def test_a_broken_image_costs_a_line_and_the_exit_code(scans, capsys):
     assert [row["image"] for row in rows((scans / "rows.jsonl").read_text())] == ["scans/a.pdf", "scans/b.tif"]
 
 
+def test_a_refusal_names_its_image(scans, capsys):
+    assert main(["select", "scans", "--method", "uniform", "--budget", "2305"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" budget ")[0] for line in lines[:2]] == [f"shirg: error: scans/{n}:" for n in ("a.pdf", "b.tif")]
+
+
+def test_pictures_never_take_the_place_of_the_images(scans, capsys):
+    before = (scans / "one.png").read_bytes()
+    assert shirg("select", "one.png", "scans", "-o", ".") == 2
+    assert "cannot write one.png: it is one of the images" in capsys.readouterr().err
+    assert (scans / "one.png").read_bytes() == before
+
+
 def test_every_page_of_standard_input(scans, capsys, monkeypatch):
     content = (scans / "scans" / "a.pdf").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

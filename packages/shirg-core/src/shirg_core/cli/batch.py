@@ -95,7 +95,7 @@ class Batch:
             write_json(self.summary, content)
 
     def run(self, work: Work, *, quiet: bool, done: Iterable[Item] = ()) -> None:
-        """Do the work of every item that is not done; one that cannot be used costs a line on standard error.
+        """Do the work of every item that is not done; one that cannot be used costs a line that names it.
 
         Raises:
             BadInput: what is wrong with a single item; or how many of several could not be used, after all the others.
@@ -121,7 +121,9 @@ class Batch:
                     work(item, source, clock)
                 except BadInput as error:
                     failed += 1
-                    sys.stderr.write(f"shirg: error: {' '.join(str(error).split())}\n")
+                    text = " ".join(str(error).split())
+                    where = "" if str(item.path) in text else f"{item}: "
+                    sys.stderr.write(f"shirg: error: {where}{text}\n")
                 bar.advance(task)
         if failed:
             raise BadInput(f"{failed} of {len(left)} failed, see above")
@@ -174,4 +176,8 @@ def find_batch(
             picture.mkdir(exist_ok=True)
     counted = ((file, range(1, page_count(file) + 1) if numbers is None else numbers) for file in files)
     items = [Item(file, page, question) for file, own in counted for page in own for question in questions]
-    return Batch(list(dict.fromkeys(items)), picture, summary, stage, None)
+    batch = Batch(list(dict.fromkeys(items)), picture, summary, stage, None)
+    inputs = {file.resolve() for file in files}
+    if taken := next((path for path in batch.pictures().values() if path.resolve() in inputs), None):
+        raise BadInput(f"cannot write {taken}: it is one of the images; name another folder")
+    return batch
