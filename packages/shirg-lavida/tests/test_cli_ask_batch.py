@@ -2,11 +2,14 @@
 
 import io
 import json
+import shutil
 import sys
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.pipeline import LavidaPipeline
 
 from .ask_setup import asked, refused, shirg
@@ -71,6 +74,25 @@ def test_a_killed_call_resumes(page, argv, capsys, monkeypatch):
     assert len(rows(out)) == 4
     out.write_text("[]\n", encoding="utf-8")
     assert "something else than lines of shirg.ask/2" in refused(capsys, *every[1:])
+
+
+@pytest.mark.usefixtures("argv")
+def test_answers_to_anything_else_are_not_taken_over(model, capsys, tmp_path):
+    own = shutil.copytree(model, tmp_path / "own")
+    every = ("page.png", "other.png", "What?", "--model", "own", "--max-new-tokens", 8, "--json", "rows.jsonl", "-q")
+    assert shirg("ask", *every) == 0
+    before = rows(tmp_path / "rows.jsonl")
+    capsys.readouterr()
+    assert "compare False, now True" in refused(capsys, *every, "--compare")
+    assert "picture is not there, kept/page.png" in refused(capsys, *every, "--overlay", "kept")
+    other = (tmp_path / "other.png").read_bytes()
+    Image.new("RGB", (91, 60), "grey").save(tmp_path / "other.png")
+    assert "other.png has changed since rows.jsonl was written" in refused(capsys, *every)
+    (tmp_path / "other.png").write_bytes(other)
+    weights = load_file(own / WEIGHTS_FILE)
+    save_file({**weights, "model.image_newline": -weights["model.image_newline"]}, own / WEIGHTS_FILE)
+    assert "weights_digest" in refused(capsys, *every)
+    assert rows(tmp_path / "rows.jsonl") == before
 
 
 def test_the_page_of_several_is_said(page, model, capsys):

@@ -40,13 +40,23 @@ def read_image(path: Path, page: int) -> Source:
     Raises:
         BadInput: an image that cannot be used, or a standard input that is closed or a terminal.
     """
+    digest = file_digest(path)
     with _file(path) as file:
         try:
             with bad_input(OSError):
-                digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
                 return Source(load_image(file, page), digest, count_pages(file))
         except ImageError as error:
             raise BadInput(str(error) if file == path else str(error).replace(str(file), "standard input")) from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file or of standard input; empty for what is no regular file.
+
+    Raises:
+        BadInput: it cannot be read, or a standard input that is closed or a terminal.
+    """
+    with _file(path) as file, bad_input(OSError):
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def page_count(path: Path) -> int:

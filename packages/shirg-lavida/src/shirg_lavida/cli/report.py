@@ -98,7 +98,7 @@ class Outcome:
 
 
 def request_json(
-    request: Request, pipe: LavidaPipeline, source: Source, *, seed: int | None, max_new_tokens: int
+    request: Request, pipe: LavidaPipeline, source: Source, *, weights: str, seed: int | None, max_new_tokens: int
 ) -> dict[str, Any]:
     """Everything that decided the answer, in JSON's types: another run with it gives the same."""
     recommended = Recommended.from_checkpoint(pipe.model.config.raw)
@@ -113,6 +113,7 @@ def request_json(
         "model": DEFAULT if request.model is None else request.model,
         "vision_tower": request.vision_tower,
         "adapter": None if request.adapter is None else str(request.adapter),
+        "weights_digest": weights,
         "later": request.later,
         "positions": pipe.positions,
         "device": str(pipe.device),

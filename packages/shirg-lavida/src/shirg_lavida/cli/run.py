@@ -42,6 +42,8 @@ def run(request: Request, batch: Batch) -> None:
     lines, pictures = batch.writer(SCHEMA, resume=True), batch.pictures()
     done = [] if lines is None else session.answered(request, lines.found, batch.items)
     console = report_console(request.json)
+    if undrawn := [pictures[item] for item in done if item in pictures and not pictures[item].exists()]:
+        raise BadInput(f"{request.json} holds an answer whose picture is not there, {undrawn[0]}: choose another file")
     if done and not request.quiet:
         sys.stderr.write(f"shirg: note: resumed, {len(done)} of {len(batch.items)} answers are in {request.json}\n")
 
@@ -70,17 +72,25 @@ def run(request: Request, batch: Batch) -> None:
         sys.stdout.flush()
         for note in notes:
             sys.stderr.write(f"shirg: note: {f'{where}: ' if batch.several else ''}{note}\n")
-        # 4. Summary and picture.
-        comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
-        used = session.settings(asked, source)
-        batch.write(lines, {**used, **summary, "notes": notes, **comparison})
-        if item in pictures and outcome.answer.selection is not None:
+
+        # 4. Summary and picture. Of several the picture comes first: what the summary holds is not asked again.
+        def summarise() -> None:
+            comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
+            used = session.settings(asked, source)
+            batch.write(lines, {**used, **summary, "notes": notes, **comparison})
+
+        def draw() -> None:
+            if item not in pictures or outcome.answer.selection is None:
+                return
             from shirg_core.plot import save_figure
             from shirg_lavida.cli.picture import overlay
 
             config = session.pipe.model.config
             figure = overlay(config, source.image, item.question, outcome, outcome.answer.selection)
             write_file(pictures[item], lambda path: save_figure(figure, path))
+
+        for write in (draw, summarise) if batch.several else (summarise, draw):
+            write()
 
     batch.run(work, quiet=request.quiet, done=done)
     for path in () if request.quiet else files_of(request.overlay, request.json):

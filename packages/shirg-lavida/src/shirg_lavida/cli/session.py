@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from shirg_core.budget import Budget
 from shirg_core.cli.batch import Item
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.cli.methods import parse_any_budget
-from shirg_core.cli.source import Source
+from shirg_core.cli.source import Source, file_digest
 from shirg_core.methods import get_method
+from shirg_lavida.checkpoint.fingerprint import weights_digest
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.cli.models import load_pipeline
 from shirg_lavida.cli.report import Outcome, request_json
@@ -63,6 +65,11 @@ class Session:
         """By the method that was asked for."""
         return self.pipes[self.method]
 
+    @cached_property
+    def weights(self) -> str:
+        """Digest of the weights, a merged adapter included."""
+        return weights_digest(self.pipe.model)
+
     def answer(
         self, image: Image.Image, question: str, on_step: Callable[[int, Tensor], None] | None = None
     ) -> list[Outcome]:
@@ -86,7 +93,8 @@ class Session:
 
     def settings(self, request: Request, source: Source) -> dict[str, Any]:
         """See `request_json`."""
-        return request_json(request, self.pipe, source, seed=self.seed, max_new_tokens=self.length)
+        how = {"weights": self.weights, "seed": self.seed, "max_new_tokens": self.length}
+        return request_json(request, self.pipe, source, **how)
 
     def answered(self, request: Request, found: Iterable[Mapping[str, Any]], items: Sequence[Item]) -> list[Item]:
         """Those of `items` whose answers a file holds already.
@@ -97,23 +105,29 @@ class Session:
             items: to be answered.
 
         Raises:
-            BadInput: answers of other settings; names those that differ.
+            BadInput: answers of other settings, which are named, or about an image that has changed since.
         """
         blank = Source(Image.new("RGB", (1, 1)), "", 1)
         now = {name: value for name, value in self.settings(request, blank).items() if name not in OF_AN_IMAGE}
         asked = str(self.budget) if isinstance(self.budget, AdaptiveBudget) else self.budget
         now |= {"method": self.method, "views": self.main.views}
-        now |= {"budget_asked": asked if get_method(self.method).takes_budget else None}
+        now |= {"budget_asked": asked if get_method(self.method).takes_budget else None, "compare": self.compare}
         if request.seed is None:
             # Drawn anew, and recorded with each answer.
             now.pop("seed")
         places = {(str(item.path), item.page, item.question): item for item in items}
+        digest = cache(file_digest)
         done: list[Item] = []
         for row in found:
-            if differing := [f"{key} {row.get(key)!r}, now {now[key]!r}" for key in now if row.get(key) != now[key]]:
+            then = {**row, "compare": "compare" in row}
+            if differing := [f"{key} {then.get(key)!r}, now {now[key]!r}" for key in now if then.get(key) != now[key]]:
                 raise BadInput(f"{request.json} holds answers with {'; '.join(differing)}: choose another file")
             item = places.get((row["image"], row["page"], row["question"]))
-            done += [] if item is None else [item]
+            if item is None:
+                continue
+            if digest(item.path) != row["image_sha256"]:
+                raise BadInput(f"{item.path} has changed since {request.json} was written: choose another file")
+            done.append(item)
         return done
 
 
