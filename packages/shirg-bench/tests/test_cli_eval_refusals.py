@@ -54,6 +54,8 @@ def test_failures_are_one_line(command, capsys, tmp_path, monkeypatch):
     )
     assert "name=value" in refused(capsys, 2, *command("out", "--gen-kwargs", "steps"))
     assert "step_ratio must be" in refused(capsys, 2, *command("out", "--gen-kwargs", "step_ratio=0"))
+    (tmp_path / "closed" / "lmms_eval.log").mkdir(parents=True)
+    assert f"cannot write to {tmp_path / 'closed'}: " in refused(capsys, 2, *command("closed"))
     assert "--device foo" in refused(capsys, 2, *command("out", "--device", "foo"))
     assert "budget K=5000 is larger" in refused(capsys, 2, *command("out", "--method", "v2", "--budget", 5000))
     assert "--limit must be at least 1" in refused(capsys, 2, *command("out", "--limit", 0))

@@ -144,8 +144,10 @@ def test_answers_steps_and_confidence_at_each_budget(asked):
 
 
 def test_several_views_and_images(folder, image):
-    wide = draw_page(folder / "wide.png", (800, 300))
-    argv = (wide, image, "--methods", "uniform", "--budgets", "0.1", "--views", "anyres")
+    more = folder / "more"
+    more.mkdir()
+    draw_page(more / "wide.png", (800, 300))
+    argv = (more, image, "--methods", "uniform", "--budgets", "0.1", "--views", "anyres")
     data = write_explorer(folder, *argv)[1]
     first, second = data["images"]
     assert (first["name"], second["name"]) == ("wide.png", "page.png")

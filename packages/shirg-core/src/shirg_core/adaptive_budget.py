@@ -37,10 +37,13 @@ class AdaptiveBudget:
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             object.__setattr__(self, name, count_or_share(f"adaptive budget: {name}", getattr(self, name)))
-        if type(self.low) is not type(self.high) or self.low >= self.high:
+        if type(self.low) is not type(self.high):
             raise ValueError(
-                f"adaptive budget: high must be a larger budget of the kind of {self.low}, got {self.high}"
+                "adaptive budget: low and high must both be counts or both fractions (1.0 is all tokens), "
+                f"got {self.low} and {self.high}"
             )
+        if self.low >= self.high:
+            raise ValueError(f"adaptive budget: high must be more than low, got {self.low} and {self.high}")
         object.__setattr__(self, "threshold", real("adaptive budget: threshold", self.threshold, low=0))
 
     @property

@@ -68,6 +68,10 @@ def test_parquet_errors_name_what_is_missing(tmp_path):
         ParquetSource(tmp_path / "set")
     with pytest.raises(FileNotFoundError, match="no parquet files"):
         ParquetSource(tmp_path)
+    file = tmp_path / "set" / "b.parquet"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"b\.parquet is damaged or cut short"):
+        ParquetSource(tmp_path / "set", image_column="picture", turns_column="talk")
 
 
 def test_rows_without_image_are_text_and_odd_ones_corrupt(tmp_path):

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,8 +7,10 @@ import pytest
 from data_files import decode, encode, png, turns, write_llava
 from datasets import Dataset
 
+from shirg_core.files import LFS_POINTER
 from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data import DataConfig, open_data
+from shirg_train.data.open import LCS_558K
 
 
 def table(n):
@@ -33,6 +36,17 @@ def test_every_format_is_told_from_what_is_there(tmp_path, write):
     assert opened.samples_per_epoch == 4
     answers = [decode(s.answer_ids) for s in (*opened.held_out, *itertools.islice(opened.stream, 4))]
     assert sorted(answers) == [f"{i}<|eot_id|>" for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("write", "files"), [(write_lcs, "*.json"), (write_parquet, "*.parquet"), (write_dataset, "*.arrow")]
+)
+def test_a_git_lfs_pointer_in_place_of_the_data_is_named(tmp_path, write, files):
+    write(tmp_path)
+    [file] = tmp_path.rglob(files) if files != "*.json" else [tmp_path / LCS_558K]
+    file.write_bytes(LFS_POINTER + b"v1\noid sha256:00\nsize 1\n")
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(file))} is a git-lfs pointer"):
+        open_data(DataConfig(tmp_path), encode)
 
 
 def test_the_held_out_set_is_the_same_on_every_rank_and_leaves_corrupt_samples_out(tmp_path, caplog):

@@ -5,6 +5,7 @@ import pytest
 from data_files import decode, encode, png
 from PIL import Image
 
+from shirg_core.files import LFS_POINTER
 from shirg_core.images import load_image
 from shirg_train.data import samples
 from shirg_train.data.record import CorruptSampleError, Record, Turn
@@ -54,6 +55,13 @@ def test_pixels_are_those_that_inference_sees(tmp_path):
             (image,) = Reader(encode)(record(encoded)).images
             assert (image.mode, image.size) == ("RGB", shown.size)
             assert image.tobytes() == shown.tobytes()
+
+
+def test_a_git_lfs_pointer_in_place_of_an_image_is_named(tmp_path):
+    (tmp_path / "i.png").write_bytes(LFS_POINTER + b"v1\n")
+    for encoded, where in ((tmp_path / "i.png", r"i\.png is"), (LFS_POINTER + b"v1\n", "a git-lfs pointer was stored")):
+        with pytest.raises(CorruptSampleError, match=f"^unreadable image: .*{where}.*git lfs pull"):
+            Reader(encode)(record(encoded))
 
 
 @pytest.mark.parametrize("error", [EOFError, IndexError, KeyError, OverflowError, TypeError])

@@ -12,7 +12,7 @@ from shirg_core.cli.commands import PAGE, QUIET
 from shirg_core.cli.errors import bad_input
 from shirg_lavida.cli.options import OWN, Adapter, Device, Dtype, Model, Tower
 
-_IMAGES = "One or more: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input."
+_IMAGES = "One or more, or folders of them: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or PDF; - is standard input."
 _QUESTION = "Question for a model about every image, or given once for each. Without one the page has no answers."
 _ANSWER = "Expected answer, for the marks right and wrong; once, or once for each image."
 _VIEWS = "How images are cut. Without a question: single (48×48 tokens) or anyres (27×27 per view)."
@@ -56,13 +56,14 @@ def explore(
     """
     # Imported here, so that `shirg --help` waits for no library, and what cannot be read or written not for torch.
     from shirg_core.cli.output import STANDARD, check_outputs, print_written, report_console
-    from shirg_core.cli.source import read_image
+    from shirg_core.cli.source import image_files, read_image
     from shirg_core.files import write_text
     from shirg_core.progress import spinner
     from shirg_lavida.cli.paths import check_paths
 
+    files = [file for image in images for file in image_files(image)]
     request = Request(
-        images=images,
+        images=files,
         questions=question or (),
         answers=answer or (),
         methods=methods,
@@ -78,11 +79,11 @@ def explore(
         reader=reader,
         seed=seed,
     )
-    for image in images:
+    for image in files:
         check_outputs(image, None, output)
     if request.questions:
         check_paths(model, adapter)
-    pictures = [read_image(image, page).image for image in images]
+    pictures = [read_image(image, page).image for image in files]
     with spinner("loading PyTorch", quiet=quiet):
         from shirg_bench.explore.command import run
     html = run(request, pictures, quiet=quiet)

@@ -108,10 +108,11 @@ def run_evaluation(
         RunFailed: data that cannot be loaded, or whatever else stopped the run; upstream's log has the traceback.
     """
     check_folder(evaluation.output, asdict(evaluation))
-    with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
-        evaluation.output.mkdir(parents=True, exist_ok=True)
     rank = os.environ.get("RANK", "0")
     log = evaluation.output / (LOG if is_main_process() else f"rank{rank}_{LOG}")
+    with bad_input(OSError, prefix=f"cannot write to {evaluation.output}: "):
+        evaluation.output.mkdir(parents=True, exist_ok=True)
+        log.open("a", encoding="utf-8").close()
     told: dict[str, Any] = {
         "journal": evaluation.output / JOURNAL,
         "on_progress": on_progress or _ignore,

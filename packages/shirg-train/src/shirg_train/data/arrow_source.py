@@ -77,7 +77,7 @@ class ParquetSource:
 
     Raises:
         OSError: no such file.
-        ValueError: a column that a file lacks.
+        ValueError: a file that is no whole parquet file, or lacks a column.
     """
 
     def __init__(self, path: Path, *, image_column: str = "image", turns_column: str = "conversations") -> None:
@@ -88,7 +88,7 @@ class ParquetSource:
         self.places: list[tuple[Path, int]] = []
         self.sizes: list[int] = []
         for file in files:
-            with pq.ParquetFile(file) as opened:
+            with _opened(file) as opened:
                 _check_columns(file, opened.schema_arrow.names, *self.columns)
                 for group in range(opened.num_row_groups):
                     self.places.append((file, group))
@@ -130,6 +130,13 @@ class ParquetSource:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(group)
             return self._kept[group]
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file} is damaged or cut short: {error}") from error
 
 
 def _check_columns(path: Path, there: Sequence[str], *wanted: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from shirg_core.checks import integer
+from shirg_core.files import lfs_pointer
 from shirg_lavida.prompt.chat import SYSTEM_PROMPT
 from shirg_train.data.arrow_source import DatasetSource, ParquetSource
 from shirg_train.data.chat import Encode
@@ -21,6 +22,8 @@ from shirg_train.data.stream import SampleStream
 _log = logging.getLogger(__name__)
 Format: TypeAlias = Literal["auto", "llava", "dataset", "parquet"]
 LCS_558K = "blip_laion_cc_sbu_558k.json"
+_FILES: dict[Format, str] = {"llava": "*.json*", "parquet": "*.parquet", "dataset": "**/*.arrow"}
+"""What a folder of each format keeps its samples in."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ def open_source(config: DataConfig) -> Source:
     if path.is_dir() and (path / LCS_558K).is_file():
         path = path / LCS_558K
     kind = _kind(path) if config.format == "auto" else config.format
+    for file in [path] if path.is_file() else sorted(path.glob(_FILES[kind])):
+        if pointer := lfs_pointer(file):
+            raise ValueError(pointer)
     if kind == "llava":
         beside = path.parent / "images"
         return JsonSource(path, config.images or (beside if beside.is_dir() else path.parent))

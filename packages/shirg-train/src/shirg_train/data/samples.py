@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from shirg_core.files import LFS_POINTER, lfs_pointer
 from shirg_core.images import DECODE_ERRORS, upright_rgb
 from shirg_train.data.chat import Encoding, Exchange, answer_ids, exchanges, prompt_ids, word_ids
 from shirg_train.data.record import CorruptSampleError, Record
@@ -97,7 +98,14 @@ class Reader:
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
                 rgb = upright_rgb(image)
         except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
-            raise CorruptSampleError(f"unreadable image: {error}") from error
+            raise CorruptSampleError(f"unreadable image: {_pointer(encoded) or error}") from error
         if min(rgb.size) < self.smallest_px:
             raise CorruptSampleError(f"tiny image: {rgb.width} × {rgb.height} px")
         return rgb
+
+
+def _pointer(encoded: bytes | Path) -> str | None:
+    if isinstance(encoded, Path):
+        return lfs_pointer(encoded)
+    stored = encoded.startswith(LFS_POINTER)
+    return "a git-lfs pointer was stored instead: run `git lfs pull` and write the data anew" if stored else None
