@@ -25,27 +25,18 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("browser")
-
-
-@pytest.fixture(scope="module")
-def image(folder):
-    return draw_page(folder / "page.png")
-
-
-@pytest.fixture(scope="module")
-def pixels(folder, image):
+def pixels(image):
     """A page without a model, and its data."""
-    (folder / "pixels").mkdir()
+    folder = image.parent
     wide = draw_page(folder / "wide.png", (800, 300))
     argv = (image, wide, "--methods", METHODS, "--budgets", BUDGETS)
-    return folder / "pixels" / "explorer.html", write_explorer(folder / "pixels", *argv)[1]
+    return folder / "explorer.html", write_explorer(folder, *argv)[1]
 
 
 @pytest.fixture(scope="module")
-def asked(folder):
+def asked(tmp_path_factory):
     """A page with answers, in two views of which one is padded."""
+    folder = tmp_path_factory.mktemp("asked")
     assert main(["samples", str(folder / "samples")]) == 0
     argv = (folder / "samples" / "page0_plain.png", "--question", "What is the value of bolts?", "--answer", "882")
     write_explorer(folder, *argv, "--methods", "v4,random", "--budgets", "1/12,1/3,100%")
@@ -87,13 +78,13 @@ def clear_tokens(page, panel=0):
     return round(2304 * (1 - area / (size[2] * size[3])))
 
 
-def test_the_slider_moves_and_its_counts_are_those_of_select(pixels, visit, folder, image):
+def test_the_slider_moves_and_its_counts_are_those_of_select(pixels, visit, image):
     page = visit(pixels[0])
     slider = page.locator("#budget")
     slider.focus()
     slider.press("Home")
     for budget, run in zip(BUDGETS.split(","), pixels[1]["images"][0]["methods"][0]["runs"], strict=True):
-        kept = len(selected(folder, image, "v4", budget))
+        kept = len(selected(image.parent, image, "v4", budget))
         assert run["k"] == kept
         assert f"keeps {kept} of 2304 tokens" in facts(page)
         assert page.locator("#kept").inner_text() == f"{budget} · v4 {kept}, v3 {kept} tokens"
@@ -156,8 +147,9 @@ def test_a_phone_scrolls_in_one_direction(which, scheme, visit, request):
 
 
 @pytest.fixture(scope="module")
-def report(folder):
+def report(tmp_path_factory):
     """A report on made-up rows."""
+    folder = tmp_path_factory.mktemp("report")
     write(folder / "accuracy_budget.jsonl", [*accuracy_rows(), *accuracy_rows()])
     build_report(folder, folder / "report", ["html"], examples=False)
     return folder / "report" / "index.html"

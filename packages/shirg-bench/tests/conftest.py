@@ -1,9 +1,32 @@
-"""What several files about the lmms-eval model and its command share."""
+"""What several files share; no test writes into these folders."""
 
 import pytest
+import torch
 from lmms_eval.api import task as upstream
 
+from shirg_lavida.checkpoint.load import load_lavida
+
+from .accuracy_setup import write_micro
+from .explore_setup import draw_page
 from .lmms_setup import DATA, small_evaluation, tiny_model, tiny_tasks
+
+
+@pytest.fixture(scope="session")
+def micro(tmp_path_factory):
+    """The folder of an untrained micro model."""
+    return write_micro(tmp_path_factory.mktemp("micro") / "micro")
+
+
+@pytest.fixture(scope="session")
+def model(micro):
+    """That model."""
+    return load_lavida(micro, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A small page with print, in a folder of its own."""
+    return draw_page(tmp_path_factory.mktemp("explore") / "page.png")
 
 
 @pytest.fixture(scope="module")

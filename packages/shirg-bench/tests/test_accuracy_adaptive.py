@@ -15,15 +15,14 @@ from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 
-from .accuracy_setup import tiny_bench, write_micro
+from .accuracy_setup import tiny_bench
 
 BUDGET = AdaptiveBudget(10, 40, threshold=0.0)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("adaptive")
-    return tiny_bench(write_micro(folder / "micro"), folder / "store")
+def bench(micro, tmp_path_factory):
+    return tiny_bench(micro, tmp_path_factory.mktemp("adaptive"))
 
 
 def test_rows_compare_with_the_fixed_budget_of_equal_mean_k_and_count_every_forward_pass(bench):

@@ -14,15 +14,14 @@ from shirg_bench.accuracy.rows import Run
 from shirg_bench.results.scores import score_tables
 from shirg_train.testbed.pages.config import FACT_KINDS, KINDS
 
-from .accuracy_setup import tiny_bench, write_micro
+from .accuracy_setup import tiny_bench
 
 PAGES = 6
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kinds")
-    return tiny_bench(write_micro(folder / "micro"), folder / "store")
+def bench(micro, tmp_path_factory):
+    return tiny_bench(micro, tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-import torch
 
 from shirg_bench.accuracy.late import Late
 from shirg_bench.accuracy.measure import open_bench
@@ -14,23 +13,12 @@ from shirg_bench.accuracy.pages import draw, encode_pages
 from shirg_bench.accuracy.prefixes import ask
 from shirg_bench.accuracy.variant import Variant
 from shirg_lavida.checkpoint.embedded import named
-from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
-from .accuracy_setup import DATA, write_micro
+from .accuracy_setup import DATA
 
 SEEDS = (5, 6)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_micro(tmp_path_factory.mktemp("micro") / "micro")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_lavida(folder, dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,10 @@ from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.micro.build import build_model
 from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
-from .accuracy_setup import DATA, SIZE, tiny_bench, write_micro
+from .accuracy_setup import DATA, SIZE, tiny_bench
 
 GATE = PolicyConfig("v2", 1 / 6)
 SEEDS = (5, 6, 7)
-
-
-@pytest.fixture(scope="module")
-def micro(tmp_path_factory):
-    return write_micro(tmp_path_factory.mktemp("micro") / "micro")
 
 
 @pytest.mark.parametrize("positions", ["packed", "original"])

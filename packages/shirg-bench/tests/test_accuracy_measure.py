@@ -23,11 +23,6 @@ from .accuracy_setup import DATA, tiny_bench, write_micro
 VARIANTS = [Variant(), Variant(PolicyConfig("v2", 1 / 6)), Variant(PolicyConfig("random", 9))]
 
 
-@pytest.fixture(scope="module")
-def micro(tmp_path_factory):
-    return write_micro(tmp_path_factory.mktemp("micro") / "micro")
-
-
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(measure, "CHUNK", 2)

@@ -30,11 +30,6 @@ SEEDS = (5, 6, 7)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return load_lavida(write_micro(tmp_path_factory.mktemp("micro") / "micro"), dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
 def batch(model):
     return draw(model, build_tokenizer(), DATA, "hard", range(len(SEEDS)))
 

@@ -86,10 +86,8 @@ def test_the_curve_has_every_method_at_every_budget():
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("curve")
-    micro = write_micro(folder / "micro")
-    return curve_rows(Run(tiny_bench(micro, folder / "store"), 1, "untrained", "it"), ["easy"])
+def rows(micro, tmp_path_factory):
+    return curve_rows(Run(tiny_bench(micro, tmp_path_factory.mktemp("curve")), 1, "untrained", "it"), ["easy"])
 
 
 def test_rows_say_what_was_run_where(rows):
@@ -120,8 +118,8 @@ def test_rows_say_what_was_run_where(rows):
     assert json.loads(json.dumps(rows)) == rows
 
 
-def test_rows_say_what_was_planned(tmp_path):
-    run = Run(tiny_bench(write_micro(tmp_path / "micro"), tmp_path / "store"), 1, "untrained", "it")
+def test_rows_say_what_was_planned(micro, tmp_path):
+    run = Run(tiny_bench(micro, tmp_path), 1, "untrained", "it")
     planned = curve_plan(run, ["easy"], ["full", "pooling"]) + ablation_plan(run, "beta", ["easy"])
     measured = curve_rows(run, ["easy"], methods=["full", "pooling"]) + ablate(run, "beta", ["easy"])
     assert all(plan.items() <= row.items() for plan, row in zip(planned, measured, strict=True))
@@ -158,8 +156,7 @@ def test_runs_over_other_pages_have_no_mean(rows, other):
     assert "of 2 models trained from different seeds, untrained: they share no line on the same pages" in means.caption
 
 
-def test_some_methods_only(tmp_path):
-    micro = write_micro(tmp_path / "micro")
+def test_some_methods_only(micro, tmp_path):
     asked = ("pooling", "full", "v2")
     some = curve_rows(Run(tiny_bench(micro, tmp_path / "store"), 1, "r", ""), ["easy"], methods=asked)
     assert {row["method"] for row in some} == set(asked)
@@ -181,8 +178,8 @@ def test_differences_stand_beside_scores():
     assert nll.rows == [["v2, β = 0", "1/3", "1.25"]]
 
 
-def test_five_views_are_compared_where_a_model_has_them(tmp_path):
-    single = Run(tiny_bench(write_micro(tmp_path / "single"), tmp_path / "store"), 1, "untrained", "it")
+def test_five_views_are_compared_where_a_model_has_them(micro, tmp_path):
+    single = Run(tiny_bench(micro, tmp_path / "store"), 1, "untrained", "it")
     tables = {"views": "v2", "views-variance": "v2, variance alone"}
     assert [ablate(single, name, ["easy"]) for name in tables] == [[], []]
     folder = write_micro(tmp_path / "views", size=replace(SIZE, views="anyres"))

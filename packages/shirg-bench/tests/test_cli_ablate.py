@@ -21,11 +21,6 @@ from .accuracy_setup import write_micro
 SEEDED = "shirg ablate --what {} --model micro --pages 1 --tiers plain --seed 0 --regime untrained"
 
 
-@pytest.fixture(scope="module")
-def micro(tmp_path_factory):
-    return write_micro(tmp_path_factory.mktemp("ablate") / "micro")
-
-
 @pytest.fixture(autouse=True)
 def only_ablate(monkeypatch):
     entry = EntryPoint("ablate", "shirg_bench.cli.ablate:ablate", commands.ENTRY_POINT_GROUP)

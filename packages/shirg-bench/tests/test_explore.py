@@ -40,24 +40,15 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("explore")
-
-
-@pytest.fixture(scope="module")
-def image(folder):
-    return draw_page(folder / "page.png")
-
-
-@pytest.fixture(scope="module")
-def explored(folder, image):
+def explored(image):
     """A page without a model: its text, its data."""
-    return write_explorer(folder, image, "--methods", METHODS, "--budgets", BUDGETS)
+    return write_explorer(image.parent, image, "--methods", METHODS, "--budgets", BUDGETS)
 
 
 @pytest.fixture(scope="module")
-def asked(folder):
+def asked(tmp_path_factory):
     """A page about the first sample, with answers."""
+    folder = tmp_path_factory.mktemp("asked")
     assert main(["samples", str(folder / "samples")]) == 0
     sample = folder / "samples" / "page0_plain.png"
     budgets = ("--budgets", "1/24,100%", "--methods", "v4,v2,pooling,full")
@@ -81,12 +72,12 @@ def test_the_page_is_whole_and_points_to_nothing_outside(explored):
 
 
 @pytest.mark.parametrize(("place", "method"), [(0, "v3"), (1, "v2")])
-def test_every_budget_keeps_what_select_keeps(explored, folder, image, place, method):
+def test_every_budget_keeps_what_select_keeps(explored, image, place, method):
     page = explored[1]["images"][0]
     runs = page["methods"][place]["runs"]
     assert page["methods"][place]["name"] == method
     for budget, run in zip(BUDGETS.split(","), runs, strict=True):
-        kept = selected(folder, image, method, budget)
+        kept = selected(image.parent, image, method, budget)
         assert tokens(run["kept"], 2304) == kept
         assert run["k"] == len(kept)
     assert explored[1]["budgets"][explored[1]["start"]] == "1/3"
@@ -143,12 +134,12 @@ def test_answers_steps_and_confidence_at_each_budget(asked):
     assert (full["runs"][0]["k"], full["runs"][0]["scores"], full["runs"][0]["ink"]) == (196, None, 1.0)
 
 
-def test_several_views_and_images(folder, image):
-    more = folder / "more"
+def test_several_views_and_images(image, tmp_path):
+    more = tmp_path / "more"
     more.mkdir()
     draw_page(more / "wide.png", (800, 300))
     argv = (more, image, "--methods", "uniform", "--budgets", "0.1", "--views", "anyres")
-    data = write_explorer(folder, *argv)[1]
+    data = write_explorer(tmp_path, *argv)[1]
     first, second = data["images"]
     assert (first["name"], second["name"]) == ("wide.png", "page.png")
     views = first["layouts"][0]

@@ -27,7 +27,7 @@ from shirg_train.recipe import build, read_yaml
 from shirg_train.testbed.compressors.config import PLACES
 from shirg_train.trainer.config import AdapterRecipe
 
-from .accuracy_setup import tiny_bench, write_micro
+from .accuracy_setup import tiny_bench
 from .documented import check_documented
 from .lmms_setup import shirg, tiny_model, tiny_tasks
 
@@ -107,9 +107,9 @@ def test_bench(model, tmp_path, monkeypatch):
     assert [row["kept"] for row in rows if row["method"] == "first"] == [16]
 
 
-def test_ablate_and_the_plots(tmp_path):
+def test_ablate_and_the_plots(micro, tmp_path):
     assert {entry.group for entry in entries(14) if entry.method == "first"} == {"budget", "pooled-k"}
-    bench = tiny_bench(write_micro(tmp_path / "micro"), tmp_path / "store")
+    bench = tiny_bench(micro, tmp_path)
     rows = curve_rows(Run(bench, 1, "untrained", ""), ["easy"], methods=["full", "first"])
     assert [row["method"] for row in rows].count("first") == 5
     words = {text.get_text() for axes in budget_curves(rows).axes for text in axes.texts}

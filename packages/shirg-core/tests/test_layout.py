@@ -83,25 +83,6 @@ def test_runs_cover_every_token_once_in_order(layout):
 
 
 @given(layout=layouts())
-def test_the_centre_of_a_tokens_box_leads_back_to_the_token(layout):
-    views = oracle.token_views(layout)
-    for token, (x0, y0, x1, y1) in enumerate(layout.boxes().tolist()):
-        assert layout.token_at(views[token], (x0 + x1) / 2, (y0 + y1) / 2) == token
-
-
-def test_token_at_the_far_border_and_outside():
-    layout = ViewLayout.anyres(2, 2, 3)
-    assert layout.token_at(0, 1.0, 1.0) == 8
-    assert layout.token_at(4, 0.5, 0.5) == 36
-    assert layout.token_at(4, 1.0, 1.0) == 44
-    with pytest.raises(ValueError, match=r"0\.25.*outside view 4"):
-        layout.token_at(4, 0.25, 0.75)
-    for view in (-1, 5):
-        with pytest.raises(ValueError, match=str(view)):
-            layout.token_at(view, 0.5, 0.5)
-
-
-@given(layout=layouts())
 def test_layouts_are_values(layout):
     views = tuple(View(v.h, v.w, box=v.box, pinned=v.pinned, valid=v.valid) for v in layout.views)
     again = ViewLayout(views=views)

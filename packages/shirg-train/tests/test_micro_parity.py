@@ -71,7 +71,7 @@ def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None
         text = model.backbone.embed(batch.questions.flatten(0, 1))
         features = tower_features(model, images, train_tower=False)
         seen = page_policy(policy, 7, views_of(model))
-        visual = visual_rows(model, images, features, seen.selector, text, views=seen.views)
+        visual = visual_rows(model, images, features, seen, text)
         out = answer_pass(model, visual.rows, visual.valid, batch.head, tails[:, None], masked, joined=True)
     torch.testing.assert_close(out.logits[:, 0, 0], expected, atol=1e-4, rtol=1e-4)
 
@@ -79,10 +79,10 @@ def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None
 def test_packed_questions_do_not_see_each_other(micro) -> None:
     model, batch, _ = micro
     samples = torch.full((2, 2, 1, ANSWER_LENGTH), model.config.mask_token_id)
-    views = page_policy(PolicyConfig("full"), 0, views_of(model)).views
+    policy = page_policy(PolicyConfig("full"), 0, views_of(model))
     with torch.no_grad():
         features = tower_features(model, batch.images, train_tower=False)
-        visual = visual_rows(model, batch.images, features, None, views=views)
+        visual = visual_rows(model, batch.images, features, policy)
         both = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=False)
         second = answer_pass(
             model, visual.rows, visual.valid, batch.head, batch.tails[:, 1:], samples[:, 1:], joined=False
@@ -97,7 +97,7 @@ def test_columns_find_kept_patches(micro) -> None:
     policy = page_policy(PolicyConfig("uniform", 0.25), 0, views_of(model))
     with torch.no_grad():
         features = tower_features(model, batch.images, train_tower=False)
-        visual = visual_rows(model, batch.images, features, policy.selector, views=policy.views)
+        visual = visual_rows(model, batch.images, features, policy)
         patches = on_page(model, model.projector(features))
     assert patches.shape[1] == visual.columns.shape[1] == (batch.images.shape[-1] // SIZE.patch_size) ** 2
     for b in range(2):

@@ -144,22 +144,6 @@ class ViewLayout:
         """`[N, 4]` float32, `(x0, y0, x1, y1)` of every token in normalised image coordinates. Read-only: shared."""
         return self._resident(device).boxes
 
-    def token_at(self, view: int, x: float, y: float) -> int:
-        """Index of the token of view `view` under the normalised image point `(x, y)`.
-
-        Raises:
-            ValueError: no such view, or the point lies outside the view's box.
-        """
-        if not 0 <= view < len(self.views):
-            raise ValueError(f"view must be in 0…{len(self.views) - 1}, got {view}")
-        v = self.views[view]
-        x0, y0, x1, y1 = v.box
-        if not (x0 <= x <= x1 and y0 <= y <= y1):
-            raise ValueError(f"point ({x}, {y}) lies outside view {view}'s box {v.box}")
-        col = min(int((x - x0) / (x1 - x0) * v.w), v.w - 1)
-        row = min(int((y - y0) / (y1 - y0) * v.h), v.h - 1)
-        return self.starts[view] + row * v.w + col
-
     def _resident(self, device: torch.device | str | None) -> _LayoutTensors:
         return _LayoutTensors(*_layout_tensors(self, torch.device("cpu" if device is None else device)))
 

@@ -251,15 +251,9 @@ class LavidaPipeline:
             ],
             [image for shown in images for image in shown] if encoded is None else encoded,
             question=[question_ids(self.tokenizer, text, n_images) for text, n_images in asked],
-            selector=self.selector,
-            views=self.views,
             positions=self.positions,
-            newline=self.newline,
-            select_on=self.select_on,
-            tower_attention=self.tower_attention,
-            attention_layer=self.attention_layer,
-            every_token=self.pruning is not None and self.pruning.every_token,
             clock=clock,
+            **vars(self.vision),
         )
 
     def encode(self, images: Sequence[Image.Image], *, clock: Clock | None = None) -> EncodedImages:
@@ -272,13 +266,10 @@ class LavidaPipeline:
         Raises:
             ValueError: images that are not a list of Pillow images, or options that the checkpoint cannot serve.
         """
-        options = VisionOptions(
-            self.selector, self.views, self.newline, self.select_on, self.tower_attention, self.attention_layer
-        )
-        options.check(self.model.config)
+        self.vision.check(self.model.config)
         check_images(images)
         run = encode if self.feature_cache is None else self.feature_cache.encode
-        return run(self.model, images, options, clock)
+        return run(self.model, images, self.vision, clock)
 
     def at(self, budget: Budget) -> LavidaPipeline:
         """The same with a selector that keeps another budget, whatever the image.
@@ -290,6 +281,19 @@ class LavidaPipeline:
         if "budget" not in ([each.name for each in fields(given)] if is_dataclass(given) else []):
             raise ValueError(f"an adaptive budget needs a selector that takes a budget, got {given!r}")
         return replace(self, selector=replace(given, budget=budget), adaptive=None)
+
+    @property
+    def vision(self) -> VisionOptions:
+        """How images become entries of the prefix."""
+        return VisionOptions(
+            self.selector,
+            self.views,
+            self.newline,
+            self.select_on,
+            self.tower_attention,
+            self.attention_layer,
+            every_token=self.pruning is not None and self.pruning.every_token,
+        )
 
     @property
     def device(self) -> torch.device:

@@ -17,7 +17,6 @@ from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.budget import Budget
 from shirg_lavida.adaptive import climb
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.prompt.prefix import Prefix
 from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
 
@@ -27,20 +26,12 @@ class Answered(NamedTuple):
 
     Attributes:
         given: `[B·Q, L]` ids.
-        prefix: `[B·Q, P, d]`; of the first rung where the budget is adaptive.
-        kept: see `PromptBatch`, as the three that follow.
-        base: see there.
-        visual: see there.
-        shown: see there.
+        asked: what was read; the prefix is the first rung's where the budget is adaptive.
         probes: budgets that were tried before the answer's own.
     """
 
     given: Tensor
-    prefix: Prefix
-    kept: list[int]
-    base: list[float]
-    visual: list[int]
-    shown: list[float]
+    asked: PromptBatch
     probes: list[int]
 
 
@@ -61,7 +52,7 @@ def answer_batch(
     given = torch.stack([answer.ids for answer in answers])
     if asked.pruning is not None and variant.late is None:
         asked = chosen_again(asked, model, batch, variant, [answer.selection for answer in answers])
-    return Answered(given, asked.prefix, asked.kept, asked.base, asked.visual, asked.shown, [0] * len(given))
+    return Answered(given, asked, [0] * len(given))
 
 
 def _at_own_budgets(
@@ -92,12 +83,8 @@ def _at_own_budgets(
     }
     rows = [found[row] for row in range(len(first.kept))]
     own = [at(budget) for _, budget, _ in rows]
+    columns = ("kept", "base", "visual", "shown")
+    read = {name: [getattr(each, name)[row] for row, each in enumerate(own)] for name in columns}
     return Answered(
-        torch.stack([given for given, _, _ in rows]),
-        first.prefix,
-        [each.kept[row] for row, each in enumerate(own)],
-        [each.base[row] for row, each in enumerate(own)],
-        [each.visual[row] for row, each in enumerate(own)],
-        [each.shown[row] for row, each in enumerate(own)],
-        [probes for _, _, probes in rows],
+        torch.stack([given for given, _, _ in rows]), first._replace(**read), [probes for _, _, probes in rows]
     )

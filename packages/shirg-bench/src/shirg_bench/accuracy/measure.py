@@ -101,15 +101,15 @@ class Bench:
     def _answer(self, batch: MicroBatch, encoded: Encoded, variant: Variant, chunk: range) -> Answers:
         model = self.models[variant.adapter]
         seeds = [derive(self.seed, "accuracy", page) for page in chunk]
-        asked = answer_batch(model, batch, encoded, variant, seeds, self.compressor(variant))
-        given = asked.given.view_as(batch.answers)
+        found, asked, probes = answer_batch(model, batch, encoded, variant, seeds, self.compressor(variant))
+        given = found.view_as(batch.answers)
         seeds = [derive(self.seed, "nll", page) for page in chunk]
         nll = page_nll(model, asked.prefix, batch.answers, variant.nll_times, seeds)
         per_question = batch.answers.shape[:2]
         return Answers(
             given=given.numpy(),
             correct=(given == batch.answers).all(dim=-1).numpy(),
-            probes=torch.tensor(asked.probes).view(per_question).numpy(),
+            probes=torch.tensor(probes).view(per_question).numpy(),
             kept=torch.tensor(asked.kept).view(per_question).numpy(),
             base=torch.tensor(asked.base, dtype=torch.float64).view(per_question).numpy(),
             visual=torch.tensor(asked.visual).view(per_question).numpy(),

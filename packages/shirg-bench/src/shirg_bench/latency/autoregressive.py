@@ -16,20 +16,8 @@ from transformers import DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditi
 
 from shirg_core.clock import Now
 from shirg_core.precision import default_dtype
+from shirg_lavida.families.dream import QWEN2_BLOCK
 from shirg_lavida.model import LavidaModel
-
-_BLOCK = {
-    "attn_norm": "input_layernorm",
-    "q_proj": "self_attn.q_proj",
-    "k_proj": "self_attn.k_proj",
-    "v_proj": "self_attn.v_proj",
-    "attn_out": "self_attn.o_proj",
-    "ff_norm": "post_attention_layernorm",
-    "ff_proj": "mlp.gate_proj",
-    "up_proj": "mlp.up_proj",
-    "ff_out": "mlp.down_proj",
-}
-"""LLaDA's name → Llama's and Qwen2's, within a block."""
 
 
 class Greedy(NamedTuple):
@@ -127,7 +115,7 @@ def _weights(model: LavidaModel) -> dict[str, Tensor]:
     for number in range(backbone.n_layers):
         for name, weight in backbone.get_submodule(f"blocks.{number}").named_parameters():
             ours, _, kind = name.rpartition(".")
-            weights[f"model.language_model.layers.{number}.{_BLOCK[ours]}.{kind}"] = weight
+            weights[f"model.language_model.layers.{number}.{QWEN2_BLOCK[ours]}.{kind}"] = weight
     weights["model.language_model.embed_tokens.weight"] = backbone.wte.weight
     weights["model.language_model.norm.weight"] = backbone.ln_f.weight
     weights["lm_head.weight"] = backbone.wte.weight if backbone.ff_out is None else backbone.ff_out.weight

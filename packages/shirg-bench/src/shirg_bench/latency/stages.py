@@ -15,7 +15,6 @@ from shirg_lavida.model import LavidaModel
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.prompt.prefix import Prefix, PrefixLike
 from shirg_lavida.sampling.answer import Answer
-from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.visual_prefix import encode
 
 
@@ -43,9 +42,6 @@ def answer(model: LavidaModel, prefix: PrefixLike, **options: Any) -> Answer:
 def stage_peaks(subject: Subject, pipe: LavidaPipeline) -> tuple[int, int]:
     """Bytes that the tower with its projector, and then the choice of tokens with the prompt, allocate at most."""
     page, question = [subject.page], [subject.question]
-    options = VisionOptions(
-        pipe.selector, pipe.views, pipe.newline, pipe.select_on, pipe.tower_attention, pipe.attention_layer
-    )
-    tower = peak_workspace_bytes(lambda: encode(pipe.model, page, options), subject.device)
-    encoded = encode(pipe.model, page, options)
+    tower = peak_workspace_bytes(lambda: encode(pipe.model, page, pipe.vision), subject.device)
+    encoded = encode(pipe.model, page, pipe.vision)
     return tower, peak_workspace_bytes(lambda: pipe.embed(question, [page], encoded=encoded), subject.device)

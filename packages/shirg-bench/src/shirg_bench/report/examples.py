@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +21,8 @@ from shirg_core.cli.methods import parse_budget
 from shirg_core.methods import get_method
 from shirg_lavida.checkpoint.embedded import DEFAULT
 from shirg_lavida.cli.paths import model_location
+from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
-from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
 from shirg_train.testbed.micro.batches import ANSWER_LENGTH
 from shirg_train.testbed.micro.config import DataConfig, SizeConfig
 from shirg_train.testbed.micro.samples import listed_samples
@@ -34,13 +33,13 @@ from shirg_train.testbed.pages.page import draw_pages
 
 THIRD = 1 / 3
 METHODS = {
-    "all": PolicyConfig("full"),
-    "pooling": PolicyConfig("pooling"),
-    "SHIRG-v2 1/3": PolicyConfig("v2", THIRD),
-    "SHIRG-v3 1/3": PolicyConfig("v3", THIRD),
-    "random 1/3": PolicyConfig("random", THIRD),
+    "all": "full",
+    "pooling": "pooling",
+    "SHIRG-v2 1/3": "v2",
+    "SHIRG-v3 1/3": "v3",
+    "random 1/3": "random",
 }
-"""What a row of the answer sheet compares."""
+"""What a row of the answer sheet compares, in words and by the registry's name; at a third of the tokens."""
 CLOUD_METHODS = ("SHIRG-v2 1/3", "SHIRG-v3 1/3")
 CLOUD_PAGES, CLOUD_TIER, SEED = 6, "easy", 0
 
@@ -71,10 +70,9 @@ def ask_samples(pipe: LavidaPipeline, pages: int = 4) -> list[Example]:
         page = draw_pages(DataConfig().pages(SizeConfig(), sample["tier"]), [sample["seed"]])
         image, question = page.image(0), page.question(0, sample["question"])
         panels = []
-        for name, policy in METHODS.items():
-            built = build_policy(policy, SEED, pipe.views)
-            answer = _choosing(pipe, built)(image, question, max_new_tokens=ANSWER_LENGTH)
-            panels.append(Panel(name, answer, built.method.merges))
+        for words, name in METHODS.items():
+            answer = with_method(pipe, name, THIRD, None, SEED)(image, question, max_new_tokens=ANSWER_LENGTH)
+            panels.append(Panel(words, answer, get_method(name).merges))
         examples.append(Example(image, question, page.answer(0, sample["question"]), panels))
     return examples
 
@@ -106,12 +104,8 @@ def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
     return Cloud(features, batch.answer_patches[:, 0].reshape(-1), clouds)
 
 
-def _choosing(pipe: LavidaPipeline, policy: Policy) -> LavidaPipeline:
-    return replace(pipe, selector=policy.selector, select_on=policy.select_on, tower_attention=policy.tower_attention)
-
-
 def _kept(pipe: LavidaPipeline, method: str, batch: PageBatch, page: int) -> NDArray[np.bool_]:
-    asked = _choosing(pipe, build_policy(METHODS[method], SEED, pipe.views))
+    asked = with_method(pipe, METHODS[method], THIRD, None, SEED)
     selection = asked(batch.image(page), batch.question(page, 0), max_new_tokens=ANSWER_LENGTH).selection
     if selection is None:
         raise ValueError(f"{method} selects nothing")

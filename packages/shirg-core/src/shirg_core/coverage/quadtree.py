@@ -36,14 +36,7 @@ from shirg_core.precision import without_autocast
 def quadtree_regions(features: Tensor, layout: ViewLayout, budget: int, share: float) -> Tensor:
     """Region of every token: max(views, ⌊share·K⌋) blocks, no more than K has room for. A pinned view is one region.
 
-    Args:
-        features: `[B, N, D]`, floating.
-        layout: geometry of the N tokens.
-        budget: K.
-        share: coverage share of the budget, in [0, 1].
-
-    Returns:
-        `[B, N]` int64, numbered from 0 in the order of each block's first token; −1 for padding.
+    Arguments and result are as of `shirg_core.coverage.clusters.cluster_regions`.
 
     Raises:
         BudgetError: K is smaller than the number of pinned tokens and of the other views.

@@ -24,7 +24,7 @@ _KEYS = {
     "ln_f": "model.norm",
     "ff_out": "lm_head",
 }
-_BLOCK_KEYS = {
+QWEN2_BLOCK = {
     "attn_norm": "input_layernorm",
     "q_proj": "self_attn.q_proj",
     "k_proj": "self_attn.k_proj",
@@ -35,6 +35,7 @@ _BLOCK_KEYS = {
     "up_proj": "mlp.up_proj",
     "ff_out": "mlp.down_proj",
 }
+"""A block's name here → transformers' name in Qwen2 and Llama."""
 CONTEXT = 131_072
 """Dream-7B's context, in tokens."""
 
@@ -85,7 +86,7 @@ def _key(name: str) -> str:
     if part != "blocks":
         return f"{_KEYS[part]}.{rest}"
     number, part, leaf = rest.split(".")
-    return f"model.layers.{number}.{_BLOCK_KEYS[part]}.{leaf}"
+    return f"model.layers.{number}.{QWEN2_BLOCK[part]}.{leaf}"
 
 
 DREAM = Family(

@@ -9,16 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shirg_core.selection import Selector
 from shirg_lavida.model import LavidaModel
-from shirg_lavida.vision.options import SelectOn
-from shirg_lavida.vision.views import Views
+from shirg_train.keep_ratio import Policy
 from shirg_train.noise import forward_process
 from shirg_train.testbed.micro.answers import answer_pass
 from shirg_train.testbed.micro.auxiliary import AuxiliaryHeads, owner_loss, pointer_losses
 from shirg_train.testbed.micro.batches import MicroBatch
 from shirg_train.testbed.micro.config import AuxiliaryLosses, StageConfig
-from shirg_train.testbed.micro.visual import VIEWS, Visual, on_page, tower_output, visual_rows
+from shirg_train.testbed.micro.visual import Visual, on_page, tower_output, visual_rows
 
 
 def objective(
@@ -26,12 +24,8 @@ def objective(
     heads: AuxiliaryHeads,
     batch: MicroBatch,
     stage: StageConfig,
-    selector: Selector | None,
+    policy: Policy,
     *,
-    on: SelectOn = "projected",
-    tower_attention: bool = False,
-    views: Views = VIEWS,
-    points: bool,
     labels: Tensor,
     unknown: int,
     generator: torch.Generator,
@@ -43,17 +37,13 @@ def objective(
         heads: of the losses on patches.
         batch: pages and questions.
         stage: layout, weights of the auxiliary losses, and whether the tower learns.
-        selector: this step's policy.
-        on: what the selector compares, see `visual_rows`.
-        tower_attention: whether it is given the attention that each token received in the tower.
-        views: of the policy, see `shirg_train.testbed.micro.visual.page_policy`.
-        points: whether kept tokens stand for single patches, so that the pointer loss means something.
+        policy: this step's.
         labels: `[labels]` tokens.
         unknown: token of what belongs to no fact.
         generator: source of the noise.
     """
     weights = stage.aids
-    seen = tower_output(model, batch.images, train_tower=stage.train_tower, attention=tower_attention)
+    seen = tower_output(model, batch.images, train_tower=stage.train_tower, attention=policy.tower_attention)
     features = seen.features
     losses: dict[str, Tensor] = {}
     if stage.train_tower and weights.chars + weights.places > 0:
@@ -74,8 +64,8 @@ def objective(
             features = features.repeat_interleave(questions, 0)
             attention = None if attention is None else attention.repeat_interleave(questions, 0)
             text = model.backbone.embed(batch.questions[:, 0])
-        visual = visual_rows(model, batch.images, features, selector, text, on, attention, views)
-        losses |= answer_losses(model, batch, stage, visual, points=points, generator=generator)
+        visual = visual_rows(model, batch.images, features, policy, text, attention)
+        losses |= answer_losses(model, batch, stage, visual, points=not policy.method.merges, generator=generator)
     return {**losses, "loss": weighted_sum(losses, weights)}
 
 
@@ -115,7 +105,7 @@ def answer_losses(
         batch: rows of pages and questions, as `stage.layout` has them.
         stage: the layout.
         visual: the rows' entries of the prefix.
-        points: see `objective`.
+        points: whether kept tokens stand for single patches, so that the pointer loss means something.
         generator: source of the noise.
     """
     # Each answer twice: fully masked, and at a random time.

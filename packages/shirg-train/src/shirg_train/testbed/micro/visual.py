@@ -16,12 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from shirg_core.methods import get_method
-from shirg_core.selection import Selector
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import join
-from shirg_lavida.vision.options import SelectOn, VisionOptions
+from shirg_lavida.vision.options import VisionOptions
 from shirg_lavida.vision.reading_order import Newline, reading_order
 from shirg_lavida.vision.tower import TowerOutput
 from shirg_lavida.vision.views import ViewPlan, Views, cut_views, normalize, plan_views, to_unit
@@ -137,11 +136,9 @@ def visual_rows(
     model: LavidaModel,
     images: Tensor,
     features: Tensor,
-    selector: Selector | None,
+    policy: Policy,
     text: Sequence[Tensor] | Tensor = (),
-    on: SelectOn = "projected",
     attention: Tensor | None = None,
-    views: Views = VIEWS,
 ) -> Visual:
     """Project, select, order and pad.
 
@@ -149,16 +146,14 @@ def visual_rows(
         model: whose projector and newline are used.
         images: pages `[B, 3, P, P]` uint8, for edges and patches.
         features: `[B, N, D]` from `tower_features`.
-        selector: None keeps every token.
+        policy: see `page_policy`.
         text: `[B, W, d]` embeddings of the words of each row's question; empty without a question.
-        on: `projected` or `pixels`, what the selector compares, see `shirg_lavida.vision.options.VisionOptions`.
         attention: `[B, N]`, see `page_entries`.
-        views: of the policy, see `page_policy`.
     """
-    options = VisionOptions(selector, views, select_on=on)
+    options = VisionOptions(policy.selector, policy.views, select_on=policy.select_on)
     pixels = to_unit(page_views(model, images))
     entries = page_entries(model, model.projector(features), pixels, options, text, attention)
-    return padded_rows(entries, page_plan(model, views, selecting=selector is not None), options.newline)
+    return padded_rows(entries, page_plan(model, policy.views, selecting=policy.selector is not None), options.newline)
 
 
 def padded_rows(entries: Sequence[ImagePrefix], plan: ViewPlan, newline: Newline) -> Visual:
