@@ -9,6 +9,7 @@ from shirg_core.precision import default_dtype
 from shirg_lavida import load_lavida
 from shirg_lavida.config import IMAGE_TOKEN_ID
 from shirg_lavida.pruning.fastv import FastV
+from shirg_lavida.pruning.two_stage import TwoStage
 from shirg_lavida.sampling.schedule import PLANNED, transfer_plan
 from shirg_lavida.testing import tiny_lavida, write_tiny_checkpoint
 
@@ -59,9 +60,16 @@ def test_answers_are_the_same(model, vision, options, dtype):
 @DTYPES
 def test_pruning_drops_the_same(model, dtype):
     prefix = model.embed_prompt([[1, 2, IMAGE_TOKEN_ID, 3]], [Image.radial_gradient("L")], views="single384")
-    plain = model.sample(prefix, answer_length=8, pruning=FastV(0.3, 1))
-    with default_dtype(dtype):
-        assert torch.equal(model.sample(prefix, answer_length=8, pruning=FastV(0.3, 1)), plain)
+    chosen = model.embed_prompt(
+        [[1, 2, IMAGE_TOKEN_ID, 3]], [Image.radial_gradient("L")], selector=shirg_v3(budget=0.4), every_token=True
+    )
+    for of, pruning in ((prefix, FastV(0.3, 1)), (chosen, TwoStage())):
+        (plain,) = model.generate(of, answer_length=8, pruning=pruning)
+        with default_dtype(dtype):
+            (other,) = model.generate(of, answer_length=8, pruning=pruning)
+        assert torch.equal(other.ids, plain.ids)
+        for ours, theirs in zip(other.selections, plain.selections, strict=True):
+            assert ours is theirs or torch.equal(ours.indices, theirs.indices)
 
 
 @DTYPES

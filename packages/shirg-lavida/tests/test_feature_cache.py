@@ -1,5 +1,6 @@
 """Further questions about an image: the tower does not run again, and answers are the same bits."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,13 @@ def test_what_is_seen_otherwise_is_encoded_anew(pipe, monkeypatch):
     replace(cached, views="single").encode([page(1)])
     cached.encode([page(1).transpose(Image.Transpose.ROTATE_180)])
     assert len(seen) == 5
+
+
+def test_another_model_never_gets_these_features(pipe):
+    cached = replace(pipe, feature_cache=FeatureCache())
+    cached.encode([page(1)])
+    other = replace(cached, model=copy.deepcopy(pipe.model).to(torch.bfloat16))
+    assert other.encode([page(1)]).tokens.dtype == torch.bfloat16
 
 
 def test_memory_is_bounded_and_the_last_used_stay(pipe, monkeypatch):

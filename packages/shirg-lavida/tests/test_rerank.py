@@ -3,8 +3,10 @@ import torch
 
 from shirg_core import shirg_v4
 from shirg_core.budget import kept_tokens
+from shirg_core.methods import get_method
 from shirg_lavida.prompt.context import answer_context
 from shirg_lavida.pruning.images import best_entries, compacted, image_entries
+from shirg_lavida.pruning.options import later_options, static_method
 from shirg_lavida.pruning.rerank import Rerank, Wider
 from shirg_lavida.sampling import later
 from shirg_lavida.sampling.later import importance_of
@@ -122,6 +124,9 @@ def test_image_entries_are_the_kept_tokens():
         (lambda: MODEL.generate(prefix(), **LENGTH, pruning=Rerank(0.25, layers=(3,))), "1 … 2, .* got 3"),
         (lambda: MODEL.generate(prefix(0.25), **LENGTH, pruning=Rerank(0.5)), r"budget K=\d+ is larger than the \d+"),
         (lambda: MODEL.generate(torch.zeros(1, 4, 64), **LENGTH, pruning=Rerank(0.5)), "says where its tokens stand"),
+        (lambda: later_options(get_method("rerank"), "wider=2,wider=3"), "wider is given twice"),
+        (lambda: static_method("v4:budget=3"), "budget is given already, by --budget"),
+        (lambda: static_method("v4:radius=3:radius=4"), "radius is given already"),
         (lambda: Wider(shirg_v4(0.5), 5000, 2.0)(None, prefix().layouts[0]), "K=5000 is larger"),
     ],
 )

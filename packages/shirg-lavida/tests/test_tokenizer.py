@@ -105,6 +105,7 @@ def test_whatever_says_more_is_left_to_transformers(tmp_path):
         {"clean_up_tokenization_spaces": True},
         {"eos_token": "<|new|>"},
         {"tokenizer_class": "LlamaTokenizerFast"},
+        {"bos_token": {"__type": "AddedToken", "content": LLADA.turns.start}},
     ):
         assert isinstance(load_tokenizer(write_tiny_tokenizer(tmp_path, **more), 300), PreTrainedTokenizerFast), more
     write_tiny_tokenizer(tmp_path)

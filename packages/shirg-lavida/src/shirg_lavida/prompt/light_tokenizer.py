@@ -104,8 +104,8 @@ def is_light(folder: Path, config: Mapping[str, Any], added: Sequence[Mapping[st
         config.get("tokenizer_class") == "PreTrainedTokenizerFast"
         and config.get("clean_up_tokenization_spaces") is False
         and set(config) <= _KNOWN
-        and all(config[name] in special for name in _NAMED if name in config)
-        and config.get("bos_token") in special
+        and all(isinstance(config[name], str) and config[name] in special for name in _NAMED if name in config)
+        and "bos_token" in config
         and (template is None or (turns is not None and config["bos_token"] == turns.start))
         and {path.name for pattern in _OTHER_FILES for path in folder.glob(pattern)} <= {TOKENIZER_FILE, CONFIG_FILE}
     )

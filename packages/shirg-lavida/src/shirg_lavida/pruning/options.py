@@ -39,7 +39,12 @@ def static_method(text: str) -> tuple[Method, dict[str, Any]]:
         raise ValueError(f"static must be a method that keeps exactly K and chooses once, got {name!r}")
     if wrong := [pair for pair in pairs if "=" not in pair]:
         raise ValueError(f"static={text!r}: an option must be FIELD=VALUE, got {wrong[0]!r}")
-    return method, {key: _value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+    options: dict[str, Any] = {}
+    for key, _, value in (pair.partition("=") for pair in pairs):
+        if key == "budget" or key in options:
+            raise ValueError(f"static={text!r}: {key} is given already{', by --budget' if key == 'budget' else ''}")
+        options[key] = _value(value)
+    return method, options
 
 
 def _value(text: str) -> int | float | str:
@@ -72,6 +77,8 @@ def later_options(method: Method, text: str | None) -> dict[str, Any]:
     for part in text.split(","):
         name, _, value = (each.strip() for each in part.partition("="))
         check_known(name, kinds, f"option of method {method.name!r}:")
+        if name in options:
+            raise ValueError(f"options of method {method.name!r}: {name} is given twice, got {text!r}")
         try:
             options[name] = kinds[name].read(value)
         except ValueError as error:

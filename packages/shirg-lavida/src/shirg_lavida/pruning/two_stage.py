@@ -158,7 +158,7 @@ def fine_tokens(importance: Tensor, selection: Selection, layout: ViewLayout, co
     view = layout.view_ids(device)
     at = torch.cat([torch.cartesian_prod(torch.arange(v.h), torch.arange(v.w)) for v in layout.views]).to(device)
     distance = (at[candidates, None] - at[None, kept]).pow(2).sum(dim=-1)
-    near = torch.exp(-0.5 * distance) * (view[candidates, None] == view[None, kept])
+    near = torch.exp(-0.5 * distance.float()) * (view[candidates, None] == view[None, kept])
     first = selection.scores[0].to(device)[candidates].sort(descending=True, stable=True).indices
     nearest = (near @ importance.float())[first].sort(descending=True, stable=True).indices[:count]
     return candidates[first[nearest]].sort().values

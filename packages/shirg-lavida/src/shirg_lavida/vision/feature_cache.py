@@ -8,6 +8,7 @@ what was asked before changes no bit of a call's features. Within a call equal i
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
@@ -23,7 +24,7 @@ MAX_BYTES = 2**28
 
 
 class FeatureCache:
-    """The most recently used features of one model, whose weights stay as they are.
+    """The most recently used features of models whose weights stay as they are.
 
     Args:
         max_bytes: of features and pixels; what takes more is not kept.
@@ -54,7 +55,8 @@ class FeatureCache:
             different.setdefault(digests[-1], upright)
         # Of the selector only counts that there is one.
         sight = options.views, options.selector is None, options.select_on == "tower"
-        key = (tuple(different), sight, options.tower_attention, options.attention_layer)
+        whose = weakref.ref(model), model.image_newline.device, model.image_newline.dtype
+        key = (whose, tuple(different), sight, options.tower_attention, options.attention_layer)
         found = self._kept.pop(key, None)
         if found is None:
             found = encode(model, list(different.values()), options, clock)
