@@ -116,6 +116,8 @@ def test_the_shipped_recipe_is_the_proposals():
     adapter, optim = recipe.adapter, recipe.optim
     assert (adapter.r, adapter.alpha, adapter.dropout, adapter.bias) == (16, 32.0, 0.05, "lora_only")
     assert adapter.target == ("mm_projector.0", "mm_projector.2")
+    # Beyond the proposals, because micro models needed it.
+    assert (adapter.language_blocks, recipe.positions) == ("all", "packed")
     assert (optim.lr, optim.weight_decay, optim.betas, optim.warmup_steps) == (1e-4, 0.0, (0.9, 0.999), 500)
     assert (recipe.batch.size, recipe.epochs) == (16, 3.0)
     assert [policy.name for policy in recipe.keep] == [
