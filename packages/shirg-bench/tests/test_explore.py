@@ -1,6 +1,7 @@
 """The explorer's page: what it holds, what it says without JavaScript, and how the command fails."""
 
 import base64
+import os
 import re
 from html.parser import HTMLParser
 
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image
 
 from shirg_bench.explore import html
+from shirg_bench.explore.command import first_shown
+from shirg_bench.explore.explored import MethodRuns
 from shirg_bench.explore.reading import Reading
 from shirg_core.cli.app import main
 from shirg_core.layout import ViewLayout
+from shirg_core.methods import get_method
 
 from .documented import check_documented
 from .explore_setup import draw_page, selected, write_explorer
@@ -51,7 +55,7 @@ def asked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("asked")
     assert main(["samples", str(folder / "samples")]) == 0
     sample = folder / "samples" / "page0_plain.png"
-    budgets = ("--budgets", "1/24,100%", "--methods", "v4,v2,pooling,full")
+    budgets = ("--budgets", "1/24,100%", "--methods", "v4,v2,pooling,full,rerank")
     return write_explorer(folder, sample, "--question", QUESTION, "--answer", "882", *budgets)
 
 
@@ -121,7 +125,8 @@ def test_the_picture_without_scripts_dims_what_is_dropped(explored):
 
 def test_answers_steps_and_confidence_at_each_budget(asked):
     (page,) = asked[1]["images"]
-    v4, v2, pooling, full = page["methods"]
+    v4, v2, pooling, full, rerank = page["methods"]
+    assert [run["k"] for run in rerank["runs"]] == [run["k"] for run in v4["runs"]] == [8, 196]
     assert (page["model"], page["question"], page["expected"]) == ("micro-joint", QUESTION, "882")
     assert [run["reply"]["right"] for run in v4["runs"]] == [run["reply"]["text"] == "882" for run in v4["runs"]]
     assert full["runs"][0]["reply"]["text"] == "882"
@@ -206,8 +211,19 @@ def test_a_page_that_is_too_large_is_refused_after_the_images_were_made_smaller(
     assert tried[-1] == 400
 
 
-def test_the_page_on_standard_output(image, capsys):
-    assert main(["explore", str(image), "--methods", "uniform", "--budgets", "9", "--quiet", "-o", "-"]) == 0
+def test_the_page_on_standard_output(image, capsys, tmp_path):
+    named = tmp_path / os.fsdecode(b"not utf-8 \xff.png")
+    named.write_bytes(image.read_bytes())
+    assert main(["explore", str(named), "--methods", "uniform", "--budgets", "9", "--quiet", "-o", "-"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("<!doctype html>")
     assert out.endswith("</html>\n")
+    assert "<title>not utf-8 \N{REPLACEMENT CHARACTER}.png" in out
+
+
+def test_the_budget_shown_first_is_of_methods_that_take_one():
+    pooled, every = (
+        MethodRuns(get_method(name), ViewLayout.single(side, side), []) for name, side in (("pooling", 2), ("v4", 4))
+    )
+    assert first_shown([pooled, every], {"16": 16, "4": 4, "8": 8}) == 1
+    assert first_shown([pooled], {"16": 16}) == 0

@@ -31,7 +31,7 @@ class Choice(NamedTuple):
     Attributes:
         layout: geometry of the tokens that were chosen from.
         selector: what chose; None = every token of the layout is read.
-        seen: its call.
+        seen: its call; the selection is the last, where a method chooses again while decoding.
         reply: the model's.
     """
 
@@ -105,10 +105,14 @@ class ByModel:
             if selector is not None:
                 pipe = replace(pipe, selector=recording(selector, calls.append))
             answer = pipe(self.image, self.question, max_new_tokens=self.max_new_tokens, on_step=on_step)
+        seen = calls[0] if calls else None
+        if seen is not None and pipe.pruning is not None and (final := answer.selection) is not None:
+            # What chooses again while decoding has the last word.
+            seen = seen._replace(selection=final)
         right = None if self.expected is None else exact_match(answer.text, self.expected) == 1
         sure = answer.confidence
         reply = Reply(answer.text, sure.min, sure.mean, tuple(steps), answer.visual_tokens, right)
-        return Choice(answer.layouts[0], selector, calls[0] if calls else None, reply)
+        return Choice(answer.layouts[0], selector, seen, reply)
 
     def notes(self) -> Sequence[str]:
         """What lies outside an embedded model's world, when it reads every token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,8 +64,10 @@ def run(request: Request, images: Sequence[Image.Image], *, quiet: bool = False)
 
 
 def first_shown(methods: Sequence[MethodRuns], budgets: Mapping[str, Budget]) -> int:
-    """Which of the budgets is nearest to `SHOWN_FIRST`."""
-    layout = methods[0].layout
+    """Which of the budgets is nearest to `SHOWN_FIRST`, of the tokens that methods with a budget choose from."""
+    layout = next((each.layout for each in methods if each.method.takes_budget), None)
+    if layout is None:
+        return 0
     shares = []
     for budget in budgets.values():
         with bad_input(ValueError):
@@ -100,7 +103,8 @@ def _explore(
     reading = None if reader is None else Reading(image, reader)
     runs = explore_methods(chooser, image, methods, budgets, reading=reading, report=report)
     return ExploredImage(
-        name=request.images[number].name,
+        # A name that is not UTF-8 cannot be written into the page.
+        name=os.fsencode(request.images[number].name).decode(errors="replace"),
         image=image,
         methods=runs,
         model=None if asked is None else Path(request.model or DEFAULT).name,
