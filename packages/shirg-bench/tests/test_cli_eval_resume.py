@@ -32,8 +32,12 @@ def test_a_killed_run_resumes_to_the_same_result(command, tmp_path, monkeypatch,
     assert not (tmp_path / "killed" / "results.json").exists()
     calls.clear()
     capsys.readouterr()
+    (journal,) = (tmp_path / "killed" / "journal").iterdir()
+    begun = journal.read_bytes() + b'{"key": "written by a run that goes on'
+    journal.write_bytes(begun)
     assert shirg(*command("killed"), "--dry-run") == 0
     assert "killed, would resume: 2 answers are in the journal" in capsys.readouterr().out
+    assert journal.read_bytes() == begun
     assert shirg(*command("killed")) == 0
     assert "note  resumed: 2 answers are in the journal" in capsys.readouterr().out
     assert len(calls) == 2

@@ -90,6 +90,14 @@ def test_what_chooses_later_is_timed_with_a_cache_and_says_what_is_left_in_it():
     assert late[2]["kv_bytes"] == (late[2]["prefix_tokens"] + 10) * entry_bytes
 
 
+def test_the_peak_of_what_chooses_later_has_its_room_and_its_pass():
+    plan = Plan(latency=False, answer_tokens=4, caches=(True,))
+    rows = table(tiny_subject(), ["v4-20", "two-stage-20"], plan)
+    static, late = rows["v4-20", True], rows["two-stage-20", True]
+    # The room of 10 tokens in the first layer, while that runs.
+    assert late["prefill_peak_bytes"] == static["prefill_peak_bytes"] + 10 * 2 * 64 * 4
+
+
 def test_what_was_not_asked_for_is_none():
     row = table(tiny_subject(), ["baseline"], Plan(memory=False, caches=(True,), rounds=1, answer_tokens=4))
     assert row["baseline", True]["peak_bytes"] is None

@@ -102,18 +102,22 @@ def _checked(subject: Subject, variant: Variant, plan: Plan) -> list[Line]:
 
 
 def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None:
-    """Peaks of one variant's lines. A step allocates what every other step does, so one stands for all."""
+    """Peaks of one variant's lines.
+
+    A step allocates what every other step does, so one stands for all; where a method chooses again, two: it needs one
+    before its choice and one after it.
+    """
     pipe = lines[0].pipe
     prefix, _ = embed(subject, pipe)
     with quiet_profiler(), torch.no_grad():
         embedding = peak_workspace_bytes(lambda: embed(subject, pipe), subject.device)
         tower, select = stage_peaks(subject, pipe)
         context = answer_context(prefix, plan.answer_tokens, pipe.model.backbone.max_sequence_length)
-        prefill = peak_workspace_bytes(lambda: Denoiser.cached(pipe.model.backbone, context), subject.device)
+        prefill = peak_workspace_bytes(lambda: Denoiser.cached(pipe.model.backbone, context, pipe.pruning), subject.device)
     prefix_bytes = prefix.embeddings.nbytes
     for line in lines:
-        options = {**plan.options(line.cache), "steps": 1}
-        run = partial(answer, pipe.model, prefix, **options)
+        options = {**plan.options(line.cache), "steps": 1 if pipe.pruning is None else min(2, plan.nfe)}
+        run = partial(answer, pipe.model, prefix, pruning=pipe.pruning, **options)
         with quiet_profiler():
             answering = peak_workspace_bytes(run, subject.device)
         line.facts["peak_bytes"] = max(embedding, prefix_bytes + answering)

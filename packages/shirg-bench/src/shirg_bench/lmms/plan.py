@@ -29,7 +29,8 @@ def print_plan(evaluation: Evaluation) -> None:
             (BackendSettings if evaluation.backend else ModelSettings).from_arguments(evaluation.model).resolved()
         )
     folder = evaluation.output / JOURNAL
-    answers = sum(map(len, open_journal(folder, 0, lambda _: None).values())) if folder.is_dir() else 0
+    # No process has this rank, so that nothing of a running evaluation's file is touched.
+    answers = sum(map(len, open_journal(folder, -1, lambda _: None).values())) if folder.is_dir() else 0
     standing = "already finished" if (evaluation.output / RESULTS).is_file() else "would begin anew"
     if answers and standing != "already finished":
         standing = f"would resume: {answers} answers are in the journal"
