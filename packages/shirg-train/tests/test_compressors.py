@@ -33,7 +33,7 @@ from shirg_train.testbed.pages.tokenizer import build_tokenizer
 from shirg_train.testbed.pages.tokens import TEMPLATES
 
 SIZE = SizeConfig(tower_width=24, tower_layers=3, tower_mlp=32, width=24, layers=2, mlp=32, heads=3)
-STAGE = StageConfig("adapt", 4, pages=2, layout="joined", train_tower=False)
+STAGE = StageConfig("adapt", 4, pages=2, layout="joined")
 PAGES, QUESTIONS, K = 2, 3, 29
 FREE = [name for name in PLACES if METHODS[name].takes_budget]
 

@@ -69,7 +69,7 @@ def test_heads_look_at_their_neighbours_on_printed_pages(number: int) -> None:
         lambda _, args, options: seen.append(args[0] if args else options["hidden_states"]), with_kwargs=True
     )
     with torch.no_grad():
-        tower_features(model, batch.images, train_tower=False)
+        tower_features(model, batch.images)
         x, attention = seen[0], layer.self_attn
         q, k = (part(x).unflatten(-1, (3, 32)).transpose(1, 2) for part in (attention.q_proj, attention.k_proj))
         weights = (q @ k.mT / 32**0.5).softmax(-1).view(-1, 3, SIDE, SIDE, SIDE, SIDE)

@@ -69,7 +69,7 @@ def test_joined_pass_has_inference_s_logits(micro, policy: PolicyConfig) -> None
         images = batch.images.repeat_interleave(2, 0)
         tails = batch.tails.flatten(0, 1)
         text = model.backbone.embed(batch.questions.flatten(0, 1))
-        features = tower_features(model, images, train_tower=False)
+        features = tower_features(model, images)
         seen = page_policy(policy, 7, views_of(model))
         visual = visual_rows(model, images, features, seen, text)
         out = answer_pass(model, visual.rows, visual.valid, batch.head, tails[:, None], masked, joined=True)
@@ -81,7 +81,7 @@ def test_packed_questions_do_not_see_each_other(micro) -> None:
     samples = torch.full((2, 2, 1, ANSWER_LENGTH), model.config.mask_token_id)
     policy = page_policy(PolicyConfig("full"), 0, views_of(model))
     with torch.no_grad():
-        features = tower_features(model, batch.images, train_tower=False)
+        features = tower_features(model, batch.images)
         visual = visual_rows(model, batch.images, features, policy)
         both = answer_pass(model, visual.rows, visual.valid, batch.head, batch.tails, samples, joined=False)
         second = answer_pass(
@@ -96,7 +96,7 @@ def test_columns_find_kept_patches(micro) -> None:
     model, batch, _ = micro
     policy = page_policy(PolicyConfig("uniform", 0.25), 0, views_of(model))
     with torch.no_grad():
-        features = tower_features(model, batch.images, train_tower=False)
+        features = tower_features(model, batch.images)
         visual = visual_rows(model, batch.images, features, policy)
         patches = on_page(model, model.projector(features))
     assert patches.shape[1] == visual.columns.shape[1] == (batch.images.shape[-1] // SIZE.patch_size) ** 2

@@ -64,7 +64,9 @@ class PolicyConfig:
         if self.up_to is not None:
             check_budget(self.up_to)
             if self.budget is None or type(self.budget) is not type(self.up_to) or self.budget >= self.up_to:
-                raise ValueError(f"up_to must be a larger budget of the same kind than {self.budget}, got {self.up_to}")
+                raise ValueError(
+                    f"up_to must be a budget of the same kind, larger than {self.budget}, got {self.up_to}"
+                )
         if self.cap_budget and not isinstance(self.budget, int):
             raise ValueError(f"cap_budget needs a budget that is a number of tokens, got budget={self.budget}")
         build_policy(self, 0)

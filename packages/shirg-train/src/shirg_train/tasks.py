@@ -97,13 +97,22 @@ def _adapter(raw: Mapping[str, Any], quiet: bool) -> Path:
     return train_adapter(raw, quiet=quiet)
 
 
+def micro_parts(raw: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:
+    """What a recipe of kind `micro` says of the run, and its output folder.
+
+    Raises:
+        RecipeError: it sets no output.
+    """
+    if not isinstance(raw.get("output"), str):
+        raise RecipeError("the recipe must set output")
+    return {key: value for key, value in raw.items() if key not in ("kind", "output")}, Path(raw["output"])
+
+
 def _micro(raw: Mapping[str, Any], quiet: bool) -> Path:
     from shirg_core.progress import progress_bar
     from shirg_train.testbed.micro.loop import train_micro
 
-    rest = {key: value for key, value in raw.items() if key not in ("kind", "output")}
-    if not isinstance(raw.get("output"), str):
-        raise RecipeError("the recipe must set output")
+    rest, output = micro_parts(raw)
     with progress_bar(transient=False, quiet=quiet) as bar:
         task = bar.add_task("", total=None)
 
@@ -116,7 +125,7 @@ def _micro(raw: Mapping[str, Any], quiet: bool) -> Path:
             steps += 1
             bar.update(task, completed=done, total=total, description=f"{stage}  loss {loss:.4f}")
 
-        finished = train_micro(rest, Path(raw["output"]), report=report)
+        finished = train_micro(rest, output, report=report)
         if not steps:
             bar.console.print("already finished: all steps are done")
         return finished

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shirg_train.metrics import read_metrics
+from shirg_train.tasks import micro_parts
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that come with the package."""
@@ -61,17 +62,16 @@ def _plan_adapter(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plan_micro(raw: Mapping[str, Any]) -> Iterator[str]:
-    from shirg_train.recipe import RecipeError, build, plain
+    from shirg_train.recipe import build, plain
     from shirg_train.testbed.micro.config import MicroConfig
     from shirg_train.testbed.micro.state import steps_done
 
-    config = build(MicroConfig, {key: value for key, value in raw.items() if key not in ("kind", "output")})
-    if not isinstance(raw.get("output"), str):
-        raise RecipeError("the recipe must set output")
+    rest, output = micro_parts(raw)
+    config = build(MicroConfig, rest)
     steps = sum(stage.steps for stage in config.stages)
     yield f"would train  a micro model from {'nothing' if config.init is None else config.init}"
     yield f"stages       {', '.join(f'{stage.name} ({stage.steps} steps)' for stage in config.stages)}"
-    yield f"output       {raw['output']}, {_standing(steps_done(Path(raw['output']), plain(config)), steps)}"
+    yield f"output       {output}, {_standing(steps_done(output, plain(config)), steps)}"
 
 
 def _standing(done: int, steps: int) -> str:

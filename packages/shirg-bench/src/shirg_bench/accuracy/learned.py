@@ -152,7 +152,7 @@ def _time_once(bench: Bench, variant: Variant) -> Times:
     start = thread_time()
     encoded = None
     if variant.compression is None:
-        tokens = model.projector(tower_features(model, batch.images, train_tower=False))
+        tokens = model.projector(tower_features(model, batch.images))
         encoded = Encoded(tokens, to_unit(page_views(model, batch.images)), tokens.new_zeros(tokens.shape[:2]))
     asked = ask(model, batch, encoded, variant, [0], bench.compressor(variant))
     context = answer_context(asked.prefix, ANSWER_LENGTH, model.backbone.max_sequence_length)

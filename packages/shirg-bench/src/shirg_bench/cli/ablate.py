@@ -52,7 +52,9 @@ def ablate(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Of the adaptive table: auto, or auto:LOW-HIGH such as auto:0.08-0.5.", show_default="auto"),
+        typer.Option(
+            help="Budget of the adaptive table: auto, or auto:LOW-HIGH such as auto:0.08-0.5.", show_default="auto"
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Pages: test, or valid, on which to calibrate.")] = "test",
     seed: Annotated[int, typer.Option(help="Random seed of randomised methods.")] = 0,

@@ -14,7 +14,7 @@ from shirg_core.progress import spinner
 _FOLDER = "Folder in the layout of SROIE: img/*.jpg, box/*.csv, key/*.json."
 _METHODS = "Comma-separated names that `shirg methods` lists, with options (v2:coverage_share=0.1) and the tower's "
 _METHODS += "attention (v3+received, v3+cls)."
-_READ = "What is read: some of --methods, 'full page', 'averaged page'."
+_READ = "Comma-separated: some of --methods, 'full page', 'averaged page'."
 
 
 def pages(

@@ -82,7 +82,7 @@ def _run(options: PagesOptions, measure: Measure, progress: Progress) -> str:
             results.append(measure.page(number, key, page, read=read))
         progress.advance(task)
     if not results:
-        raise RunFailed(f"none of the {skipped} pages can be had")
+        raise RunFailed(f"none of the {skipped} pages can be read")
     pages = f"{numbers[0]}-{numbers[-1]}"
     facts = Facts(pages, skipped, f"{NAME}, {LAYERS} layers", options.command)
     rows = page_rows(measure, results, facts)

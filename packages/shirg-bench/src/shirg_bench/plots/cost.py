@@ -29,7 +29,10 @@ def cache_cost(rows: Sequence[Row]) -> Figure:
     settings = {setting_words(row) for row in timed}
     if not cached or len(settings) > 1:
         of = "; ".join(sorted(settings)) or "none"
-        raise ValueError(f"needs cached rows of one model, dtype and length of the answer, got {len(cached)} of {of}")
+        raise ValueError(
+            "a plot of cache costs needs cached rows of one model, dtype and length of the answer, "
+            f"got {len(cached)} of {of}"
+        )
     figure = new_figure(12.6, 4.8, f"Cost of a denoising step, {timed[0]['model']} ({timed[0]['hardware']})")
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
     _against_bytes(left, cached)

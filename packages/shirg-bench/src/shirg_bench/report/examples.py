@@ -99,7 +99,7 @@ def cloud_of_tokens(pipe: LavidaPipeline, pages: int = CLOUD_PAGES) -> Cloud:
     kept = {name: [_kept(pipe, name, batch, page) for page in range(pages)] for name in CLOUD_METHODS}
     images = torch.from_numpy(batch.images)[:, None].expand(-1, 3, -1, -1)
     with torch.no_grad():
-        features = pipe.model.projector(tower_features(pipe.model, images, train_tower=False)).flatten(0, 1).numpy()
+        features = pipe.model.projector(tower_features(pipe.model, images)).flatten(0, 1).numpy()
     clouds = [TokenCloud(name, np.concatenate(masks)) for name, masks in kept.items()]
     return Cloud(features, batch.answer_patches[:, 0].reshape(-1), clouds)
 

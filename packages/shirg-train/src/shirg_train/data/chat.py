@@ -64,7 +64,7 @@ def load_encoder(folder: Path) -> Encode:
         if all(tokenizer.token_to_id(token) is not None for token in family.turns.special_tokens):
             return Encode(tokenizer, family.turns)
     needed = " or ".join(" ".join(family.turns.special_tokens) for family in FAMILIES.values())
-    raise ValueError(f"the tokenizer in {folder} must have the tokens {needed}, which end and begin turns")
+    raise ValueError(f"the tokenizer in {folder} must have the tokens {needed}, which begin and end turns")
 
 
 def _turns(encode: Encoding) -> Turns:

@@ -57,7 +57,7 @@ class DocVLM(Compressor):
         """See `Compressor`."""
         del k, done
         questions = batch.questions.shape[1]
-        x = model.projector(tower_features(model, batch.images, train_tower=False))
+        x = model.projector(tower_features(model, batch.images))
         pooled = Pooling()(x, page_layout(model))
         page_facts = printed_facts(batch, model.config.vision.side)
         facts = Printed(*(each.repeat_interleave(questions, 0) for each in page_facts))

@@ -38,7 +38,7 @@ class SelfMiningSampler(Compressor):
     def forward(self, model: LavidaModel, batch: MicroBatch, k: int | None, done: float | None = None) -> Compressed:
         """See `Compressor`."""
         del k, done
-        features = tower_features(model, batch.images, train_tower=False)
+        features = tower_features(model, batch.images)
         inside = squares(features, SIDE)
         mined = self.attention(inside.mean(dim=2), inside, inside)
         kept = model.projector(mined)

@@ -54,7 +54,7 @@ class VisionSelector(Compressor):
     def forward(self, model: LavidaModel, batch: MicroBatch, k: int | None, done: float | None = None) -> Compressed:
         """See `Compressor`."""
         assert k is not None, "its K is free"
-        x = model.projector(tower_features(model, batch.images, train_tower=False))
+        x = model.projector(tower_features(model, batch.images))
         scores = self.scores(x).float()
         if done is None:
             return Compressed(keep_top(x, scores, k))

@@ -85,9 +85,9 @@ def token_of_patch(plan: ViewPlan) -> Tensor:
     return plan.layout.starts[plan.base_views] + crops.transpose(1, 2).flatten()
 
 
-def tower_features(model: LavidaModel, images: Tensor, *, train_tower: bool) -> Tensor:
-    """The tower's features `[B, N, D]` of all views of pages `images [B, 3, P, P]` uint8."""
-    return tower_output(model, images, train_tower=train_tower).features
+def tower_features(model: LavidaModel, images: Tensor) -> Tensor:
+    """The tower's features `[B, N, D]` of all views of pages `images [B, 3, P, P]` uint8; no gradient reaches it."""
+    return tower_output(model, images).features
 
 
 def tower_output(

@@ -1,4 +1,4 @@
-"""A batch of pages: images, what they say, and what every patch shows; arrays are allocated once and filled again."""
+"""A batch of pages: images, what they say, and what every patch shows."""
 
 from __future__ import annotations
 

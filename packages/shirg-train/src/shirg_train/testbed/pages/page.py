@@ -26,21 +26,18 @@ GROUNDS = (PHOTO, HALFTONE, HATCHING, RULED)
 _DRAW = (forms.draw, tables.draw, bars.draw_lying, bars.draw_upright, lines.draw, pies.draw)
 
 
-def draw_pages(config: PageConfig, seeds: Sequence[int], out: PageBatch | None = None) -> PageBatch:
+def draw_pages(config: PageConfig, seeds: Sequence[int]) -> PageBatch:
     """Draw one page for every seed.
 
     Args:
         config: the pages'.
         seeds: B integers ≥ 0, see `split_seed`.
-        out: arrays to fill, from `allocate(config, B)`; None allocates.
 
     Raises:
-        ValueError: pages too small for their questions, or `out` of another size.
+        ValueError: pages too small for their questions.
     """
     check_questions(config)
-    batch = allocate(config, len(seeds)) if out is None else out
-    if len(batch) != len(seeds):
-        raise ValueError(f"out holds {len(batch)} pages, but there are {len(seeds)} seeds")
+    batch = allocate(config, len(seeds))
     batch.seeds[:] = seeds
     for start in range(0, len(seeds), CHUNK):
         part = slice(start, start + CHUNK)

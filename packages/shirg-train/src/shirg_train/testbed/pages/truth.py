@@ -28,7 +28,7 @@ def ask(out: PageBatch, facts: Facts, keys: NDArray[np.float32]) -> Ints:
 def record(
     out: PageBatch, config: PageConfig, facts: Facts, asked: Ints, runs: Runs, glyphs: Glyphs, unread: Rects
 ) -> None:
-    """Fill the truth of a batch.
+    """Fill the truth of a fresh batch.
 
     Args:
         out: the batch.
@@ -52,7 +52,6 @@ def record(
     value = (role == VALUE) & (of_glyph >= 0)
     out.pointers[page[value], of_glyph[value], glyphs.place[value]] = patch[value]
     for touched, wanted in ((out.answer_patches, VALUE), (out.label_patches, LABEL)):
-        touched[:] = False
         rows = (role == wanted) & (of_glyph >= 0) & (glyphs.x1 > glyphs.x0)
         _touch(touched, config, page[rows], of_glyph[rows], Glyphs(*(column[rows] for column in glyphs)))
 
@@ -63,8 +62,6 @@ def _fill_cells(
 ) -> None:  # fmt: skip
     rows, columns = config.slots
     cell = y % config.patch * rows // config.patch * columns + x % config.patch * columns // config.patch
-    for table in (out.chars, out.owners, out.places, out.cut):
-        table[:] = 0
     owner = np.where(fact >= 0, facts.label[page, fact] + 1, 0)
     place = np.where(role == VALUE, glyphs.place + 1, 0)
     left, top = x // config.patch * config.patch, y // config.patch * config.patch
