@@ -202,7 +202,7 @@ def test_recipes_come_with_the_package(capsys):
     listed = capsys.readouterr().out
     shipped = {path.stem for path in RECIPES.glob("*.yaml")}
     assert {line.split()[0] for line in listed.splitlines()} == shipped >= {"lavida_lora", "micro", "micro_lora"}
-    assert "LaViDa + SHIRG: a LoRA on the projector that serves every budget." in listed
+    assert "LaViDa + SHIRG: a LoRA on projector and language model, one for every budget." in listed
     for argv, message in (
         (["--recipe", "micro_lorra"], "unknown recipe 'micro_lorra', did you mean 'micro_lora'?"),
         ([], "name one recipe"),
