@@ -53,6 +53,8 @@ def test_runs_are_asked_as_they_were_trained(micro, tmp_path, capsys):
     rows = read_rows(tmp_path / "out" / "ablations.jsonl")
     found = {(row["variant"], row["budget"]): row for row in rows}
     assert found["all tokens, untrained", None]["trained_parameters"] == 0
+    untrained = [found[f"{name}, untrained", 0.25]["kept_tokens"] for name in ("tome", "divprune", "cdpruner", "v4")]
+    assert untrained == [49] * 4
     assert found["v2, trained", 0.25]["kept_tokens"] == found["SMS, trained", None]["kept_tokens"] == 49
     assert found["VisionSelector, trained", 29]["kept_tokens"] == found["v2, trained", 29]["kept_tokens"] == 29
     # Pooled tokens, a newline after each of their rows, and the queries.

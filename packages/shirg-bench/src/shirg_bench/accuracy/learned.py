@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 QUARTER = 0.25
 """What is measured of the untrained checkpoint: pooling keeps as many tokens."""
+UNTRAINED = ("quadtree", "tome", "divprune", "cdpruner", "v2", "v4")
+NOTE = "What is untrained reads tokens at original positions, which it does better"
+"""Of rows without training."""
 ROUNDS = 25
 
 
@@ -98,12 +101,10 @@ def learned(runs: Mapping[str, TrainedRun]) -> list[Comparison]:
     """Training runs, and their start as it is, with the start that sees all tokens."""
     if not runs:
         return []
-    selected = [PolicyConfig(method, QUARTER) for method in ("v2", "v4")]
-    untrained = [Case("pooling, untrained", Variant(PolicyConfig("pooling")))]
-    for policy in selected:
-        original = Variant(policy, positions="original")
-        untrained.append(Case(f"{policy.method}, untrained", Variant(policy)))
-        untrained.append(Case(f"{policy.method}, untrained, original positions", original))
+    policies = [PolicyConfig("pooling"), *(PolicyConfig(method, QUARTER) for method in UNTRAINED)]
+    untrained = [
+        Case(f"{policy.method}, untrained", Variant(policy, positions="original"), note=NOTE) for policy in policies
+    ]
     trained = [Case(f"{name}, trained", variant) for name, run in runs.items() for variant in run.variants(name)]
     return [Comparison(Case("all tokens, untrained", Variant()), [*untrained, *trained])]
 

@@ -1,13 +1,16 @@
 """Token Cropr: after every tower layer, learned queries score the tokens, and the lowest scores are dropped.
 
     score_n = Σ_m Q_m · x_n                                               x: tokens after a layer of the tower
-    head:  softmax_n(Q_m · sg(x_n) / √D) · sg(x)  →  MLP  →  the value of label m, character by character
+    z_m = Σ_n softmax_n(Q_m · sg(x_n) / √D) · sg(x_n)                     sg: detached
+    head:  Linear(LN(z_m + MLP(LN(z_m))))  →  the value of label m, character by character
 
-The head sees detached tokens (sg) and learns the task by itself: what its queries attend to is what the task needs. It
+The head sees detached tokens and learns the task by itself: what its queries attend to is what the task needs. It
 is gone at inference; the sum of the queries is all that is left. The paper's queries stand for classes; here each of
 the labels that a page may be asked for has one, a learned linear map of its word embedding.
 
-Each layer drops as many tokens as the others. The tower is frozen and never saw dropped neighbours: a handicap.
+Each layer that runs drops as many tokens as the others: the paper crops after all layers but the tower's last, which
+LaViDa leaves out. Last-layer fusion is off, as in the authors' code by default. The tower is frozen and never saw
+dropped neighbours: a handicap.
 
 Exact K: yes. Reads no question.
 
@@ -41,7 +44,9 @@ class Cropping(nn.Module):
     def __init__(self, width: int, words: int, vocabulary: int) -> None:
         super().__init__()
         self.query = nn.Linear(words, width, bias=False)
-        self.head = mlp(width, 2 * width, ANSWER_LENGTH * vocabulary)
+        self.mlp_norm, self.norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width)
+        self.mlp = mlp(width, 4 * width, width)
+        self.head = nn.Linear(width, ANSWER_LENGTH * vocabulary)
 
     def scores(self, x: Tensor, labels: Tensor) -> Tensor:
         """`x [B, n, D]`, `labels [M, words]` → `[B, n]`."""
@@ -52,7 +57,9 @@ class Cropping(nn.Module):
         """Cross-entropy of answers `[B, Q, L]` to questions about labels `asked [B, Q, words]`."""
         x = x.detach()
         weights = (self.query(asked) @ x.transpose(1, 2) / x.shape[-1] ** 0.5).softmax(-1)
-        logits = self.head(weights @ x).unflatten(-1, (ANSWER_LENGTH, -1))
+        seen = weights @ x
+        seen = seen + self.mlp(self.mlp_norm(seen))
+        logits = self.head(self.norm(seen)).unflatten(-1, (ANSWER_LENGTH, -1))
         return F.cross_entropy(logits.flatten(0, 2).float(), answers.flatten())
 
 
