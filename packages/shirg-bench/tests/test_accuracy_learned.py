@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
@@ -77,6 +79,11 @@ def test_runs_are_asked_as_they_were_trained(micro, tmp_path, capsys):
 def test_runs_that_cannot_be_asked_are_one_line(micro, tmp_path, capsys):
     whole = train(micro, tmp_path / "whole", ["pooling"])
     (tmp_path / "empty").mkdir()
+    deeper = write_micro(tmp_path / "deeper", size=replace(SIZE, layers=SIZE.layers + 1))
+    assert learned(deeper, tmp_path / "out", ("a", whole)) == 2
+    error = capsys.readouterr().err
+    assert "did not begin with this model: only one of them has backbone.blocks.2." in error
+    assert error.count("\n") == 1
     for runs, expected in (
         ([("a", tmp_path / "empty")], f"it has no {STATE_FILE}"),
         ([("a", tmp_path / "nowhere")], "nowhere"),

@@ -165,6 +165,13 @@ def test_lines_for_a_table_of_other_pages_are_refused_before_they_are_measured(m
             "--adapter names must be unique",
         ),
         (("--adapter", "a=nowhere", "--what", "adapter"), "nowhere"),
+        (
+            ("--adapter", "a=micro-lora", "--what", "late"),
+            "--adapter is for --what adapter or adapted, got --what late",
+        ),
+        (("--run", "a=runs", "--what", "late"), "--run is for --what learned, got --what late"),
+        (("--methods", "v4", "--what", "late"), "--methods is for --what budget, got --what late"),
+        (("--budget", "auto", "--what", "late"), "--budget is for --what adaptive, got --what late"),
         (("--model", "nowhere"), "'nowhere' is neither a folder nor a hub id"),
         (("--pages", "0"), "--pages"),
     ],

@@ -63,6 +63,7 @@ def test_bad_budgets_are_named(text):
         ("auto:0.08-0.5", AdaptiveBudget(0.08, 0.5), (0.08, 0.16, 0.32, 0.5)),
         ("auto:1/4-50%@0.3", AdaptiveBudget(0.25, 0.5, 0.3), (0.25, 0.5)),
         ("auto:64-200@0", AdaptiveBudget(64, 200, 0.0), (64, 128, 200)),
+        ("auto:6e-05-0.0001@1e-05", AdaptiveBudget(6e-5, 1e-4, 1e-5), (6e-5, 1e-4)),
         ("auto@1.5", AdaptiveBudget(threshold=1.5), (1 / 12, 1 / 6, 1 / 3)),
     ],
 )

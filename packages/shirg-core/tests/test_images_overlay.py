@@ -139,6 +139,8 @@ def test_a_figure_takes_what_a_library_user_has(tmp_path):
         (np.full((4, 4), np.nan), "got float64"),
         (np.zeros((0, 4), dtype=np.uint8), r"uint8 \[0, 4\]"),
         (None, "got object"),
+        ([[1, 2], [3]], "got list"),
+        (torch.zeros(4, 4, dtype=torch.bfloat16), "got Tensor"),
         ("nowhere.png", "no such file"),
     ],
 )

@@ -10,7 +10,7 @@ from shirg_core.cli.app import main
 from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 from shirg_train.__main__ import run as run_as_module
 from shirg_train.metrics import read_metrics
-from shirg_train.told import RECIPES
+from shirg_train.told import RECIPES, closing
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,7 @@ def test_a_run_tells_where_it_is_and_what_came_of_it(files, tmp_path, capsys):
     assert re.search(nll, first)
     assert f'ask it  shirg ask IMAGE "QUESTION" --model {files / "model"} --adapter {out / "adapter"}' in first
     assert "resumed" not in first
+    assert closing({"kind": "micro", "compressor": "sms"}, out) == []
     assert "already finished: all 3 steps are done" in train()
     assert "resumed at step 3 of 5" in train("steps=5")
 

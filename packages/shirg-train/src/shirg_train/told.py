@@ -83,7 +83,8 @@ def _standing(done: int, steps: int) -> str:
 def closing(raw: Mapping[str, Any], finished: Path) -> list[str]:
     """What came out of a finished run: the NLL before and after, where it was validated, and how to ask the result."""
     if raw.get("kind", "adapter") == "micro":
-        return [f"ask it  {_ask(str(finished))}"]
+        # `shirg ask` has no learned compressors.
+        return [] if raw.get("compressor") else [f"ask it  {_ask(str(finished))}"]
     said = []
     path = finished.parent / "metrics.jsonl"
     rows = (

@@ -73,12 +73,14 @@ class TrainedRun:
 
         Raises:
             OSError: a folder that is not there.
-            ValueError: no finished run.
+            ValueError: no finished run, or one of a model with other weights than `start`'s.
         """
         config = finished_recipe(folder)
         model = load_lavida(folder / CHECKPOINT, dtype=torch.float32)
         compressor = load_compressor(folder / CHECKPOINT, model)
         before = dict(start.named_parameters())
+        if other := before.keys() ^ {name for name, _ in model.named_parameters()}:
+            raise ValueError(f"the run in {folder} did not begin with this model: only one of them has {min(other)}")
         changed = [p for name, p in model.named_parameters() if not torch.equal(p, before[name])]
         own = [] if compressor is None else list(compressor.parameters())
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]

@@ -82,6 +82,14 @@ class AblateOptions:
         ):
             if len(folders) < len(given):
                 raise BadInput(f"{option} names must be unique, got {' '.join(given)}")
+        for option, value, tables in (
+            ("--adapter", self.adapters, NEEDS_ADAPTERS),
+            ("--run", self.runs, (LEARNED,)),
+            ("--methods", self.methods, (BUDGET,)),
+            ("--budget", self.budget, (ADAPTIVE,)),
+        ):
+            if value and not set(tables) & set(self.names):
+                raise BadInput(f"{option} is for --what {' or '.join(tables)}, got --what {self.what}")
         if both := self.adapter_folders.keys() & self.run_folders.keys():
             raise BadInput(f"--adapter and --run must not share the name {min(both)!r}")
 

@@ -113,7 +113,9 @@ def _add_peak_bytes(subject: Subject, lines: Sequence[Line], plan: Plan) -> None
         embedding = peak_workspace_bytes(lambda: embed(subject, pipe), subject.device)
         tower, select = stage_peaks(subject, pipe)
         context = answer_context(prefix, plan.answer_tokens, pipe.model.backbone.max_sequence_length)
-        prefill = peak_workspace_bytes(lambda: Denoiser.cached(pipe.model.backbone, context, pipe.pruning), subject.device)
+        prefill = peak_workspace_bytes(
+            lambda: Denoiser.cached(pipe.model.backbone, context, pipe.pruning), subject.device
+        )
     prefix_bytes = prefix.embeddings.nbytes
     for line in lines:
         options = {**plan.options(line.cache), "steps": 1 if pipe.pruning is None else min(2, plan.nfe)}

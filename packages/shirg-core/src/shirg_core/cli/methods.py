@@ -101,7 +101,9 @@ def parse_any_budget(text: str) -> Budget | AdaptiveBudget:
     """
     if not text.startswith(AUTO):
         return parse_budget(text)
-    found = re.fullmatch(r"auto(?::([^-@]+)-([^-@]+))?(?:@([0-9.]+))?", text)
+    # The minus of 1e-05, which Python writes for small numbers, separates nothing.
+    number = r"((?:[^-@]|(?<=[0-9]e)-)+)"
+    found = re.fullmatch(rf"auto(?::{number}-{number})?(?:@([0-9.]+(?:e-[0-9]+)?))?", text)
     if found is None:
         raise BadInput(
             f"--budget must be auto, auto:LOW-HIGH or auto:LOW-HIGH@NATS, such as auto:0.08-0.5, got {text!r}"

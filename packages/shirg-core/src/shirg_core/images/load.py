@@ -88,7 +88,7 @@ def load_image(path: Path | str, page: int = 1) -> Image.Image:
 
 
 def count_pages(path: Path | str) -> int:
-    """Pages of a PDF, frames of a TIFF; 1 for other images, and for what `load_image` would refuse."""
+    """Pages of a PDF, frames of a TIFF or an animation; 1 for other images, and for what `load_image` would refuse."""
     path = Path(path)
     with warnings.catch_warnings(), suppress(Image.DecompressionBombError, MemoryError, *DECODE_ERRORS):
         warnings.simplefilter("ignore")
@@ -126,7 +126,13 @@ def as_image(picture: Picture) -> Image.Image:
         return load_image(picture)
     if isinstance(picture, Image.Image):
         return upright_rgb(picture)
-    pixels = np.asarray(picture)
+    try:
+        pixels = np.asarray(picture)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # Rows of different lengths, or a tensor on a GPU or with gradients.
+        raise ImageError(
+            f"an image must be Pillow's, a path, or an array, got {type(picture).__name__}: {error}"
+        ) from error
     if pixels.dtype.kind == "f" and pixels.size and pixels.min() >= 0 and pixels.max() <= 1:
         pixels = np.rint(pixels * 255).astype(np.uint8)
     if pixels.dtype != np.uint8 or not pixels.size or (pixels.shape[2:] not in ((), (3,), (4,)) or pixels.ndim < 2):
