@@ -83,8 +83,9 @@ def _at_own_budgets(
     }
     rows = [found[row] for row in range(len(first.kept))]
     own = [at(budget) for _, budget, _ in rows]
-    columns = ("kept", "base", "visual", "shown")
-    read = {name: [getattr(each, name)[row] for row, each in enumerate(own)] for name in columns}
-    return Answered(
-        torch.stack([given for given, _, _ in rows]), first._replace(**read), [probes for _, _, probes in rows]
-    )
+
+    def read(name: str) -> list[Any]:
+        return [getattr(each, name)[row] for row, each in enumerate(own)]
+
+    prefix = first._replace(kept=read("kept"), base=read("base"), visual=read("visual"), shown=read("shown"))
+    return Answered(torch.stack([given for given, _, _ in rows]), prefix, [probes for _, _, probes in rows])
