@@ -1,4 +1,4 @@
-"""A tiny checkpoint and a page for the tests of `shirg ask`."""
+"""A tiny checkpoint, into whose folder no test writes, and a page."""
 
 from importlib.metadata import EntryPoint
 
@@ -9,8 +9,9 @@ from shirg_core.cli import commands
 from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory):
+    """Its folder."""
     return write_tiny_tokenizer(write_tiny_checkpoint(tmp_path_factory.mktemp("lavida") / "tiny", side=6, patch_size=4))
 
 

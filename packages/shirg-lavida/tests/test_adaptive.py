@@ -12,7 +12,7 @@ from shirg_lavida import LavidaPipeline
 from shirg_lavida.adaptive import climb
 from shirg_lavida.methods import with_method
 from shirg_lavida.prompt.prefix import Prefix
-from shirg_lavida.testing import MASK_ID, write_tiny_checkpoint, write_tiny_tokenizer
+from shirg_lavida.testing import MASK_ID
 
 from .ask_setup import asked, refused
 from .test_pipeline import picture
@@ -22,13 +22,8 @@ CALL = {"max_new_tokens": 8, "block_length": 8}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_tiny_tokenizer(write_tiny_checkpoint(tmp_path_factory.mktemp("lavida") / "tiny", side=6, patch_size=4))
-
-
-@pytest.fixture(scope="module")
-def pipe(folder):
-    return LavidaPipeline.from_pretrained(folder, selector=shirg_v2(budget=25))
+def pipe(model):
+    return LavidaPipeline.from_pretrained(model, selector=shirg_v2(budget=25))
 
 
 def test_rows_climb_alone_and_are_not_measured_at_the_top_or_without_an_image():
@@ -126,17 +121,17 @@ def test_by_name(pipe):
     assert with_method(pipe, "pooling", BUDGETS, None, None).adaptive is None
 
 
-def test_the_command_records_k_and_every_forward_pass(folder, tmp_path, capsys):
+def test_the_command_records_k_and_every_forward_pass(model, tmp_path, capsys):
     page = tmp_path / "page.png"
     picture().save(page)
-    report = asked(page, folder, "--budget", "auto:10-40@0")
+    report = asked(page, model, "--budget", "auto:10-40@0")
     assert report["budget_asked"] == "auto:10-40@0.0"
     assert report["budget"] == report["n_kept"] == len(report["indices"]) == 40
     assert (len(report["probed"]), report["nfe"]) == (2, 10)
     assert "probe" in report["timings_ms"]
     assert "10 for 8 tokens, 2 of them to choose the budget (entropy" in capsys.readouterr().out
-    assert asked(page, folder, "--budget", "auto:10-40@99")["nfe"] == 9
+    assert asked(page, model, "--budget", "auto:10-40@99")["nfe"] == 9
     capsys.readouterr()
-    line = refused(capsys, page, "?", "--model", folder, "--method", "pooling", "--budget", "auto")
+    line = refused(capsys, page, "?", "--model", model, "--method", "pooling", "--budget", "auto")
     assert "pooling takes no budget: drop --budget, got auto" in line
     assert "such as auto:0.08-0.5, got 'auto:0.5'" in refused(capsys, page, "?", "--budget", "auto:0.5")

@@ -9,14 +9,12 @@ from PIL import Image
 
 from shirg_core import shirg_v2, shirg_v3
 from shirg_lavida import LavidaPipeline
-from shirg_lavida.testing import write_tiny_checkpoint, write_tiny_tokenizer
 from shirg_lavida.vision.feature_cache import FeatureCache
 
 
 @pytest.fixture(scope="module")
-def pipe(tmp_path_factory):
-    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("cache") / "tiny", side=6, patch_size=4)
-    return LavidaPipeline.from_pretrained(write_tiny_tokenizer(folder), selector=shirg_v3(0.5), views="anyres_full")
+def pipe(model):
+    return LavidaPipeline.from_pretrained(model, selector=shirg_v3(0.5), views="anyres_full")
 
 
 def page(seed, size=(40, 30)):

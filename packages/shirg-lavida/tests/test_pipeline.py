@@ -14,19 +14,14 @@ from shirg_lavida.methods import with_method
 from shirg_lavida.prompt.chat import ChatStyle, prompt_ids, question_ids
 from shirg_lavida.prompt.pairing import pair_up
 from shirg_lavida.sampling.answer import Answer, Confidence
-from shirg_lavida.testing import EOS_ID, MASK_ID, set_config, write_tiny_checkpoint, write_tiny_tokenizer
+from shirg_lavida.testing import EOS_ID, MASK_ID, set_config
 
 SAMPLING = {"step_ratio": 0.5, "schedule": "shift"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_tiny_tokenizer(write_tiny_checkpoint(tmp_path_factory.mktemp("lavida") / "tiny", side=6, patch_size=4))
-
-
-@pytest.fixture(scope="module")
-def pipe(folder):
-    return LavidaPipeline.from_pretrained(folder)
+def pipe(model):
+    return LavidaPipeline.from_pretrained(model)
 
 
 def picture(width=90, height=60, word="42"):
@@ -250,8 +245,8 @@ def test_text_stops_at_the_end(pipe):
     assert pipe.text(ids) == "yes"
 
 
-def test_what_the_checkpoint_recommends(folder, tmp_path):
-    own = shutil.copytree(folder, tmp_path / "own")
+def test_what_the_checkpoint_recommends(model, tmp_path):
+    own = shutil.copytree(model, tmp_path / "own")
     set_config(own, shirg={"system": None, "released_ids": False, "views": "single384"})
     pipe = LavidaPipeline.from_pretrained(own)
     assert (pipe.views, pipe.chat) == ("single384", ChatStyle(None, released_ids=False))
@@ -273,18 +268,18 @@ def test_context_is_checked_before_and_after_the_image(pipe):
         pipe(picture(), "What?", max_new_tokens=3968)
 
 
-def test_bad_input_is_named(pipe, folder, tmp_path):
+def test_bad_input_is_named(pipe, model, tmp_path):
     with pytest.raises(ValueError, match="question is empty"):
         ask(pipe, picture(), [""])
     with pytest.raises(ValueError, match="schedule must be one of"):
         ask(pipe, picture(), "What?", schedule="sometimes")
     with pytest.raises(TypeError, match="selecter"):
-        LavidaPipeline.from_pretrained(folder, selecter=None)
+        LavidaPipeline.from_pretrained(model, selecter=None)
     with pytest.raises(FileNotFoundError, match="neither a folder nor a hub id"):
         LavidaPipeline.from_pretrained(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match=r"no adapter .*: adapter_config\.json is missing"):
-        LavidaPipeline.from_pretrained(folder, adapter=tmp_path)
-    bare = shutil.copytree(folder, tmp_path / "bare")
+        LavidaPipeline.from_pretrained(model, adapter=tmp_path)
+    bare = shutil.copytree(model, tmp_path / "bare")
     (bare / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match="no tokenizer"):
         LavidaPipeline.from_pretrained(bare)
