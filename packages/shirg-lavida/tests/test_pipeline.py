@@ -240,6 +240,11 @@ def test_no_selector_and_no_view_changes_the_cache(pipe, method, views):
     assert torch.equal(answer.ids, ask(chosen, picture(), "What?", cache=False).ids)
 
 
+def test_the_seed_reaches_a_randomised_static_selection(pipe):
+    for later, seed in (("static=random", 3), ("static=random:seed=5", 5)):
+        assert with_method(pipe, "rerank", 12, None, 3, later=later).selector.selector.seed == seed
+
+
 def test_text_stops_at_the_end(pipe):
     ids = torch.tensor([*pipe.tokenizer("yes").input_ids, MASK_ID, EOS_ID, 5, 6])
     assert pipe.text(ids) == "yes"

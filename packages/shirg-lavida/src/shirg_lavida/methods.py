@@ -68,7 +68,7 @@ def choose_by(method: Method, views: Views, **fields: Any) -> Choice:
         method: of the registry.
         views: from `method_views`.
         fields: of its selector. Without any, a method that keeps every token, or that the model does by itself on these
-            views, gets no selector. Of a method that chooses later: `budget`, and what `later_options` reads.
+            views, gets no selector. Of a method that chooses later: `budget`, `seed`, and what `later_options` reads.
 
     Raises:
         ValueError: fields that the method refuses.
@@ -90,13 +90,13 @@ def _choose_later(method: Method, views: Views, given: Mapping[str, Any]) -> Cho
     if isinstance(budget, AdaptiveBudget):
         raise ValueError(f"method {method.name!r} takes a fixed budget, got {budget}")
     check_budget(budget)
-    options = {name: value for name, value in given.items() if name != "budget"}
+    options = {name: value for name, value in given.items() if name not in ("budget", "seed")}
     takes = {field.name for field in dataclasses.fields(kind)}
     pruning = kind(**options, **({"budget": budget} if "budget" in takes else {}))
     if method.sees_all:
         return Choice(None, views, pruning=pruning)
     before, options = static_method(pruning.static)
-    chosen = choose_by(before, views, budget=budget, **options)
+    chosen = choose_by(before, views, **before.accepted(budget=budget, seed=given.get("seed")) | options)
     return chosen._replace(selector=pruning.before(chosen.selector), pruning=pruning)
 
 
@@ -129,5 +129,8 @@ def with_method(
     adaptive = budget if isinstance(budget, AdaptiveBudget) and method.takes_budget else None
     fixed = budget.low if isinstance(budget, AdaptiveBudget) and method.later is None else budget
     fields = method.accepted(budget=recommended.budget if fixed is None else fixed, seed=seed)
+    if method.later is not None:
+        # Of a randomised static selection.
+        fields["seed"] = seed
     choice = choose_by(method, seen, **fields, **later_options(method, later))
     return replace(pipe, **choice._asdict(), adaptive=adaptive)

@@ -30,7 +30,7 @@ def summary_section(results: Results, settled: Sequence[Settled]) -> Section:
             [(f"{tier_words(row['tier'])} pages, {row['regime']}", row) for row in answers],
         ),
         *_table(
-            f"Share of the print that is kept of real pages, {SHARES} of the tokens kept",
+            f"Share of min(K, tokens with print) that is kept of real pages, {SHARES} of the tokens kept",
             "print_kept",
             [(f"{row['source']}, {row['views']}", row) for row in pages],
         ),

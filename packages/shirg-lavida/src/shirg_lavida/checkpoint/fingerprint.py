@@ -44,7 +44,7 @@ def weights_digest(model: nn.Module) -> str:
     sha = hashlib.sha256()
     for name, weight in model.state_dict().items():
         sha.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
-        sha.update(memoryview(_sampled(weight).cpu().contiguous().view(torch.uint8).numpy()))
+        sha.update(_sampled(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 

@@ -93,8 +93,9 @@ class Session:
 
     def settings(self, request: Request, source: Source) -> dict[str, Any]:
         """See `request_json`."""
-        how = {"weights": self.weights, "seed": self.seed, "max_new_tokens": self.length}
-        return request_json(request, self.pipe, source, **how)
+        return request_json(
+            request, self.pipe, source, weights=self.weights, seed=self.seed, max_new_tokens=self.length
+        )
 
     def answered(self, request: Request, found: Iterable[Mapping[str, Any]], items: Sequence[Item]) -> list[Item]:
         """Those of `items` whose answers a file holds already.

@@ -39,12 +39,14 @@ def _check_shared(output: Path, world: World) -> None:
         RecipeError: on every rank, if one of them sees another folder.
     """
     sign = output / f".rank-0-{os.getpid()}"
-    if world.is_main:
-        sign.touch()
-    name = world.gather(sign.name)[0]
-    blind = [rank for rank, sees in enumerate(world.gather((output / name).exists())) if not sees]
-    if world.is_main:
-        sign.unlink()
+    try:
+        if world.is_main:
+            sign.touch()
+        name = world.gather(sign.name)[0]
+        blind = [rank for rank, sees in enumerate(world.gather((output / name).exists())) if not sees]
+    finally:
+        if world.is_main:
+            sign.unlink(missing_ok=True)
     if blind:
         raise RecipeError(
             f"output: rank {blind[0]} does not see the {output} of rank 0; choose a folder on a file system that all "
