@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shirg_core import View, ViewLayout
-from shirg_core.baselines import ConditionalDPP, dpp
+from shirg_core.baselines import ConditionalDPP
 from shirg_core.baselines.dpp import conditional_weight, greedy_map
 from shirg_core.baselines.similarity import cosine_matrix
 
@@ -61,10 +61,8 @@ def test_equal_tokens_across_the_text_are_equally_relevant():
     assert conditional_weight(features, text[None, None], None, layout)[0].argmax() == 7
 
 
-@pytest.mark.parametrize("block", [1, 3, 64])
 @pytest.mark.parametrize("seed", range(2))
-def test_greedy_against_determinants(seed, block, monkeypatch):
-    monkeypatch.setattr(dpp, "BLOCK", block)
+def test_greedy_against_determinants(seed):
     features = torch.randn(14, 9, generator=torch.Generator().manual_seed(seed))
     weight = torch.linspace(0.2, 1.0, 14)
     kernel = cosine_matrix(features) * weight * weight[:, None]
@@ -85,10 +83,8 @@ def test_beyond_the_rank_the_choice_starts_again_on_the_rest():
     ]
 
 
-@pytest.mark.parametrize("block", [1, 3, 64])
 @pytest.mark.parametrize("pinned", [0, 2])
-def test_every_start_is_the_greedy_choice_of_what_is_left(block, pinned, monkeypatch):
-    monkeypatch.setattr(dpp, "BLOCK", block)
+def test_every_start_is_the_greedy_choice_of_what_is_left(pinned):
     features = torch.randn(17, 4, generator=torch.Generator().manual_seed(5))
     kernel = cosine_matrix(features) * torch.linspace(0.3, 1.0, 17) * torch.linspace(0.3, 1.0, 17)[:, None]
     exact, chosen = kernel.double(), list(range(pinned))
