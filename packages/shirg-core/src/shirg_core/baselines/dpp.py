@@ -15,8 +15,8 @@ twice.) A relevance that is constant over the image counts as 1 everywhere. Pinn
 `relevance="uniform"` says on purpose that there is no text: r̃ = 1, an unconditional DPP.
 
 With `parts` = P, token i belongs to part i mod P, and each part chooses K/P of its own by a kernel of its own: at most
-a P-th of the work. Neighbours fall into different parts, so near copies may be kept once in each, which costs accuracy at
-small K: measured by `shirg ablate --what parts`.
+a P-th of the work. Neighbours fall into different parts, so near copies may be kept once in each, which costs
+accuracy at small K: measured by `shirg ablate --what parts`.
 
 Exact K: yes. Needs: `text`, unless uniform. Cost: O(N²·D + N·K²), K steps one after another; N×N and K×N in memory,
 one image at a time.
