@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from shirg_core import ViewLayout, shirg_v2, shirg_v3
+from shirg_core import ViewLayout, shirg_v2, shirg_v3, shirg_v4
 
 from .strategies import generator, make_features
 
@@ -50,6 +50,18 @@ def test_v2_stays_below_a_few_copies_of_the_features(width):
     assert peak > 1025 * width * 4
     assert peak < 0.5 * n * n * 4
     assert peak < 2 * n * (width + 200) * 4
+
+
+@pytest.mark.parametrize("build", [shirg_v2, shirg_v4], ids=["v2", "v4"])
+def test_features_in_bfloat16_are_never_converted_whole(build):
+    layout, n, width = ViewLayout.anyres(2, 2, 27), 3645, 1152
+    x, selector = make_features("normal", 1, n, width, 1).bfloat16(), build(256)
+    inputs = {
+        "text": torch.randn(1, 16, width, generator=generator(2)).bfloat16(),
+        "edges": torch.rand(1, n, generator=generator(3)),
+    }
+    selector(x, layout, **inputs)
+    assert peak_bytes(lambda: selector(x, layout, **inputs)) < n * width * 4
 
 
 def test_a_batch_costs_no_n_by_n_matrix_either():

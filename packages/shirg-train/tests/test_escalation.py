@@ -3,6 +3,8 @@
 import pytest
 
 from shirg_train.adapter.escalation import EscalationConfig, next_rank
+from shirg_train.keep_ratio import PolicyConfig
+from shirg_train.trainer.validate import selected_nll
 
 RULE = EscalationConfig(ranks=(32, 64), after=(0.3, 0.6), margin=0.1)
 
@@ -23,6 +25,17 @@ RULE = EscalationConfig(ranks=(32, 64), after=(0.3, 0.6), margin=0.1)
 )
 def test_next_rank(rank, step, nll, expected):
     assert next_rank(RULE, rank=rank, step=step, total_steps=100, nll=nll, baseline_nll=1.0) == expected
+
+
+def test_merged_tokens_do_not_make_an_adapter_grow():
+    keep = [
+        PolicyConfig("baseline"),
+        PolicyConfig("pooling", views="single384"),
+        *(PolicyConfig("v4", b) for b in (8, 4)),
+    ]
+    nll = dict(zip((policy.name for policy in keep), (0.0, 9.0, 1.0, 2.0), strict=True))
+    assert selected_nll(keep, nll) == 1.5
+    assert selected_nll(keep[:2], nll) is None
 
 
 def test_an_empty_rule_never_grows():

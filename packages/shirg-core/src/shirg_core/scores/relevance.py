@@ -16,8 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.precision import without_autocast
+from shirg_core.scores.statistics import feature_magnitude
 
 TILE = 16
+SLAB_TOKENS = 512
+"""Tokens of which a float32 copy is held at a time on a CPU, or up to twice as many; whole tiles of a matrix product."""
 
 
 def unit_rows(tokens: Tensor) -> Tensor:
@@ -25,6 +28,15 @@ def unit_rows(tokens: Tensor) -> Tensor:
     values = tokens.float()
     length: Tensor = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
     return values / length.clamp_min(1e-12)
+
+
+def slabs(tokens: Tensor) -> tuple[Tensor, ...]:
+    """`tokens [n, D]` in parts to convert one after the other; whole where a compiler or a GPU works on tiles anyway."""
+    full, rest = divmod(len(tokens), SLAB_TOKENS)
+    if full < 2 or torch.compiler.is_compiling() or tokens.device.type != "cpu":
+        return (tokens,)
+    # A last part of a few rows would be multiplied by another routine, which rounds differently.
+    return tokens.split([SLAB_TOKENS] * (full - 1) + [SLAB_TOKENS + rest])
 
 
 @without_autocast
@@ -47,8 +59,10 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     if fill := -n_text % TILE:
         directions = F.pad(directions, (0, 0, 0, fill))
     # One product per image: a batched product may round differently with the batch size, and a choice must not.
-    cosine = torch.stack([features[b].float() @ directions[b].T for b in range(len(features))])[..., :n_text]
+    products = [
+        torch.cat([slab.float() @ directions[b].T for slab in slabs(features[b])]) for b in range(len(features))
+    ]
+    cosine = torch.stack(products)[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
-    norm: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)
-    return cosine.amax(dim=-1) / norm.clamp_min(torch.finfo(torch.float32).tiny)
+    return cosine.amax(dim=-1) / feature_magnitude(features).clamp_min(torch.finfo(torch.float32).tiny)

@@ -45,8 +45,14 @@ def _variance(x: Tensor) -> Tensor:
 
 
 def feature_magnitude(features: Tensor) -> Tensor:
-    """`[B, N]`, L2 norm of each token of `features [B, N, D]`."""
-    length: Tensor = torch.linalg.vector_norm(features.float(), dim=-1)
+    """`[B, N]` float32, L2 norm of each token of `features [B, N, D]`."""
+    if features.dtype == torch.float32 or features.shape[1] <= SLAB_TOKENS:
+        return _magnitude(features.float())
+    return torch.cat([_magnitude(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
+
+
+def _magnitude(x: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1)
     return length
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
+from shirg_core.scores.relevance import slabs
 
 
 @without_autocast
@@ -37,8 +38,19 @@ def summarise(features: Tensor, indices: Tensor, layout: ViewLayout, weights: Te
         of = _of_dropped(weights.detach().float(), indices, layout)
         total = of.sum(dim=1, keepdim=True)
         share = torch.where(total > 0, of / total, share)
-    rows = [share[b : b + 1] @ features[b].float() for b in range(len(features))]
+    rows = [_total(share[b : b + 1], features[b]) for b in range(len(features))]
     return torch.stack(rows).to(features.dtype)
+
+
+def _total(share: Tensor, tokens: Tensor) -> Tensor:
+    """`[1, n] @ [n, D]` in float32; a part at a time where `tokens` have to be converted."""
+    if tokens.dtype == torch.float32:
+        return share @ tokens
+    parts = slabs(tokens)
+    total = torch.zeros((1, tokens.shape[1]), dtype=torch.float32, device=tokens.device)
+    for part, weight in zip(parts, share.split([len(part) for part in parts], dim=1), strict=True):
+        total = torch.addmm(total, weight, part.float())
+    return total
 
 
 def _of_dropped(x: Tensor, indices: Tensor, layout: ViewLayout) -> Tensor:

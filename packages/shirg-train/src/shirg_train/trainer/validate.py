@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from shirg_core.methods import get_method
 from shirg_train.adapter.escalation import next_rank
 from shirg_train.adapter.growth import grow_config
 from shirg_train.checkpointing import Progress
@@ -52,13 +54,17 @@ def validate(loop: Loop, progress: Progress) -> Progress:
     return replace(progress, nll=nll)
 
 
+def selected_nll(keep: Sequence[PolicyConfig], nll: Mapping[str, float]) -> float | None:
+    """Mean over the policies that keep tokens as they are: what merging lost, no rank gives back. None = no such policy."""
+    selecting = [nll[policy.name] for policy in keep if policy.selects and not get_method(policy.method).merges]
+    return sum(selecting) / len(selecting) if selecting else None
+
+
 def escalate(loop: Loop, progress: Progress) -> Progress:
     """Decide whether to grow; the adapter itself is rebuilt from the checkpoint that follows."""
-    recipe = loop.recipe
-    selecting = [progress.nll[policy.name] for policy in recipe.keep if policy.selects]
-    if progress.baseline_nll is None or not selecting or progress.step == loop.total_steps:
+    recipe, nll = loop.recipe, selected_nll(loop.recipe.keep, progress.nll)
+    if progress.baseline_nll is None or nll is None or progress.step == loop.total_steps:
         return progress
-    nll = sum(selecting) / len(selecting)
     wanted = next_rank(
         recipe.escalation,
         rank=progress.rank,
