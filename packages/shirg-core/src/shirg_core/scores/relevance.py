@@ -20,7 +20,7 @@ from shirg_core.scores.statistics import feature_magnitude
 
 TILE = 16
 SLAB_TOKENS = 512
-"""Tokens of which a float32 copy is held at a time on a CPU, or up to twice as many; whole tiles of a matrix product."""
+"""Tokens of which a float32 copy is held at a time on a CPU, or up to twice as many; whole tiles of a product."""
 
 
 def unit_rows(tokens: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def unit_rows(tokens: Tensor) -> Tensor:
 
 
 def slabs(tokens: Tensor) -> tuple[Tensor, ...]:
-    """`tokens [n, D]` in parts to convert one after the other; whole where a compiler or a GPU works on tiles anyway."""
+    """`tokens [n, D]` in parts to convert one after the other; whole where a compiler or a GPU works on tiles."""
     full, rest = divmod(len(tokens), SLAB_TOKENS)
     if full < 2 or torch.compiler.is_compiling() or tokens.device.type != "cpu":
         return (tokens,)

@@ -55,7 +55,7 @@ def validate(loop: Loop, progress: Progress) -> Progress:
 
 
 def selected_nll(keep: Sequence[PolicyConfig], nll: Mapping[str, float]) -> float | None:
-    """Mean over the policies that keep tokens as they are: what merging lost, no rank gives back. None = no such policy."""
+    """Mean over policies that keep tokens as they are: what merging lost, no rank gives back. None: there is none."""
     selecting = [nll[policy.name] for policy in keep if policy.selects and not get_method(policy.method).merges]
     return sum(selecting) / len(selecting) if selecting else None
 
