@@ -32,11 +32,11 @@ def unit_rows(tokens: Tensor) -> Tensor:
 
 def slabs(tokens: Tensor) -> tuple[Tensor, ...]:
     """`tokens [n, D]` in parts to convert one after the other; whole where a compiler or a GPU works on tiles."""
-    full, rest = divmod(len(tokens), SLAB_TOKENS)
-    if full < 2 or torch.compiler.is_compiling() or tokens.device.type != "cpu":
+    if torch.compiler.is_compiling() or tokens.device.type != "cpu" or len(tokens) < 2 * SLAB_TOKENS:
         return (tokens,)
     # A last part of a few rows would be multiplied by another routine, which rounds differently.
-    return tokens.split([SLAB_TOKENS] * (full - 1) + [SLAB_TOKENS + rest])
+    full = len(tokens) // SLAB_TOKENS - 1
+    return tokens.split([SLAB_TOKENS] * full + [len(tokens) - full * SLAB_TOKENS])
 
 
 @without_autocast
