@@ -36,7 +36,8 @@ def slabs(tokens: Tensor) -> tuple[Tensor, ...]:
         return (tokens,)
     # A last part of a few rows would be multiplied by another routine, which rounds differently.
     full = len(tokens) // SLAB_TOKENS - 1
-    return tokens.split([SLAB_TOKENS] * full + [len(tokens) - full * SLAB_TOKENS])
+    parts: tuple[Tensor, ...] = tokens.split([SLAB_TOKENS] * full + [len(tokens) - full * SLAB_TOKENS])
+    return parts
 
 
 @without_autocast
