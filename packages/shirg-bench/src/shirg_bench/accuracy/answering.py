@@ -87,5 +87,5 @@ def _at_own_budgets(
     def read(name: str) -> list[Any]:
         return [getattr(each, name)[row] for row, each in enumerate(own)]
 
-    prefix = first._replace(kept=read("kept"), base=read("base"), visual=read("visual"), shown=read("shown"))
-    return Answered(torch.stack([given for given, _, _ in rows]), prefix, [probes for _, _, probes in rows])
+    asked = first._replace(kept=read("kept"), base=read("base"), visual=read("visual"), shown=read("shown"))
+    return Answered(torch.stack([given for given, _, _ in rows]), asked, [probes for _, _, probes in rows])

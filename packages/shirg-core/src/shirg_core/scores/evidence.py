@@ -25,7 +25,8 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.relevance import TILE, slabs, unit_rows
+from shirg_core.scores.relevance import TILE, unit_rows
+from shirg_core.scores.statistics import by_slabs
 
 
 @without_autocast
@@ -58,7 +59,7 @@ def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
     words = unit_rows(text)
     n_words, fill = len(words), -len(words) % TILE
     directions = (F.pad(words, (0, 0, 0, fill)) if fill else words).T
-    cosine = torch.cat([unit_rows(slab) @ directions for slab in slabs(tokens)])[:, :n_words]
+    cosine = by_slabs(lambda x: unit_rows(x) @ directions, tokens)[:, :n_words]
     centred = cosine - cosine.mean(0)
     noise = (math.sqrt(math.pi / 2) * centred.abs().mean(0)).clamp_min(tokens.shape[1] ** -0.5)
     # Filled on the device: a number copied from the host would wait for it.

@@ -11,16 +11,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.precision import without_autocast
-from shirg_core.scores.statistics import feature_magnitude
+from shirg_core.scores.statistics import by_slabs, feature_magnitude
 
 TILE = 16
-SLAB_TOKENS = 512
-"""Tokens of which a float32 copy is held at a time on a CPU, or up to twice as many; whole tiles of a product."""
 
 
 def unit_rows(tokens: Tensor) -> Tensor:
@@ -28,16 +28,6 @@ def unit_rows(tokens: Tensor) -> Tensor:
     values = tokens.float()
     length: Tensor = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
     return values / length.clamp_min(1e-12)
-
-
-def slabs(tokens: Tensor) -> tuple[Tensor, ...]:
-    """`tokens [n, D]` in parts to convert one after the other; whole where a compiler or a GPU works on tiles."""
-    if torch.compiler.is_compiling() or tokens.device.type != "cpu" or len(tokens) < 2 * SLAB_TOKENS:
-        return (tokens,)
-    # A last part of a few rows would be multiplied by another routine, which rounds differently.
-    full = len(tokens) // SLAB_TOKENS - 1
-    parts: tuple[Tensor, ...] = tokens.split([SLAB_TOKENS] * full + [len(tokens) - full * SLAB_TOKENS])
-    return parts
 
 
 @without_autocast
@@ -60,9 +50,7 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     if fill := -n_text % TILE:
         directions = F.pad(directions, (0, 0, 0, fill))
     # One product per image: a batched product may round differently with the batch size, and a choice must not.
-    products = [
-        torch.cat([slab.float() @ directions[b].T for slab in slabs(features[b])]) for b in range(len(features))
-    ]
+    products = [by_slabs(partial(torch.matmul, other=directions[b].T), features[b]) for b in range(len(features))]
     cosine = torch.stack(products)[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)

@@ -24,17 +24,32 @@ from torch import Tensor
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 
-SLAB_TOKENS = 512
-"""Tokens worked on at a time: keeps temporaries small and in cache."""
+SLAB_TOKENS = 256
+"""Tokens worked on at a time, or up to twice as many: keeps temporaries small; whole tiles of a product."""
 SLAB_VALUES = 2**16
 """Values of each side of the pairs compared at a time, for the same reason."""
 
 
+def slabs(features: Tensor) -> tuple[Tensor, ...]:
+    """`features [..., N, D]` in parts to convert one by one; whole where a compiler or a GPU works on tiles."""
+    n = features.shape[-2]
+    if torch.compiler.is_compiling() or features.device.type != "cpu" or n < 2 * SLAB_TOKENS:
+        return (features,)
+    # A last part of a few rows would be multiplied by another routine, which rounds differently.
+    full = n // SLAB_TOKENS - 1
+    parts: tuple[Tensor, ...] = features.split([SLAB_TOKENS] * full + [n - full * SLAB_TOKENS], dim=-2)
+    return parts
+
+
+def by_slabs(function: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+    """`function`, `[..., n, D]` float32 → `[..., n]` or `[..., n, M]`, of `features [..., N, D]`, see `slabs`."""
+    parts = [function(slab.float()) for slab in slabs(features)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=features.dim() - 2)
+
+
 def channel_variance(features: Tensor) -> Tensor:
     """`[B, N]`, population variance over the channels of each token of `features [B, N, D]`."""
-    if features.shape[1] <= SLAB_TOKENS:
-        return _variance(features.float())
-    return torch.cat([_variance(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
+    return by_slabs(_variance, features)
 
 
 def _variance(x: Tensor) -> Tensor:
@@ -46,14 +61,7 @@ def _variance(x: Tensor) -> Tensor:
 
 def feature_magnitude(features: Tensor) -> Tensor:
     """`[B, N]` float32, L2 norm of each token of `features [B, N, D]`."""
-    if features.dtype == torch.float32 or features.shape[1] <= SLAB_TOKENS:
-        return _magnitude(features.float())
-    return torch.cat([_magnitude(slab.float()) for slab in features.split(SLAB_TOKENS, dim=1)], dim=1)
-
-
-def _magnitude(x: Tensor) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(x, dim=-1)
-    return length
+    return by_slabs(lambda x: torch.linalg.vector_norm(x, dim=-1), features)
 
 
 def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.relevance import slabs
+from shirg_core.scores.statistics import slabs
 
 
 @without_autocast
