@@ -70,7 +70,8 @@ def tests(session: nox.Session, package: str) -> None:
     _sync(session, "--package", f"shirg-{package}", "--group", "test", *PACKAGES[package])
     options = (f"--ignore={KERNEL_TESTS / 'test_kernels_ptx.py'}", *session.posargs)
     folder = f"packages/shirg-{package}/tests"
-    session.run("pytest", "-n", "2", "--dist", "loadfile", folder, *options, env=ONE_THREAD)
+    spread = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+    session.run("pytest", *spread, folder, *options, env=ONE_THREAD)
 
 
 def _test_kernels(session: nox.Session) -> None:

@@ -137,15 +137,6 @@ def test_batch_does_not_change_a_choice() -> None:
         assert torch.equal(one.scores[0], both.scores[i])
 
 
-def test_one_graph_under_compile() -> None:
-    """With padding and text, too: a data-dependent shape would break the graph, and on a GPU wait for it."""
-    features, edges = page(channels=130)
-    layout = ViewLayout([View(6, 7, valid=[[x < 5 for x in range(7)] for _ in range(6)])])
-    inputs = {"edges": edges, "text": features[:, :3], "text_mask": torch.tensor([[True, False, True]])}
-    compiled = torch.compile(shirg_v4(9).__call__, fullgraph=True, backend="eager")
-    assert torch.equal(compiled(features, layout, **inputs).indices, shirg_v4(9)(features, layout, **inputs).indices)
-
-
 @pytest.mark.parametrize(
     ("fields", "given", "message"),
     [

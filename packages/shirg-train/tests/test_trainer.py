@@ -82,7 +82,7 @@ def test_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch, steps):
     assert_same_run(whole, tmp_path)
 
 
-def test_killed_processes_resume(whole, tmp_path):
+def test_killed_processes_leave_no_lock_and_resume(whole, tmp_path):
     command = [sys.executable, str(SETUP), str(tmp_path), repr(GROWS)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
