@@ -47,11 +47,7 @@ class Rung(NamedTuple):
 def climb(budget: AdaptiveBudget, rows: int, embed: Embed, entropy: Entropy) -> list[Rung]:
     """Decide row by row; a row without an image stays at the first rung, and nothing is measured for it.
 
-    Args:
-        budget: rungs and threshold.
-        rows: how many.
-        embed: makes prefixes.
-        entropy: measures them; not asked at the highest rung.
+    `entropy` measures the prefixes that `embed` makes, but not those of the highest rung.
     """
     found: list[Rung] = []
     left = list(range(rows))

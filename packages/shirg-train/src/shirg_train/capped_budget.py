@@ -13,11 +13,7 @@ from shirg_core.selection import Selection
 
 @dataclass(frozen=True)
 class CappedBudget:
-    """A selector whose budget gives way: min(K, selectable), so that a small image keeps all of its tokens.
-
-    Args:
-        selector: a frozen selector with an integer `budget`.
-    """
+    """A selector whose budget gives way: min(K, selectable), so that a small image keeps all of its tokens."""
 
     selector: Any
 

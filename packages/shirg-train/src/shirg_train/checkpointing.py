@@ -76,12 +76,6 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int, write_adapter: Callable[[Path], None]) -> Path:
     """Write a checkpoint and remove all but the newest `keep`.
 
-    Args:
-        folder: of all checkpoints.
-        checkpoint: what to write.
-        keep: how many stay, ≥ 1.
-        write_adapter: writes the adapter into a folder.
-
     Raises:
         CheckpointError: it cannot be written, the disk is full, for instance; earlier ones are as they were.
     """

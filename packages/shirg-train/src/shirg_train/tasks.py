@@ -16,8 +16,7 @@ from shirg_train.recipe import RecipeError
 def check_recipe(raw: Mapping[str, Any]) -> None:
     """Refuse an unknown kind or method, and a model, data or an adapter that are not there, before torch is imported.
 
-    Args:
-        raw: a recipe's mapping; what is wrong with it otherwise is found when it is run.
+    What is wrong with it otherwise is found when it is run.
 
     Raises:
         RecipeError: naming the kind, the method or the path.
@@ -41,10 +40,6 @@ def check_recipe(raw: Mapping[str, Any]) -> None:
 
 def run_recipe(raw: Mapping[str, Any], *, quiet: bool = False) -> Path:
     """Do what a recipe says; the folder of the result.
-
-    Args:
-        raw: see `shirg_train.recipe.read_yaml`.
-        quiet: draw no progress bar.
 
     Raises:
         RecipeError: the recipe, or something it names, cannot be used.

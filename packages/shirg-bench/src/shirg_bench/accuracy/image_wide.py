@@ -19,11 +19,7 @@ from shirg_core.selection.inputs import Inputs, check_inputs
 
 @dataclass(frozen=True)
 class ImageWide:
-    """A `Selector`; it differs from v2 only in layouts of several views.
-
-    Args:
-        v2: weights, coverage and summary.
-    """
+    """A `Selector`; it differs from v2 only in layouts of several views."""
 
     v2: ShirgV2
 

@@ -66,12 +66,6 @@ class Bench:
     ) -> list[Answers]:
         """Ask every question of `pages` unseen pages of a tier under every variant.
 
-        Args:
-            variants: to ask under.
-            tier: see `shirg_train.testbed.pages.config.TIERS`.
-            pages: how many.
-            advance: called after each variant of each chunk.
-
         Raises:
             ValueError: a selector that refuses.
         """

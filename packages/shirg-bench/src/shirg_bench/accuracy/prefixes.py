@@ -69,13 +69,7 @@ def ask(
 ) -> PromptBatch:
     """All questions of B pages under one variant.
 
-    Args:
-        model: what is asked.
-        batch: the pages and questions.
-        encoded: what the tower saw; None where a compressor runs the tower itself.
-        variant: what is kept.
-        seeds: the pages' own, for random selections.
-        compressor: of a variant with a `compression`.
+    `encoded` is None where a `compressor` runs the tower itself; `seeds` are the pages' own, for random selections.
     """
     b, q = batch.answers.shape[:2]
     tails = batch.tails.flatten(0, 1)

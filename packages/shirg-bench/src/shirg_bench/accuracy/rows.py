@@ -51,13 +51,7 @@ class Run(NamedTuple):
 
 
 def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
-    """The fields that identify a row, known before it is measured: variant, pages, weights.
-
-    Args:
-        run: what all rows share.
-        tier: of the pages.
-        variant: what is run.
-    """
+    """The fields that identify a row, known before it is measured: variant, pages, weights."""
     adapter = {} if variant.adapter is None else {"adapter_weights": run.bench.digests[variant.adapter]}
     views = views_of(run.bench.models[None])
     return {
@@ -78,12 +72,7 @@ def score_row(
 ) -> dict[str, Any]:
     """Exact match with its 95 % interval (see `score_interval`), what was run, and where it comes from.
 
-    Args:
-        run: what all rows share.
-        tier: of the pages.
-        variant: what was run.
-        answers: to all questions.
-        asked: `[P, Q]`, the questions that count; None = all of them.
+    Of the questions `asked [P, Q]`; None = all of them.
 
     Returns:
         The row. `nll` is the validation NLL in nats per token, where the variant measures it. `value_recall` is the

@@ -34,11 +34,6 @@ SHOWN_FIRST = 1 / 3
 def run(request: Request, images: Sequence[Image.Image], *, quiet: bool = False) -> str:
     """Explore, and return the page.
 
-    Args:
-        request: what the user typed.
-        images: upright RGB, in the order of `request.images`.
-        quiet: show no progress.
-
     Raises:
         BadInput: whatever of the request cannot be used.
     """

@@ -39,10 +39,7 @@ def decode(text: str) -> dict[str, Any]:
 def as_json(images: Sequence[ExploredImage], budgets: Sequence[str], start: int) -> dict[str, Any]:
     """Everything but the pixels, in JSON's types.
 
-    Args:
-        images: in the order of the page.
-        budgets: the slider's labels.
-        start: which of them is shown first.
+    `budgets` are the slider's labels, of which `start` is shown first.
     """
     return {"schema": SCHEMA, "budgets": list(budgets), "start": start, "images": [_image(each) for each in images]}
 

@@ -30,13 +30,7 @@ def explore_methods(
 ) -> list[MethodRuns]:
     """Every method at every budget.
 
-    Args:
-        chooser: of this image.
-        image: upright RGB.
-        methods: of the registry.
-        budgets: by the words for them.
-        reading: reads what was kept, against the lines of the first method's layout.
-        report: called once for each method and budget.
+    `report` is called once for each method and budget.
 
     Raises:
         BadInput: what a method or the reader refuses.

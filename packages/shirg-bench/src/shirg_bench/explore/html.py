@@ -21,10 +21,7 @@ SCRIPTS = ("data.js", "geometry.js", "parts.js", "panel.js", "charts.js", "main.
 def explorer_page(images: Sequence[ExploredImage], budgets: Sequence[str], start: int) -> str:
     """The whole page.
 
-    Args:
-        images: at least one.
-        budgets: the slider's labels.
-        start: which of them is shown first.
+    `budgets` are the slider's labels, of which `start` is shown first.
 
     Raises:
         BadInput: more than fits in `MOST_BYTES`, however small the images are made.

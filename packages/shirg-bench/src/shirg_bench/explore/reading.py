@@ -26,10 +26,7 @@ Reader: TypeAlias = Callable[[Pixels], Found]
 class Reading:
     """One image and who reads it.
 
-    Args:
-        image: upright RGB.
-        reader: reads it.
-        readings: by picture, filled here: methods that keep the same patches are read once.
+    `readings` is filled here: methods that keep the same patches are read once.
     """
 
     image: Image.Image

@@ -31,14 +31,7 @@ def data_uri(image: Image.Image, long_side: int) -> str:
 
 
 def still_figure(number: int, explored: ExploredImage, start: int, source: str) -> str:
-    """One image with what its first method kept at a budget, as a `figure`.
-
-    Args:
-        number: of the image in the page.
-        explored: the image.
-        start: which budget, for methods that have several runs.
-        source: the image's pixels, see `data_uri`.
-    """
+    """One image with what its first method kept at a budget, as a `figure`."""
     runs = explored.methods[0]
     run = runs.runs[min(start, len(runs.runs) - 1)]
     width, height = explored.image.size

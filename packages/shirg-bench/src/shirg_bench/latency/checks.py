@@ -35,10 +35,7 @@ class Parity(NamedTuple):
 def check_parity(model: LavidaModel, prefix: PrefixLike, answer_tokens: int) -> Parity:
     """Compare a half-filled answer's logits with and without cache, and hash the cache around the step.
 
-    Args:
-        model: under test.
-        prefix: `[1, P, d]`.
-        answer_tokens: L.
+    The prefix is `[1, P, d]`.
 
     Raises:
         CheckError: the logits differ by more than `TOLERANCE`, or the step changed the cache.

@@ -41,12 +41,6 @@ def measure(
     weights), `tower_peak_bytes`, `select_peak_bytes` and `prefill_peak_bytes` (of each stage beyond what it begins
     with), `steps_timed` and `parity`; what was not measured is None.
 
-    Args:
-        subject: the model.
-        variants: lines of the table.
-        plan: what to measure.
-        report: progress.
-
     Raises:
         CheckError: a variant's cached and uncached ways disagree.
         ValueError: a variant that the model or the page refuses, such as more tokens than there are.

@@ -53,12 +53,7 @@ def random_pipeline(
 ) -> LavidaPipeline:
     """A pipeline of `shape` with random weights, choosing as released.
 
-    Args:
-        shape: of the model.
-        device: where it is made.
-        dtype: of its weights.
-        seed: of its weights.
-        chat: how questions become prompts; None = without a system turn.
+    Without a `chat`, prompts have no system turn.
     """
     raw = upstream_config(shape.language, shape.vision, mask_token_id=MASK_ID, eos_token_id=EOS_ID)
     config = LavidaConfig.from_checkpoint(raw, shape.vision)

@@ -34,12 +34,6 @@ def selections(
     Lines have `method`, `tokens`, `budget` (None: the method decides), `kept`, `select_ms`, `ratio_to_cosine` (the
     product's time in the same rounds) and `peak_bytes`.
 
-    Args:
-        device: where.
-        rounds: timed, after one that is not.
-        seed: of the features, and of randomised methods.
-        report: progress.
-
     Raises:
         CheckError: a method did not keep what it was asked to.
     """

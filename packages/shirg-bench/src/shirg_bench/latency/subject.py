@@ -65,12 +65,8 @@ def load_subject(
 ) -> Subject:
     """Build or load what the user named; see the table above.
 
-    Args:
-        name: of the model.
-        vision_tower: a folder or hub id, see `load_lavida`; not of a random model.
-        device: as torch spells it; None = a GPU if there is one.
-        dtype: `float32`, `bfloat16` or `float16`; None = the model's own.
-        seed: of random weights.
+    A random model has no `vision_tower`; the device is a GPU if there is one and none is named, the dtype the model's
+    own.
 
     Raises:
         BadInput: a model, device or dtype that cannot be used.

@@ -76,10 +76,6 @@ class Variant:
     def pipeline(self, pipe: LavidaPipeline, seed: int) -> LavidaPipeline:
         """The same model, choosing this way.
 
-        Args:
-            pipe: the model.
-            seed: for randomised methods.
-
         Raises:
             BadInput: a budget that the method refuses.
         """
@@ -90,10 +86,7 @@ class Variant:
 def variants(names: str | None, pipe: LavidaPipeline, budget: str | None = None) -> list[Variant]:
     """The variants of a comma-separated list; None = the table that fits the model.
 
-    Args:
-        names: what the user asked for.
-        pipe: the model.
-        budget: of methods named without one.
+    `budget` is that of methods named without one.
 
     Raises:
         BadInput: an empty list, a name given twice, one that is not a variant, or a budget that none of them takes.

@@ -37,12 +37,6 @@ def versus(
     `autoregressive_token_ms` (None where the prefill gave the only token), `diffusion_ms`, `step_ms`, `speedup` (of the
     language model: autoregressive over diffusion) and `speedup_end_to_end` (from image to answer), medians over rounds.
 
-    Args:
-        subject: the model.
-        variants: prefixes to answer after.
-        plan: rounds, answer length, seed.
-        report: progress.
-
     Raises:
         ValueError: a projector that LLaVA does not have, or a variant that the model refuses.
     """

@@ -30,10 +30,6 @@ def shipped_claims() -> list[Claim]:
 def read_claims(text: str, numbers: Mapping[str, Reference]) -> list[Claim]:
     """The claims of one file's text.
 
-    Args:
-        text: YAML.
-        numbers: those that claims may show.
-
     Raises:
         LedgerError: not a list of mappings, a key that is unknown or missing, or an id that is there twice.
     """

@@ -60,12 +60,7 @@ class Settled:
 
 
 def settle(claims: Sequence[Claim], results: Path) -> list[Settled]:
-    """Look up every number the claims refer to.
-
-    Args:
-        claims: the ledger.
-        results: folder of JSON-lines files.
-    """
+    """Look up every number the claims refer to."""
     files: dict[str, Sequence[Row]] = {}
     return [_settle(claim, results, files) for claim in claims]
 

@@ -34,14 +34,8 @@ def check_all(
     """Refuse requests one of which has no text, no room for the budget, or no room in the model's context.
 
     The model is not asked, unless a request's length is so close to
-    the context's that the newlines between the kept tokens decide.
-
-    Args:
-        pipe: what will answer.
-        asked: requests.
-        questions: where those of the requests wait for their answers.
-        data: task → split → documents.
-        budget: of the pipeline's selector, or adaptive; None = it takes none.
+    the context's that the newlines between the kept tokens decide. Its `budget` is the pipeline's selector's, or
+    adaptive; None = it takes none.
 
     Raises:
         ValueError: naming task and document; from a `BudgetError` where the budget is at fault.
@@ -103,12 +97,8 @@ def _check_length(
 ) -> None:
     """Whether prompt, images and answer fit the model's context.
 
-    Args:
-        pipe: what will answer.
-        question: for the rare case that the bounds do not tell.
-        text: tokens of the prompt, images not counted.
-        visual: per image, the fewest and most positions it takes.
-        answer: tokens of the answer.
+    `visual` holds the fewest and most positions of each image, `text` counts no images; `question` is read where
+    bounds do not tell.
 
     Raises:
         TooLongError: they do not.

@@ -41,13 +41,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def backend_digest(model: nn.Module, pretrained: str, settings: Mapping[str, Any]) -> str:
-    """Of everything but the question that determines the answer of one of lmms-eval's models.
-
-    Args:
-        model: of transformers.
-        pretrained: its folder, or its hub id; its processor and templates count.
-        settings: of the evaluation, in JSON's types.
-    """
+    """Of everything but the question that determines the answer of one of lmms-eval's models."""
     folder = Path(pretrained)
     if not folder.is_dir():
         folder = Path(snapshot_download(pretrained, local_files_only=True))

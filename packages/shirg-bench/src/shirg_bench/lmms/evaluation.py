@@ -94,11 +94,6 @@ def run_evaluation(
 ) -> dict[str, Any] | None:
     """Evaluate; a killed run resumes from its journal.
 
-    Args:
-        evaluation: what.
-        on_progress: see `ShirgLavida`.
-        on_note: see `ShirgLavida`; told before the first answer.
-
     Returns:
         lmms-eval's results, samples included, under `resolved` a `Resolved`'s fields, and under `ignored` what
         `check_tasks` returns; None in the processes that help the main one.

@@ -39,12 +39,6 @@ def overrides(text: str) -> str:
 def check_tasks(loaded: Mapping[Any, Any], given: str, settings: ModelSettings, length: int) -> dict[str, list[str]]:
     """Whether every task that generates can be sampled, before a model is asked.
 
-    Args:
-        loaded: lmms-eval's tasks by name, groups as mappings.
-        given: of `overrides`.
-        settings: the model's defaults.
-        length: default length of an answer.
-
     Returns:
         Per task, sentences on those of its arguments that are ignored; tasks without any are left out.
 

@@ -37,11 +37,7 @@ def answer(
 ) -> list[GenerationResult]:
     """Answer questions as one batch; the costs of each are `AnswerCosts`.
 
-    Args:
-        pipe: the model and how it sees images.
-        questions: at least one.
-        sampling: how; what it leaves open is as released, whatever the checkpoint recommends.
-        seed: of what the sampler draws.
+    What `sampling` leaves open is as released, whatever the checkpoint recommends.
 
     Raises:
         ValueError: a question without text, or too long a prompt.

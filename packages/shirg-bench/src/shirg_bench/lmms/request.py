@@ -50,9 +50,6 @@ class EvalRequest:
     def question(self, data: Mapping[str, Any]) -> Question:
         """Fetch the images; a visual that is None, such as an empty field of the data, is no image.
 
-        Args:
-            data: task → split → documents.
-
         Raises:
             ValueError: a visual that is no image, such as a video, or an image that cannot be read.
         """
@@ -113,10 +110,6 @@ def read_requests(
     requests: Sequence[Instance], sampling: Callable[[Mapping[str, object]], Sampling]
 ) -> list[EvalRequest]:
     """The `generate_until` requests that somebody asks, in their order; they stay as they are.
-
-    Args:
-        requests: of one call.
-        sampling: reads a request's `gen_kwargs`.
 
     Raises:
         ValueError: what `sampling` refuses.

@@ -49,11 +49,6 @@ def resolve(
 def check_eval_method(name: str, budget: Budget | AdaptiveBudget | None, *, whose: str = "") -> Method:
     """The method; refuse an unknown one, or a budget that means nothing to it.
 
-    Args:
-        name: as in `ModelSettings`.
-        budget: None = none was given.
-        whose: put behind the method, for the message.
-
     Raises:
         BadInput: either.
     """

@@ -38,10 +38,6 @@ _KEPT = (
 def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
     """Refuse a folder that holds answers of an evaluation with other settings, whose results would be replaced.
 
-    Args:
-        folder: of results; need not be there.
-        settings: of the evaluation that is to go there.
-
     Raises:
         BadInput: naming the settings that differ, or a record of settings that cannot be read.
     """
@@ -70,15 +66,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 def record(
     results: Mapping[str, Any], *, settings: Mapping[str, Any], command: str, seed: int, device: torch.device
 ) -> dict[str, Any]:
-    """Everything but the samples, in JSON's types.
-
-    Args:
-        results: of `run_evaluation`.
-        settings: what was evaluated.
-        command: how to run this again.
-        seed: of the run.
-        device: that answered.
-    """
+    """Everything but the samples, in JSON's types."""
     kept = {name: results[name] for name in _KEPT if name in results}
     generation = {task: config.get("generation_kwargs") for task, config in results["configs"].items()}
     facts = {

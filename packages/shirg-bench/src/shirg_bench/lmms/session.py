@@ -17,11 +17,6 @@ from shirg_lavida.cli.models import parse_device
 def run_session(evaluation: Evaluation, *, command: str, quiet: bool = False) -> None:
     """Evaluate, write the results, print a table; in processes that help the main one, only the first.
 
-    Args:
-        evaluation: what.
-        command: that asks for it, for the record.
-        quiet: draw no progress bar.
-
     Raises:
         BadInput: see `run_evaluation`, or a folder that cannot be written.
     """

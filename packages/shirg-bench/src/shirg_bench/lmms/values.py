@@ -48,11 +48,6 @@ def is_none(value: object) -> bool:
 def typed(given: Mapping[str, object], kinds: Mapping[str, Kind], what: str) -> dict[str, Any]:
     """`given` with every value of its kind; those that are None or spelt `none` are left out.
 
-    Args:
-        given: by name.
-        kinds: the names that are known, and what their values are.
-        what: these are, for messages.
-
     Raises:
         ValueError: an unknown name or a value of another kind; the message says which are known.
     """

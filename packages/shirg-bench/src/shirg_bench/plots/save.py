@@ -17,10 +17,6 @@ MAX_COLOURS = 256
 def save_plot(figure: Figure, path: Path) -> None:
     """Write the figure.
 
-    Args:
-        figure: drawn at its own size and resolution.
-        path: ends in `.png` or `.svg`; its folder must exist.
-
     Raises:
         ValueError: another suffix.
         OSError: the file cannot be written.

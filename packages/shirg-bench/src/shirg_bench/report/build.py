@@ -34,12 +34,7 @@ def build_report(
 ) -> list[Path]:
     """Write the report and its pictures.
 
-    Args:
-        results: folder of results files.
-        out: folder, made if it is not there.
-        formats: some of `FORMATS`.
-        examples: run the embedded model for examples, and write the explorer's page; a minute.
-        report: progress.
+    With `examples` the embedded model runs for a minute, and the explorer's page is written, too.
 
     Returns:
         The pages.

@@ -20,10 +20,7 @@ CSS_PX_PER_INCH = 96
 def to_html(title: str, sections: Sequence[Section], pictures: Mapping[str, bytes]) -> str:
     """One page that needs nothing else: style and pictures are in it.
 
-    Args:
-        title: of the page.
-        sections: in order.
-        pictures: content of their files, by name; the files lie in the folder `FIGURES` beside the page.
+    Pictures are the content of their files by name, which lie in the folder `FIGURES` beside the page.
     """
     style = (files("shirg_bench.report") / "style.css").read_text("utf-8")
     links = "".join(f'<a href="#{_anchor(section)}">{_text(section.title)}</a>' for section in sections)

@@ -10,12 +10,7 @@ from shirg_bench.results.table import markdown
 
 
 def to_markdown(title: str, sections: Sequence[Section]) -> str:
-    """One page.
-
-    Args:
-        title: the first heading.
-        sections: in order.
-    """
+    """One page."""
     parts = [f"# {title}"]
     for section in sections:
         parts.append(f"## {section.title}")

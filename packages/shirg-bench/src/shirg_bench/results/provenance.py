@@ -24,11 +24,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 def provenance(command: str, seed: int, device: torch.device, how: str = "") -> dict[str, Any]:
     """Fields that every row of a run shares: command, seed, versions, hardware.
 
-    Args:
-        command: to measure it again.
-        seed: of everything random.
-        device: where it was measured.
-        how: more about the hardware, such as threads.
+    `how` says more about the hardware, such as threads.
     """
     where = ", ".join(part for part in (hardware(device), how) if part)
     return {"command": command, "seed": seed, "versions": versions(), "hardware": where}

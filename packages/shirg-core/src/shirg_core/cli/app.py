@@ -10,8 +10,7 @@ from shirg_core.cli.interrupts import INTERRUPTED, Interrupts
 def main(argv: list[str] | None = None) -> int:
     """Run `shirg` and return its exit code.
 
-    Args:
-        argv: arguments without the program's name; None = those of the process, which then handles Ctrl-C.
+    Without `argv` the process's own arguments, and then Ctrl-C is handled.
     """
     interrupts = Interrupts()
     if argv is None:

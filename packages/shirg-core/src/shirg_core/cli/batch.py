@@ -141,14 +141,7 @@ def find_batch(
 ) -> Batch:
     """What a call is about; refuses what cannot be read or written, as far as that can be told before the work.
 
-    Args:
-        images: files, folders that stand for the images in them, by name, or `-`.
-        pages: `2`, `1-3,5` or `all`.
-        picture: see `Batch`.
-        summary: see `Batch`.
-        stage: see `Batch`.
-        questions: about every page.
-        several: whether one item is written as several are.
+    With `several`, one item is written as several are.
 
     Raises:
         BadInput: naming what cannot be used.

@@ -44,9 +44,7 @@ class Material:
     def select(self, selector: Selector, *, on_pixels: bool = False) -> Selection:
         """Apply a selector.
 
-        Args:
-            selector: chooses tokens.
-            on_pixels: let it compare patches instead of features, see `shirg_core.methods.Method`.
+        With `on_pixels` it compares patches instead of features, see `shirg_core.methods.Method`.
 
         Raises:
             BadInput: what the selector refuses, a budget that the layout cannot hold for instance.
@@ -60,11 +58,6 @@ class Material:
 
 def prepare(image: Image.Image, views: str, clock: Clock) -> Material:
     """Featurize an image's views.
-
-    Args:
-        image: upright RGB.
-        views: a key of `VIEWS`.
-        clock: gets the stage `features`.
 
     Raises:
         BadInput: an unknown kind of views.

@@ -26,12 +26,6 @@ does not see."""
 def check_method(name: str | None, budget: str | None, command: str | None = None, *, adaptive: bool = False) -> None:
     """Refuse an unknown method and a malformed budget before anything large is imported; None = not given.
 
-    Args:
-        name: of the method.
-        budget: as typed.
-        command: see `get_method`.
-        adaptive: whether the budget may be `auto`.
-
     Raises:
         BadInput: either.
     """
@@ -45,10 +39,7 @@ def check_method(name: str | None, budget: str | None, command: str | None = Non
 def build_selector(name: str, budget: Budget, options: Mapping[str, object]) -> Selector:
     """The selector `name` with what the user asked for.
 
-    Args:
-        name: of a method, see `shirg_core.methods`.
-        budget: K, or a fraction; methods that decide their count themselves take none.
-        options: `coverage`, `coverage_share`, `text_weight`, `seed`; None = not given.
+    Options are `coverage`, `coverage_share`, `text_weight` and `seed`; None = not given.
 
     Raises:
         BadInput: unknown method, an option it has no use for, a value out of range, or text relevance or a tower's

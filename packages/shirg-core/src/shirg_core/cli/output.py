@@ -23,11 +23,6 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
 def check_outputs(source: Path | None, picture: Path | None, summary: Path | None) -> None:
     """Refuse outputs that could not be written, or that would overwrite the input or each other.
 
-    Args:
-        source: the input; None = the command reads no file.
-        picture: where the picture goes.
-        summary: where the JSON goes.
-
     Raises:
         BadInput: with the offending path.
     """

@@ -32,12 +32,8 @@ def find_geometry(
 ) -> list[Geometry]:
     """Geometry of every image, in the order of the rows.
 
-    Args:
-        home: the module that has `get_image_features`.
-        inputs: what the processor wrote.
-        entries: `[n, D]` rows as the model groups them.
-        maps: attention received by the patches of everything that the tower attended over; None = not asked for.
-        measure: of the pixels behind the rows.
+    `entries [n, D]` are rows as the model groups them; `maps`, the attention received by all patches, is None unless
+    asked for.
 
     Raises:
         ValueError: rows that make no grid, or patches that do not fit them.

@@ -39,12 +39,7 @@ class NotebookFigure(Figure):
 
 
 class Sheet:
-    """Pictures and words at pixel positions.
-
-    Args:
-        width: pixels.
-        height: pixels.
-    """
+    """Pictures and words at pixel positions."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height

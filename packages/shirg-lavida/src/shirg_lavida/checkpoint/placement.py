@@ -22,11 +22,6 @@ PARTS = ("tower", "projector", "backbone")
 def part_devices(model: nn.Module, device_map: DeviceMap, dtype: torch.dtype | None) -> dict[str, torch.device]:
     """The device of each of `PARTS`.
 
-    Args:
-        model: may lie on the meta device.
-        device_map: see above.
-        dtype: the weights will have, so that `"auto"` knows their size.
-
     Raises:
         ValueError: an unknown part, a part without a device, or a model that does not fit into memory.
     """

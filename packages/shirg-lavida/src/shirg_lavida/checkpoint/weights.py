@@ -78,11 +78,6 @@ def shorten(names: Sequence[str], limit: int = 4) -> str:
 def check_match(stored: Mapping[str, Stored], names: Mapping[str, str], shapes: Mapping[str, torch.Size]) -> None:
     """Every weight is there, none is left over, and all have the model's shapes.
 
-    Args:
-        stored: the checkpoint's weights by upstream key.
-        names: upstream key → own name, complete.
-        shapes: own name → shape.
-
     Raises:
         ValueError: a missing, extra or misshapen weight, or one that is not floating point.
     """

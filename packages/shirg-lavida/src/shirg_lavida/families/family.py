@@ -70,9 +70,7 @@ def required(config: Mapping[str, Any], key: str) -> int:
 def check_supported(config: Mapping[str, Any], supported: Mapping[str, tuple[tuple[Any, ...], Any]]) -> None:
     """Whether a `config.json` asks for what the backbone implements.
 
-    Args:
-        config: of the checkpoint.
-        supported: key → (values that the backbone implements, the value upstream assumes when the key is missing).
+    `supported`: key → (values that the backbone implements, the value upstream assumes when the key is missing).
 
     Raises:
         ValueError: it asks for something else; the message names the key.

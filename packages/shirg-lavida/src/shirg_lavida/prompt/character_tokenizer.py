@@ -24,11 +24,6 @@ HEADERS = ("<|start_header_id|>", "<|end_header_id|>")
 def write_tiny_tokenizer(folder: Path, *, adds_bos: bool = False, **config: Any) -> Path:
     """Write it into a checkpoint's folder.
 
-    Args:
-        folder: is there already.
-        adds_bos: whether encoding puts a start of text before every text, as Llama's tokenizers do; LLaDA's does not.
-        config: keys of `tokenizer_config.json`, such as `chat_template`.
-
     Returns:
         The folder.
     """

@@ -35,12 +35,7 @@ class Encoded(NamedTuple):
 
 
 class LightTokenizer:
-    """A `PreTrainedTokenizerFast` that imports transformers when it is asked for more than answering needs.
-
-    Args:
-        folder: one that `is_light`.
-        config: of its `tokenizer_config.json`.
-    """
+    """A `PreTrainedTokenizerFast` that imports transformers when it is asked for more than answering needs."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -90,13 +85,7 @@ class LightTokenizer:
 
 
 def is_light(folder: Path, config: Mapping[str, Any], added: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a folder's tokenizer is nothing but its encoder, special tokens and a chat template of a family's layout.
-
-    Args:
-        folder: of the checkpoint.
-        config: of its `tokenizer_config.json`.
-        added: `added_tokens` of its `tokenizer.json`.
-    """
+    """Whether a folder's tokenizer is just its encoder, special tokens and a chat template of a family's layout."""
     special = {token["content"] for token in added if token["special"]}
     template = config.get("chat_template")
     turns = _turns_of(template)

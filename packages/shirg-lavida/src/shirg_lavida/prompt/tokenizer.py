@@ -59,10 +59,6 @@ def _read_with_transformers(folder: Path, *, has_encoder: bool) -> PreTrainedTok
 def load_tokenizer(folder: Path, vocab_size: int) -> ChatTokenizer:
     """`read_tokenizer` for a model.
 
-    Args:
-        folder: see there.
-        vocab_size: of the model; ids are below it.
-
     Raises:
         FileNotFoundError: see there.
         ValueError: a damaged tokenizer, or one with more tokens than the model.

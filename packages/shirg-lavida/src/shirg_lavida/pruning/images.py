@@ -54,10 +54,7 @@ def best_tokens(importance: Tensor, prefix: Prefix, budget: Budget) -> Tensor:
 def best_entries(importance: Tensor, entries: Tensor, counts: Sequence[int]) -> Tensor:
     """`[B, P]` bool: the most important entries of each image, as many as it may keep, and all of no image.
 
-    Args:
-        importance: `[B, P]`, higher = keep; ties go to the first entry.
-        entries: `[B, P]`, see `image_entries`.
-        counts: of each image.
+    Ties go to the first entry.
     """
     order = importance.float().sort(dim=1, descending=True, stable=True).indices
     images = entries.gather(1, order).sort(dim=1, stable=True)

@@ -59,10 +59,6 @@ def _value(text: str) -> int | float | str:
 def later_options(method: Method, text: str | None) -> dict[str, Any]:
     """Fields of the method's class.
 
-    Args:
-        method: of the registry.
-        text: `name=value,…`; None = nothing is given.
-
     Raises:
         ValueError: a method that has none, an unknown name, or a value of another kind.
     """

@@ -44,16 +44,7 @@ class EscalationConfig:
 def next_rank(
     config: EscalationConfig, *, rank: int, step: int, total_steps: int, nll: float, baseline_nll: float
 ) -> int | None:
-    """The rank to grow to now, or None.
-
-    Args:
-        config: the rule.
-        rank: the adapter's.
-        step: steps done.
-        total_steps: S.
-        nll: validation NLL in nats per token.
-        baseline_nll: of the baseline.
-    """
+    """The rank to grow to now, or None."""
     if nll <= baseline_nll + config.margin:
         return None
     for wanted, share in zip(config.ranks, config.after, strict=True):

@@ -29,12 +29,7 @@ def save_adapter(
 ) -> None:
     """Write an adapter into a folder that exists.
 
-    Args:
-        peft: from `attach`.
-        folder: where.
-        state: full trainable tensors by their name in `peft` (a sharded model's own are parts).
-        fingerprint: of the model before training, see `shirg_lavida.checkpoint.fingerprint`.
-        card: what else to record.
+    `state` holds full trainable tensors by their name in `peft`; a sharded model's own are parts.
 
     Raises:
         ValueError: trained tensors that the format has no place for.

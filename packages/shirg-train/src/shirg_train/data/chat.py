@@ -31,12 +31,7 @@ from shirg_train.data.record import IMAGE_PLACEHOLDER, CorruptSampleError, Turn
 
 @dataclass(frozen=True)
 class Encode:
-    """Text with special tokens by name → ids, nothing added.
-
-    Args:
-        tokenizer: the checkpoint's.
-        turns: its family's.
-    """
+    """Text with special tokens by name → ids, nothing added."""
 
     tokenizer: Tokenizer
     turns: Turns = LLADA.turns
@@ -93,10 +88,6 @@ def exchanges(turns: Sequence[Turn], n_images: int) -> list[Exchange]:
     A question that is left out (not answered, or with an empty answer) passes its images on to the next one. Where each
     question has placeholders for all images, they are the same images, and only the first question shows them.
 
-    Args:
-        turns: of the conversation; what the system says is not looked at.
-        n_images: of the conversation.
-
     Raises:
         CorruptSampleError: nothing is answered, every answer is empty, or another number of placeholders than images.
     """
@@ -126,13 +117,7 @@ def exchanges(turns: Sequence[Turn], n_images: int) -> list[Exchange]:
 
 
 def place_images(question: str, n_images: int, before: int = 0) -> str:
-    """A question with its placeholders: a single one goes first, several stay where they are.
-
-    Args:
-        question: the user's text with `n_images` placeholders.
-        n_images: of them.
-        before: further images that go before the text.
-    """
+    """A question with its placeholders: a single one goes first, several stay where they are."""
     if n_images == 1:
         question = f"{IMAGE_PLACEHOLDER}\n{question.replace(IMAGE_PLACEHOLDER, '').strip()}"
     return f"{IMAGE_PLACEHOLDER}\n" * before + question.strip()

@@ -85,13 +85,6 @@ class OpenedData:
 def open_data(config: DataConfig, encode: Encode, *, seed: int = 0, rank: int = 0, world: int = 1) -> OpenedData:
     """Open data for one rank.
 
-    Args:
-        config: what to open.
-        encode: the tokenizer: text with special tokens by name → ids, nothing added.
-        seed: of order, held-out samples and choice of exchanges.
-        rank: of this process.
-        world: number of ranks.
-
     Raises:
         OSError: what `config` names is not there.
         ValueError: it cannot be read, or every held-out sample is corrupt.

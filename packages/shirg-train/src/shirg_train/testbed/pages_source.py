@@ -57,11 +57,7 @@ class PagesConfig(SyntheticData):
 
 
 class PagesSource:
-    """Page number i, of tier i mod their number, with all its questions as one conversation.
-
-    Args:
-        config: which pages.
-    """
+    """Page number i, of tier i mod their number, with all its questions as one conversation."""
 
     groups = None
     fingerprint = "pages"

@@ -80,8 +80,7 @@ def lost_rank(error: Exception) -> LostRankError | None:
 def join_world(*, always: bool = False) -> Iterator[World]:
     """Meet the other ranks, and part from them at the end.
 
-    Args:
-        always: open a process group even alone, because DeepSpeed wants one.
+    With `always` even alone, because DeepSpeed wants a process group.
 
     Raises:
         LostRankError: another rank is gone; NCCL may take its ten minutes to notice.

@@ -84,10 +84,6 @@ def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sa
 def kept_count(policy: Policy, layout: ViewLayout) -> int:
     """How many tokens of a layout are kept, at most; the summary is not counted.
 
-    Args:
-        policy: how images become tokens; without a selector all are kept.
-        layout: geometry of the tokens.
-
     Raises:
         BudgetError: the budget is above what the layout has, or below what must be kept of it.
     """

@@ -33,13 +33,7 @@ def measure(
 ) -> float:
     """Validation NLL in nats per token under one policy.
 
-    Args:
-        engine: runs the model.
-        held_out: the validation samples that fit, see `shirg_train.trainer.fit`; the same on every rank.
-        policy: from `validation_policy`.
-        recipe: the run's.
-        eos_id: pads answers.
-        world: the ranks.
+    `held_out` are the samples that fit, the same on every rank.
     """
     micro, seed, device = recipe.batch.micro, recipe.seed, world.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)

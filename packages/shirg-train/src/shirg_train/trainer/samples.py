@@ -105,15 +105,7 @@ def step_batches(
 ) -> list[MicroBatch]:
     """The micro-batches of this rank's share of a step.
 
-    Args:
-        samples: this rank's, in order.
-        room: tokens that the context holds beside the longest prefix of them; no less than the longest answer.
-        micro: rows of a micro-batch.
-        loss: padding and ε.
-        eos_id: pads answers.
-        seed: the run's.
-        step: the step's number.
-        world: the ranks.
+    `room` is what the context holds beside the longest prefix of them, no less than the longest answer.
     """
     extra = derive(seed, "padding", step) % (2 * loss.extra_padding) - loss.extra_padding if loss.extra_padding else 0
     own = max(len(sample.answer_ids) for sample in samples)

@@ -14,10 +14,7 @@ from shirg_train.trainer.context import Loop
 def save(loop: Loop, progress: Progress, *, grown: bool) -> None:
     """Write a checkpoint with its adapter; all ranks call it.
 
-    Args:
-        loop: see `Loop`.
-        progress: so far.
-        grown: parameters and moments become those of the rank that `progress` says.
+    With `grown`, parameters and moments become those of the rank that `progress` says.
 
     Raises:
         CheckpointError: it cannot be written.

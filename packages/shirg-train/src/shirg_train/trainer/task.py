@@ -23,10 +23,6 @@ from shirg_train.trainer.run import Sources, run
 def train_adapter(raw: Mapping[str, Any], *, quiet: bool = False) -> Path:
     """Train the adapter that a recipe describes; the folder it is in.
 
-    Args:
-        raw: the recipe's mapping.
-        quiet: draw no progress bar, whatever the recipe says.
-
     Raises:
         RecipeError: the recipe, or something it names, cannot be used.
         CheckpointError: a checkpoint cannot be written or read.

@@ -60,10 +60,6 @@ def passed_on(own: Mapping[str, object]) -> dict[str, object]:
 def check_tasks(loaded: Mapping[Any, Any], changes: Mapping[str, Any]) -> dict[str, list[str]]:
     """Whether a model of lmms-eval can answer every task, before it is asked.
 
-    Args:
-        loaded: lmms-eval's tasks by name, groups as mappings.
-        changes: of `overrides`.
-
     Returns:
         Per task, sentences on those of its arguments that are a diffusion sampler's; tasks without any are left out.
 
@@ -91,11 +87,6 @@ def check_tasks(loaded: Mapping[Any, Any], changes: Mapping[str, Any]) -> dict[s
 
 def check_followed(asked: Mapping[str, Any], given: Mapping[str, Any], backend: str) -> None:
     """Whether what a command line asks for has arrived.
-
-    Args:
-        asked: from `overrides`.
-        given: arguments of the model's `generate`.
-        backend: its name, for the message.
 
     Raises:
         BadInput: naming the first argument that the class of lmms-eval has passed over.

@@ -49,10 +49,6 @@ class Call:
 class Meter:
     """Watches one model.
 
-    Args:
-        model: of transformers, with images.
-        device: where it answers.
-
     Attributes:
         calls: of `generate`, those of the last `watching`.
         failure: what `generate` raised, also where its caller went on without saying so.

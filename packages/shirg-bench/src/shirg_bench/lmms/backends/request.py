@@ -67,9 +67,6 @@ class BackendRequest:
     def shown(self, data: Mapping[str, Any]) -> Any:
         """Everything that its model is shown, in JSON's types; an image is its digest under the key `image`.
 
-        Args:
-            data: task → split → documents.
-
         Raises:
             ValueError: something else than texts and images, such as a video.
         """

@@ -33,13 +33,7 @@ from shirg_train.testbed.pages.tokenizer import build_tokenizer
 
 
 class Cropping(nn.Module):
-    """Scores after one layer, and the head that trains them.
-
-    Args:
-        width: channels of the tower, D.
-        words: channels of word embeddings.
-        vocabulary: size of the head's output.
-    """
+    """Scores after one layer, and the head that trains them."""
 
     def __init__(self, width: int, words: int, vocabulary: int) -> None:
         super().__init__()

@@ -84,12 +84,7 @@ def repeated(selection: Selection, times: int) -> Selection:
 
 
 class SquareAttention(nn.Module):
-    """Multi-head attention of one query per square to the tokens of that square only; no residual connection.
-
-    Args:
-        width: channels of queries, keys and values, D.
-        heads: attention heads; they divide D.
-    """
+    """Multi-head attention of one query per square to the tokens of that square only; no residual connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

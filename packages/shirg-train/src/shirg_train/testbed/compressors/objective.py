@@ -30,16 +30,8 @@ def compressed_objective(
 ) -> dict[str, Tensor]:
     """All losses by name; `loss` is their weighted sum.
 
-    Args:
-        model: in training, its tower frozen.
-        compressor: in training.
-        batch: pages and questions.
-        stage: weights of the auxiliary losses.
-        budget: of this step; None where the layout decides.
-        done: share of the stage's steps that are done.
-        labels: `[labels]` tokens.
-        unknown: token of what belongs to no fact.
-        generator: source of the noise.
+    `labels` are tokens `[labels]`, `unknown` is that of what belongs to no fact, `done` the share of the stage's
+    steps.
     """
     compressed = compress(model, compressor, batch, budget, done)
     losses = dict(compressed.losses)

@@ -28,12 +28,7 @@ class Printed(NamedTuple):
 
 
 def printed_facts(batch: MicroBatch, side: int) -> Printed:
-    """Facts by number of their label.
-
-    Args:
-        batch: B pages.
-        side: patches along a page's side.
-    """
+    """Facts by number of their label."""
     owners, places = batch.owners.flatten(1), batch.places.flatten(1)
     pages, cells = owners.shape
     chars = batch.chars.clamp_min(0).flatten(1)

@@ -21,13 +21,6 @@ def compress(
 ) -> Compressed:
     """Compress pages, in one row per question.
 
-    Args:
-        model: see `Compressor`.
-        compressor: what makes tokens of them.
-        batch: B pages with Q questions each.
-        budget: K or a fraction; None where the layout decides.
-        done: share of the training steps that are done; None = inference.
-
     Returns:
         B·Q rows.
     """

@@ -53,15 +53,8 @@ def answer_pass(
 ) -> AnswerPass:
     """Run the backbone.
 
-    Args:
-        model: the model.
-        rows: `[R, T, d]` visual entries.
-        valid: `[R, T]` bool.
-        head: `[H]` ids.
-        tails: `[R, Q, M]` ids.
-        samples: `[R, Q, n, L]` ids, masks in them.
-        joined: see the module.
-        weights: `[R, T]` factors of the attention that visual entries receive, before it is normalised; 0 = dropped.
+    `rows [R, T, d]` visual entries, `valid [R, T]`, `head [H]`, `tails [R, Q, M]`, `samples [R, Q, n, L]` ids;
+    `weights [R, T]` are factors of the attention that visual entries receive, before it is normalised: 0 = dropped.
 
     Raises:
         ValueError: `joined` with several questions per row.

@@ -32,15 +32,7 @@ def objective(
 ) -> dict[str, Tensor]:
     """All losses by name; `loss` is their weighted sum.
 
-    Args:
-        model: in training.
-        heads: of the losses on patches.
-        batch: pages and questions.
-        stage: layout, weights of the auxiliary losses, and whether the tower learns.
-        policy: this step's.
-        labels: `[labels]` tokens.
-        unknown: token of what belongs to no fact.
-        generator: source of the noise.
+    `labels` are tokens `[labels]`, `unknown` is that of what belongs to no fact.
     """
     weights = stage.aids
     seen = tower_output(model, batch.images, train_tower=stage.train_tower, attention=policy.tower_attention)
@@ -100,13 +92,7 @@ def answer_losses(
 ) -> dict[str, Tensor]:
     """NLL of the answers, and the pointer losses.
 
-    Args:
-        model: in training.
-        batch: rows of pages and questions, as `stage.layout` has them.
-        stage: the layout.
-        visual: the rows' entries of the prefix.
-        points: whether kept tokens stand for single patches, so that the pointer loss means something.
-        generator: source of the noise.
+    `points`: kept tokens stand for single patches, so that the pointer loss means something.
     """
     # Each answer twice: fully masked, and at a random time.
     answers = batch.answers

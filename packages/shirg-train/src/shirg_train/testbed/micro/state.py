@@ -73,11 +73,6 @@ def save_stage(folder: Path, name: str, parts: Mapping[str, nn.Module]) -> None:
 def load_start(init: str, model: nn.Module, heads: nn.Module) -> None:
     """Fill in what a run starts from: a file of `save_stage`, or a checkpoint, which brings no heads.
 
-    Args:
-        init: the file, a checkpoint's folder, or an embedded model's name.
-        model: to be filled.
-        heads: filled from a file; from a checkpoint they stay as they are.
-
     Raises:
         RecipeError: nothing of that name, or it is of a model of another shape.
     """

@@ -58,11 +58,6 @@ def _cut(box: _Cells, dealer: random.Random) -> list[_Cells]:
 def cut_pages(generator: RowGenerator, size: int, parts: int = 1) -> NDArray[np.int64]:
     """Rectangles in pixels that tile each page; those without area are none.
 
-    Args:
-        generator: a stream for every page.
-        size: side of a page in pixels.
-        parts: parts along its side, which are cut by themselves.
-
     Returns:
         `[B, blocks, 4]`, the parts in raster order with as many blocks each, the largest of each first.
     """

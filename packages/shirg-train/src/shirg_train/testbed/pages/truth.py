@@ -28,17 +28,7 @@ def ask(out: PageBatch, facts: Facts, keys: NDArray[np.float32]) -> Ints:
 def record(
     out: PageBatch, config: PageConfig, facts: Facts, asked: Ints, runs: Runs, glyphs: Glyphs, unread: Rects
 ) -> None:
-    """Fill the truth of a fresh batch.
-
-    Args:
-        out: the batch.
-        config: its pages'.
-        facts: as printed.
-        asked: `[B, Q]` facts that are asked.
-        runs: everything that was printed.
-        glyphs: and where.
-        unread: areas of dense print that is not spelt out.
-    """
+    """Fill the truth of a fresh batch."""
     page, fact, role = runs.page[glyphs.run], runs.fact[glyphs.run], runs.role[glyphs.run]
     x, y = (glyphs.x0 + glyphs.x1) // 2, (glyphs.y0 + glyphs.y1) // 2
     patch = y // config.patch * config.side + x // config.patch
