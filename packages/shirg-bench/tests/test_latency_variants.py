@@ -98,3 +98,24 @@ def test_a_budget_that_no_method_takes_is_refused(names):
 def test_a_list_names_each_thing_once(text):
     with pytest.raises(BadInput, match="--methods takes different names"):
         split_names("--methods", text)
+
+
+def test_options_are_for_what_chooses_later():
+    pipe = tiny_subject().pipe
+    found = variants("v4,rerank", pipe, "20", "wider=4,steps=2")
+    assert [each.name for each in found] == ["v4-20", "rerank-20:wider=4,steps=2"]
+    assert found[1].pipeline(pipe, 0).pruning == Rerank(20, wider=4.0, steps=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "later", "problem"),
+    [
+        ("v4-5", "wider=4", "--later wider=4 is for methods that choose again while decoding, and v4-5 names none"),
+        (None, "wider=4", "--later wider=4 is for methods that choose again while decoding, and --methods names none"),
+        ("rerank-5", "wide=4", "unknown option of method 'rerank': 'wide', did you mean 'wider'"),
+        ("rerank-5,two-stage-5", "wider=4", "variant 'two-stage-5': unknown option of method 'two-stage': 'wider'"),
+    ],
+)
+def test_options_that_no_method_has_are_refused(names, later, problem):
+    with pytest.raises(BadInput, match=problem):
+        variants(names, tiny_subject().pipe, None, later)

@@ -11,7 +11,7 @@ from shirg_bench.names import split_names, variant_parts
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.methods import check_method
 from shirg_core.progress import spinner
-from shirg_lavida.cli.options import Device, Dtype, Tower
+from shirg_lavida.cli.options import Device, Dtype, Later, Tower
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = "latency, memory, ar (a same-size autoregressive baseline), selection (every method at every shape)."
@@ -28,6 +28,7 @@ def bench(
     vision_tower: Tower = None,
     methods: Annotated[str | None, typer.Option(help=_METHODS, show_default="the proposals' table")] = None,
     budget: Annotated[str | None, typer.Option(help=_BUDGET, show_default="512, 768 and 1024")] = None,
+    later: Later = None,
     cache: Annotated[str | None, typer.Option(help="The prefix cache: on, off or both.", show_default="both")] = None,
     rounds: Annotated[int | None, typer.Option(help="Number of interleaved rounds.", show_default="3")] = None,
     max_new_tokens: Annotated[
@@ -62,6 +63,7 @@ def bench(
         "vision_tower": vision_tower,
         "methods": methods,
         "budget": budget,
+        "later": later,
         "cache": cache,
         "rounds": rounds,
         "max_new_tokens": max_new_tokens,

@@ -21,6 +21,7 @@ USED_BY = {
     "vision_tower": OF_MODELS,
     "methods": OF_MODELS,
     "budget": OF_MODELS,
+    "later": OF_MODELS,
     "cache": (LATENCY, MEMORY),
     "rounds": (LATENCY, AUTOREGRESSIVE, SELECTION),
     "max_new_tokens": OF_MODELS,
@@ -40,6 +41,7 @@ class Request:
     vision_tower: str | None
     methods: str | None
     budget: str | None
+    later: str | None
     cache: str
     rounds: int
     max_new_tokens: int | None

@@ -98,12 +98,13 @@ def _model_sections(request: Request, what: tuple[str, ...], subject: Subject) -
     model = {"model": request.model, "dtype": subject.dtype}
     sections = []
     if plan.latency or plan.memory:
-        lines = variants(request.methods, subject.pipe, request.budget)
+        lines = variants(request.methods, subject.pipe, request.budget, request.later)
         sections.append(
             Section("latency", model, latency_tables, plan.visits(len(lines)), partial(measure, subject, lines, plan))
         )
     if AUTOREGRESSIVE in what:
-        lines = variants(POOLING if request.methods is None else request.methods, subject.pipe, request.budget)
+        named = POOLING if request.methods is None else request.methods
+        lines = variants(named, subject.pipe, request.budget, request.later)
         visits = len(lines) * (1 + plan.rounds)
         twins = partial(versus, subject, lines, plan)
         sections.append(
