@@ -4,15 +4,19 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from shirg_bench.pages import command, measure
+from shirg_bench.pages.features import PageFeatures
+from shirg_bench.pages.geometry import padded_view
 from shirg_bench.pages.options import PagesOptions
+from shirg_bench.pages.tower import PageTokens
 from shirg_bench.pages.variants import default_variants, parse_variant
 from shirg_core.cli.errors import BadInput, RunFailed
 from shirg_core.methods import METHODS
 
 from .documented import check_documented
-from .pages_setup import sroie_folder, tiny_tower
+from .pages_setup import sroie_folder, tiny_page, tiny_tower
 
 KEY = {"total": "9.00"}
 
@@ -72,15 +76,17 @@ def test_the_reader_reads_what_is_named_once(folder, tmp_path, monkeypatch):
         return [("9.00", (80 / 140, 41 / 200, 120 / 140, 53 / 200))]
 
     monkeypatch.setattr(command, "load_reader", lambda: read)
-    asked = options(folder, tmp_path, reader=True, read="full page,averaged page,top-edge")
+    asked = options(folder, tmp_path, reader=True, read="full page,averaged page,known lines,top-edge")
     command.run_pages(asked)
     found = {(row["method"], row["budget"]): row["words_read"] for row in rows(tmp_path)}
-    # Once each: the edges of a black bar are kept, and what lies between them is the same when it is averaged.
-    assert len(pictures) == 2
+    # Once each: the edges of a black bar are kept, and what lies between them is the same when it is averaged. Lines
+    # are known to stand elsewhere.
+    assert len(pictures) == 3
+    assert found["known lines", 1 / 3] is not None
     assert found["full page", None] == found["top-edge", 1 / 3] == pytest.approx(1 / 9, abs=1e-4)
     assert found["v2", 1 / 3] is None
     command.run_pages(asked)
-    assert len(pictures) == 2
+    assert len(pictures) == 3
 
 
 def test_a_page_that_cannot_be_had_is_counted(folder, tmp_path, capsys):
@@ -111,7 +117,8 @@ def test_a_page_that_cannot_be_had_is_counted(folder, tmp_path, capsys):
         ({"methods": "cdpruner"}, "needs text"),
         ({"methods": "full"}, "keeps no given number"),
         ({"methods": "fastv"}, "runs only in"),
-        ({"methods": "v3+sideways"}, "must be one of received, cls"),
+        ({"methods": "v3+sideways"}, "must be one of received, cls, canny, got 'sideways'"),
+        ({"methods": "v3+cls+received"}, "must have one attention, got cls and received"),
         ({"methods": "v3:coverage"}, "FIELD=VALUE"),
         ({"methods": "v3:taste=1"}, "taste"),
     ],
@@ -130,5 +137,18 @@ def test_every_method_that_fits_is_compared_unasked():
 
 
 def test_options_and_attention_are_part_of_the_name():
-    variant = parse_variant("v2:coverage_share=0.1:coverage=cells+cls")
+    variant = parse_variant("v2:coverage_share=0.1:coverage=cells+canny+cls")
     assert (dict(variant.options), variant.attention) == ({"coverage_share": 0.1, "coverage": "cells"}, "cls")
+    assert variant.canny
+    assert not parse_variant("v4+cls").canny
+
+
+def test_canny_is_given_where_it_is_asked_for():
+    views = padded_view(tiny_page().image)
+    nothing = torch.zeros(views.layout.n_tokens)
+    page = PageFeatures(views.layout, PageTokens(nothing[:, None], nothing, nothing), views)
+    on_an_edge = page.canny_edges[0] > 0
+    k = int(on_an_edge.sum())
+    assert torch.equal(parse_variant("top-edge+canny").choose(page, k, 0), on_an_edge)
+    # The Laplacian also answers next to an edge, and Canny only on it.
+    assert 0 < k < int((page.edges > 0).sum())

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from shirg_bench.pages.features import FeatureCache
-from shirg_bench.pages.geometry import covered, padded_view
+from shirg_bench.pages.geometry import covered, known_lines, padded_view
+from shirg_bench.pages.page import Line
 from shirg_bench.pages.tower import MEAN, STD, WEIGHTS, load_tower
 from shirg_core.layout import ViewLayout
 
@@ -64,6 +65,17 @@ def test_print_is_where_a_quarter_of_a_token_is_covered_or_else_most():
     # Smaller than a quarter of a token: it marks the one it lies in.
     assert covered([(52, 52, 55, 55)], (100, 100), layout).nonzero().flatten().tolist() == [10]
     assert not covered([], (100, 100), layout).any()
+
+
+def test_known_lines_are_kept_whole_and_the_cheapest_first():
+    lines = [Line("long", ((0, 0, 4, 1),)), Line("two", ((0, 2, 1, 3), (3, 2, 4, 3))), Line("one", ((1, 3, 2, 4),))]
+    layout = ViewLayout.single(4, 4)
+
+    def kept(k):
+        return known_lines(lines, (4, 4), layout, k).nonzero().flatten().tolist()
+
+    assert [kept(k) for k in (1, 3, 5)] == [[13], [8, 11, 13], [0, 1, 8, 11, 13]]
+    assert kept(16) == [0, 1, 2, 3, 8, 11, 13]
 
 
 def test_features_are_computed_once_and_the_same_when_they_are_read_again(tmp_path):

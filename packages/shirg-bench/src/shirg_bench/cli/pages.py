@@ -12,9 +12,9 @@ from shirg_core.cli.commands import QUIET
 from shirg_core.progress import spinner
 
 _FOLDER = "Folder in the layout of SROIE: img/*.jpg, box/*.csv, key/*.json."
-_METHODS = "Comma-separated names that `shirg methods` lists, with options (v2:coverage_share=0.1) and the tower's "
-_METHODS += "attention (v3+received, v3+cls)."
-_READ = "Comma-separated: some of --methods, 'full page', 'averaged page'."
+_METHODS = "Comma-separated names that `shirg methods` lists, with options (v2:coverage_share=0.1), the tower's "
+_METHODS += "attention (v3+received, v3+cls), and Canny's edges (v4+canny)."
+_READ = "Comma-separated: some of --methods, 'full page', 'averaged page', 'known lines'."
 
 
 def pages(

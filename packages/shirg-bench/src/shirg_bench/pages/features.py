@@ -43,6 +43,11 @@ class PageFeatures:
         return layout_edges(self.views.pixels, self.layout)
 
     @cached_property
+    def canny_edges(self) -> Tensor:
+        """`[1, N]` share of each patch's pixels on one of Canny's edges."""
+        return layout_edges(self.views.pixels, self.layout, operator="canny")
+
+    @cached_property
     def patches(self) -> Tensor:
         """`[1, N, P]` the patches' own pixels, for methods that compare these."""
         return torch.cat([patch_pixels(crop, self.views.patch) for crop in self.views.pixels], dim=1)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from shirg_bench.pages.page import Box
+from shirg_bench.pages.page import Box, Line
 from shirg_core.anyres import place
 from shirg_core.images.views import ImageViews, anyres_views, cut_views
 from shirg_core.layout import ViewLayout
@@ -69,3 +69,27 @@ def covered(boxes: Sequence[Box], size: tuple[int, int], layout: ViewLayout, lea
         here = share >= least
         marked |= here if here.any() else share == share.max().clamp_min(1e-12)
     return marked
+
+
+def known_lines(lines: Sequence[Line], size: tuple[int, int], layout: ViewLayout, k: int) -> Tensor:
+    """What someone keeps who knows where every line stands: as many whole lines as fit, and then part of one.
+
+    The line that needs the fewest further tokens comes next; of equal ones the first.
+
+    Args:
+        lines: of the page.
+        size: `(width, height)` of the page.
+        layout: geometry of the N tokens.
+        k: how many tokens may be kept.
+
+    Returns:
+        `[N]` bool, k tokens, or all with print where these are fewer.
+    """
+    left = torch.stack([covered(line.boxes, size, layout) for line in lines])
+    kept = torch.zeros(layout.n_tokens, dtype=torch.bool)
+    while left.any() and kept.sum() < k:
+        further = left.sum(1)
+        cheapest = further.masked_fill(further == 0, layout.n_tokens + 1).argmin()
+        kept[left[cheapest].nonzero().flatten()[: k - int(kept.sum())]] = True
+        left &= ~kept
+    return kept

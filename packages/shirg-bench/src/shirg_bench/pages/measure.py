@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from shirg_bench.pages.features import FeatureCache
-from shirg_bench.pages.geometry import VIEWS, covered
+from shirg_bench.pages.geometry import VIEWS, covered, known_lines
 from shirg_bench.pages.page import PrintedPage, Source
 from shirg_bench.pages.reader import Found, Read, picture_key, read_share
 from shirg_bench.pages.result import NAN, Cell, Kept, PageResult
@@ -21,10 +21,13 @@ from shirg_bench.pages.shown import Pixels, averaged_page, full_page, kept_page
 from shirg_bench.pages.variants import Variant
 from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import source_digest
+from shirg_core.budget import kept_tokens
 from shirg_core.images.views import ImageViews
 
 SHOWN: Mapping[str, Callable[[ImageViews], Pixels]] = {"full page": full_page, "averaged page": averaged_page}
 """What is read beside the variants."""
+KNOWN = "known lines"
+"""What is measured beside the variants: the best that can be kept, see `geometry.known_lines`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,8 @@ class Measure:
         folder: for the journals.
         seed: of random selections; page i's is `seed + i`.
         reader: a function from pixels to text; called when a picture was never read.
-        reads: names of what is read, of variants and `SHOWN`.
-        read_budgets: budgets at which variants are read.
+        reads: names of what is read, of variants, `SHOWN` and `KNOWN`.
+        read_budgets: budgets at which variants and `KNOWN` are read.
     """
 
     source: Source
@@ -91,6 +94,9 @@ class Measure:
         printed = covered([box for line in page.lines for box in line.boxes], page.image.size, layout)
         value = covered(page.value, page.image.size, layout)
         masks = dict(self._masks(number, key, views))
+        for budget in self.budgets:
+            k = kept_tokens(budget, layout)
+            masks[KNOWN, budget] = known_lines(page.lines, page.image.size, layout, k)
         kept: dict[Cell, Kept] = {}
         for cell, mask in masks.items():
             most = min(int(mask.sum()), int(printed.sum()))

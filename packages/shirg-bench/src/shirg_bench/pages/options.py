@@ -12,7 +12,7 @@ from shirg_bench.accuracy.options import shown
 from shirg_bench.names import split_names
 from shirg_bench.pages.drawn.source import DrawnPages
 from shirg_bench.pages.geometry import VIEWS
-from shirg_bench.pages.measure import SHOWN
+from shirg_bench.pages.measure import KNOWN, SHOWN
 from shirg_bench.pages.page import Source
 from shirg_bench.pages.receipts import Receipts
 from shirg_bench.pages.variants import Variant, default_variants, parse_variant
@@ -72,7 +72,7 @@ class PagesOptions:
             raise BadInput("--read and --read-pages need --reader")
         names = [variant.name for variant in self.variants]
         for option, chosen, known in (
-            ("--read", self.reads, (*names, *SHOWN)),
+            ("--read", self.reads, (*names, *SHOWN, KNOWN)),
             ("--featured", self.columns, names),
             ("--read-budgets", self.read_at if self.reader else (), self.kept_at),
         ):
@@ -128,7 +128,7 @@ class PagesOptions:
         """What is read; nothing without the reader."""
         if not self.reader:
             return ()
-        return (*SHOWN, *self._featured()) if self.read is None else split_names("--read", self.read)
+        return (*SHOWN, KNOWN, *self._featured()) if self.read is None else split_names("--read", self.read)
 
     @property
     def columns(self) -> tuple[str, ...]:

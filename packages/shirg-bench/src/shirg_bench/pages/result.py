@@ -10,7 +10,7 @@ from torch import Tensor
 
 NAN = float("nan")
 Cell: TypeAlias = tuple[str, float | None]
-"""Of the tables: a variant's name and the budget, or one of `measure.SHOWN` and None."""
+"""Of the tables: the name of a variant or `measure.KNOWN` and the budget, or one of `measure.SHOWN` and None."""
 
 
 class Kept(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from shirg_bench.accuracy.interval import bootstrap
-from shirg_bench.pages.measure import SHOWN, Measure
+from shirg_bench.pages.measure import KNOWN, SHOWN, Measure
 from shirg_bench.pages.result import Cell, Kept, PageResult
 from shirg_bench.results.merge import Rules
 from shirg_bench.results.provenance import provenance
@@ -70,6 +70,8 @@ def _cell_facts(measure: Measure, cell: Cell) -> dict[str, Any]:
     name, budget = cell
     if name in SHOWN:
         return {"method": name, "budget": None}
+    if name == KNOWN:
+        return {"method": name, "budget": budget, "options": {}, "attention": None}
     variant = next(variant for variant in measure.variants if variant.name == name)
     return {
         "method": name,

@@ -1,9 +1,9 @@
-"""What is compared: methods of the registry, with options and with the tower's attention, as a person types them.
+"""What is compared: methods of the registry, with options and with other inputs, as a person types them.
 
-    METHOD[:FIELD=VALUE]…[+ATTENTION]        v3, v2:coverage_share=0.1, v3+received, top-attention+cls
+    METHOD[:FIELD=VALUE]…[+INPUT]…        v3, v2:coverage_share=0.1, v3+received, edges+canny, v4+cls+canny
 
 `+received` and `+cls` give a selector the tower's attention (see `tower`); without, it gets none, except for a method
-that needs it, which gets what was received.
+that needs it, which gets what was received. `+canny` gives it Canny's edges instead of the Laplacian's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from shirg_core.budget import Budget
 from shirg_core.methods import METHODS, Method, get_method
 
 ATTENTIONS = ("received", "cls")
+CANNY = "canny"
 WITH_ATTENTION = ("v3+cls", "v4+received", "v4+cls", "top-attention+received", "top-attention+cls")
 """Also measured unasked, where the registry has the method."""
 
@@ -34,6 +35,7 @@ class Variant:
         method: of the registry.
         options: fields of the method.
         attention: what the selector gets of the tower's attention; None = nothing.
+        canny: it gets Canny's edges, not the Laplacian's.
 
     Raises:
         ValueError: a method that cannot be compared here, an unknown field, or a value out of range.
@@ -43,6 +45,7 @@ class Variant:
     method: Method
     options: Mapping[str, Any] = field(default_factory=dict)
     attention: str | None = None
+    canny: bool = False
 
     def __post_init__(self) -> None:
         if reason := _unfit(self.method):
@@ -60,7 +63,8 @@ class Variant:
         tokens = page.patches if self.method.on_pixels else page.encoded.features[None]
         attention = None if self.attention is None else getattr(page.encoded, self.attention)[None]
         with torch.inference_mode():
-            chosen = selector(tokens, page.layout, edges=page.edges, attention=attention, check_finite=True)
+            edges = page.canny_edges if self.canny else page.edges
+            chosen = selector(tokens, page.layout, edges=edges, attention=attention, check_finite=True)
         return chosen.mask[0]
 
 
@@ -70,16 +74,20 @@ def parse_variant(text: str) -> Variant:
     Raises:
         ValueError: an unknown method, attention or field, or a value out of range.
     """
-    before, plus, attention = text.partition("+")
+    before, *inputs = text.split("+")
     name, *pairs = before.split(":")
-    if plus and attention not in ATTENTIONS:
-        raise ValueError(f"{text!r}: what follows + must be one of {', '.join(ATTENTIONS)}, got {attention!r}")
+    attentions = [each for each in inputs if each != CANNY]
+    if unknown := [each for each in attentions if each not in ATTENTIONS]:
+        known = ", ".join((*ATTENTIONS, CANNY))
+        raise ValueError(f"{text!r}: what follows + must be one of {known}, got {unknown[0]!r}")
+    if len(attentions) > 1:
+        raise ValueError(f"{text!r} must have one attention, got {' and '.join(attentions)}")
     if wrong := [pair for pair in pairs if "=" not in pair]:
         raise ValueError(f"{text!r}: an option must be FIELD=VALUE, got {wrong[0]!r}")
     method = get_method(name)
     options = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-    given = attention or ("received" if method.tower_attention else None)
-    return Variant(text, method, options, given)
+    needed = ["received"] if method.tower_attention else [None]
+    return Variant(text, method, options, (attentions or needed)[0], CANNY in inputs)
 
 
 def default_variants() -> list[Variant]:
