@@ -17,11 +17,16 @@ class Counter(TorchDispatchMode):
         self.calls = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        # What is made of other operations counts as these: inference mode does not take it apart.
+        with self:
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
         self.calls += 1
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(("method", "most"), [(shirg_v2, 135), (shirg_v3, 140), (shirg_v4, 140)])
+@pytest.mark.parametrize(("method", "most"), [(shirg_v2, 109), (shirg_v3, 91), (shirg_v4, 108)])
 def test_a_selection_asks_for_few_operations(method, most):
     layout, selector = ViewLayout.single(8, 8), method(16)
     x = make_features("normal", 1, 64, 64, 1)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 P = ParamSpec("P")
@@ -49,3 +50,15 @@ def constant(build: Callable[P, R]) -> Callable[P, R]:
     # compile; the tests of compilation fail should the mark ever lose its meaning.
     held._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return held
+
+
+@constant
+def number(value: float, device: torch.device) -> Tensor:
+    """A float32 tensor without dimensions. PyTorch makes one of a Python number at every use, at twice the cost."""
+    return torch.tensor(value, dtype=torch.float32).to(device)
+
+
+@constant
+def column(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """`[C, 1, 1]` float32, a number for each of C components `[C, B, N]`."""
+    return torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1).to(device)

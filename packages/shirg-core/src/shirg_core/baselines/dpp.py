@@ -34,6 +34,7 @@ from torch import Tensor
 from shirg_core.baselines.similarity import cosine_matrix, pinned_tokens, scores_from_order, valid_tokens
 from shirg_core.budget import Budget, check_budget, kept_tokens
 from shirg_core.checks import check_choice, integer, keep
+from shirg_core.eager import can_ask, usable, without_gradients
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores import minmax, snap
@@ -75,7 +76,7 @@ class ConditionalDPP:
             raise ValueError("CDPruner weighs tokens by relevance and needs `text` [B, M, D], or relevance='uniform'")
         k = kept_tokens(self.budget, layout)
         features = without_padding(features, layout)
-        with torch.no_grad():
+        with without_gradients():
             weight = torch.ones(features.shape[:2], dtype=torch.float32, device=features.device)
             if self.relevance == "text" and text is not None:
                 weight = conditional_weight(features, text, inputs.get("text_mask"), layout)
@@ -84,7 +85,7 @@ class ConditionalDPP:
             rank = features.shape[2]
             picks = [split_map(x, w, k, rank, pinned, self.parts) for x, w in pairs]
             scores = snap(scores_from_order(picks, layout), layout)
-        return keep_best(features, layout, k, scores, "cdpruner" if self.relevance == "text" else "dpp")
+        return keep_best(features, layout, k, usable(scores), "cdpruner" if self.relevance == "text" else "dpp")
 
 
 @without_autocast
@@ -131,38 +132,42 @@ def greedy_map(kernel: Tensor, k: int, rank: int, pinned: Tensor) -> Tensor:
     Returns:
         `[k]` int64 in the order of choice.
     """
-    picks = list(pinned[:, None])
+    picks, asks = list(pinned[:, None]), can_ask(kernel)
     diagonal = kernel.diagonal()
-    gain, first = diagonal.clone(), _worth(diagonal)
+    gain, first = diagonal, diagonal.mul(GAIN_GRID).round_().clamp_min_(0.0)
     taken = torch.zeros_like(gain, dtype=torch.bool)
-    chosen = torch.zeros((), dtype=torch.int64, device=kernel.device)
-    factor = kernel.new_zeros(k, kernel.shape[0])
-    # Rows count from the last start on.
-    counts = factor.new_ones(k)
+    factor, rows = kernel.new_zeros(k, kernel.shape[0]), torch.arange(k, device=kernel.device)
+    # The row of the last start, from which on rows count: a number where a CPU can be asked whether to start again.
+    start: Tensor | int = 0 if asks else rows.new_zeros(())
     for row in range(k):
         if row >= pinned.numel():
-            best, pick = _worth(gain).masked_fill_(taken, -torch.inf).max(0, keepdim=True)
-            spent = (best[0] <= 0) | (chosen >= rank)
-            chosen = chosen.masked_fill(spent, 0)
-            counts[:row].masked_fill_(spent, 0.0)
-            gain = torch.where(spent, diagonal, gain)
-            picks.append(torch.where(spent, first.masked_fill(taken, -torch.inf).argmax(0, keepdim=True), pick))
+            # In units of 2⁻²⁰.
+            best, pick = gain.mul(GAIN_GRID).round_().masked_fill_(taken, -torch.inf).max(0, keepdim=True)
+            if not asks:
+                spent = (best[0] <= 0) | (row - start >= rank)
+                start, gain = torch.where(spent, row, start), torch.where(spent, diagonal, gain)
+                pick = torch.where(spent, first.masked_fill(taken, -torch.inf).argmax(0, keepdim=True), pick)
+            elif float(best) <= 0 or row - start >= rank:
+                start, gain, pick = row, diagonal, first.masked_fill(taken, -torch.inf).argmax(0, keepdim=True)
+            picks.append(pick)
         pick = picks[row]
         taken.index_fill_(0, pick, value=True)
-        chosen = chosen + 1
         left = gain.index_select(0, pick)
-        before = (factor[:row].index_select(1, pick)[:, 0] * counts[:row]) @ factor[:row]
-        direction = (kernel.index_select(0, pick)[0] - before).div_(left.clamp_min(1 / GAIN_GRID).sqrt_())
+        before = factor[:row].index_select(1, pick)[:, 0]
+        if not asks or start > 0:
+            before = before * (rows[:row] >= start)
+        direction = (kernel.index_select(0, pick)[0] - before @ factor[:row]).div_(
+            left.clamp_min(1 / GAIN_GRID).sqrt_()
+        )
         # A pick that the others already span adds no direction; dividing by its vanishing rest would make noise.
-        factor[row] = torch.where(left > 1 / GAIN_GRID, direction, 0.0)
-        gain = torch.addcmul(gain, factor[row], factor[row], value=-1.0)
+        if not asks:
+            direction = torch.where(left > 1 / GAIN_GRID, direction, 0.0)
+        elif not float(left) > 1 / GAIN_GRID:
+            continue
+        factor[row] = direction
+        gain = torch.addcmul(gain, direction, direction, value=-1.0)
     return torch.cat(picks)
 
 
 def _kernel(tokens: Tensor, weight: Tensor) -> Tensor:
     return cosine_matrix(tokens).mul_(weight).mul_(weight[:, None])
-
-
-def _worth(gain: Tensor) -> Tensor:
-    """Gains in units of 2⁻²⁰, never negative."""
-    return gain.mul(GAIN_GRID).round_().clamp_min_(0.0)

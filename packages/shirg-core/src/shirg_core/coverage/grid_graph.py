@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,15 +15,16 @@ from shirg_core.precision import without_autocast
 from shirg_core.scores.statistics import compare_pairs, feature_magnitude
 
 
-@dataclass(frozen=True)
-class GridGraph:
+class GridGraph(NamedTuple):
     """Edges between neighbouring valid tokens of one view, sorted by (lower, upper).
 
     Attributes:
         lower: `[E]` int64, the smaller token index of each edge.
         upper: `[E]` int64, the larger one.
-        ends: `[2E]`, the lower ones, then the upper ones.
-        others: `[2E]`, the opposite ends.
+        ends: `[E, 2]`, both.
+        others: `[E, 2]`, the opposite ends.
+        steps: `[1, 2E]` int64, 0, 0, N, N, 2N, …: where edges stand in sorted order, times N, for both of their ends.
+        stays: `[1, N]` int64, what ranks behind all edges and leads to the token itself.
         valid: `[N]` bool, False for padding.
         unassigned: `[N]` bool, valid tokens of views that are not pinned.
         areas: sizes in tokens of the connected areas of pinned and of unassigned views.
@@ -33,6 +34,8 @@ class GridGraph:
     upper: Tensor
     ends: Tensor
     others: Tensor
+    steps: Tensor
+    stays: Tensor
     valid: Tensor
     unassigned: Tensor
     areas: tuple[tuple[int, ...], tuple[int, ...]]
@@ -50,10 +53,10 @@ class GridGraph:
     def jumps(self, done: int) -> int:
         """Pointer jumps after which every cluster has found its root, in the round after `done` others.
 
-        The largest area is then of at most m = max(1, ⌊area/2^done⌋) clusters, and a chain of m − 1 steps at most; the
-        pointer itself is the first.
+        The largest area is then of at most m = max(1, ⌊area/2^done⌋) clusters, and m − 2 steps away from a pair of
+        clusters that point to each other at most; the pointer itself is the first step.
         """
-        return math.ceil(math.log2(max(1, (self._largest_area >> done) - 1)))
+        return math.ceil(math.log2(max(1, (self._largest_area >> done) - 2)))
 
     @property
     def _largest_area(self) -> int:
@@ -89,23 +92,21 @@ class GridGraph:
 
 def grid_graph(layout: ViewLayout, device: torch.device) -> GridGraph:
     """The graph of a layout; built once per layout and device."""
-    lower, upper, ends, others, valid, unassigned, pinned_areas, unassigned_areas = _grid_graph(layout, device)
-    return GridGraph(lower, upper, ends, others, valid, unassigned, (pinned_areas, unassigned_areas))
+    return GridGraph(*_grid_graph(layout, device))
 
 
 @constant
-def _grid_graph(
-    layout: ViewLayout, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, tuple[int, ...], tuple[int, ...]]:
+def _grid_graph(layout: ViewLayout, device: torch.device) -> tuple[Any, ...]:
     valid, pinned = layout.valid_mask(), layout.pinned_mask()
     edges = _edges(layout, valid)
     sizes: dict[bool, list[int]] = {False: [], True: []}
     for root, size in _area_sizes(edges.tolist(), valid.tolist()).items():
         sizes[bool(pinned[root])].append(size)
-    lower, upper = (part.to(device) for part in edges.T.contiguous().unbind())
-    ends, others = torch.cat([lower, upper]), torch.cat([upper, lower])
-    unassigned = (valid & ~pinned).to(device)
-    return lower, upper, ends, others, valid.to(device), unassigned, tuple(sizes[True]), tuple(sizes[False])
+    lower, upper = edges.T.contiguous().unbind()
+    steps = torch.arange(len(edges)).repeat_interleave(2)[None] * layout.n_tokens
+    stays = torch.arange(layout.n_tokens)[None] + len(edges) * layout.n_tokens
+    tensors = lower, upper, edges, edges.flip(1), steps, stays, valid, valid & ~pinned
+    return (*(each.to(device) for each in tensors), (tuple(sizes[True]), tuple(sizes[False])))
 
 
 def _edges(layout: ViewLayout, valid: Tensor) -> Tensor:
@@ -141,17 +142,18 @@ def _area_sizes(edges: list[list[int]], valid: list[bool]) -> dict[int, int]:
 
 
 @without_autocast
-def neighbour_cosine(features: Tensor, layout: ViewLayout) -> Tensor:
+def neighbour_cosine(features: Tensor, layout: ViewLayout, *, norm: Tensor | None = None) -> Tensor:
     """Cosine along every edge of `grid_graph`, in its order, in float32.
 
     Args:
         features: `[B, N, D]`, floating. A zero vector has cosine 0 with everything.
         layout: geometry of the N tokens.
+        norm: `feature_magnitude(features)`, where it is known.
 
     Returns:
         `[B, E]` float32.
     """
-    graph, norm = grid_graph(layout, features.device), feature_magnitude(features)
+    graph, norm = grid_graph(layout, features.device), feature_magnitude(features) if norm is None else norm
     dot = compare_pairs(features, graph.lower, graph.upper, _dot)
     # The product is clamped, not its factors: two tiny lengths would underflow to 0 / 0.
     lengths = norm.index_select(1, graph.lower) * norm.index_select(1, graph.upper)

@@ -33,9 +33,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shirg_core.constants import constant, number
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.exponentials import PANEL, Exponentials, exponentials
+from shirg_core.scores.statistics import stacked
 
 ROWS = 128
 """Rows of a block; larger ones multiply faster, smaller ones waste less on the diagonal."""
@@ -54,9 +56,10 @@ def attention_deviation(features: Tensor, layout: ViewLayout, *, temperature: fl
         `[B, N]` float32; sums to 0 over the selectable tokens; 0 for padding.
     """
     n, keep = layout.n_selectable, layout.valid_index(features.device)
-    selectable = (features if keep is None else features.index_select(1, keep)).detach()
+    selectable = features if keep is None else features.index_select(1, keep)
+    selectable = selectable.detach() if selectable.requires_grad else selectable
     # Images go one at a time: a batched product may round differently with the batch size, and a choice must not.
-    rows = [_deviation(exponentials(selectable[b], temperature), n) for b in range(len(selectable))]
+    rows = [_deviation(exponentials(tokens, temperature), n) for tokens in selectable.unbind()]
     return _scatter_valid(rows, layout, keep)
 
 
@@ -70,37 +73,50 @@ def attention_received(features: Tensor, layout: ViewLayout, *, temperature: flo
 
 def received_from_deviation(deviation: Tensor, layout: ViewLayout) -> Tensor:
     """A from `n·A − 1`, `[B, N]`; 0 for padding."""
-    received = (1 + deviation) / layout.n_selectable
+    one, n = _one_and_count(layout, deviation.device)
+    received = (one + deviation) / n
     return received * layout.valid_mask(deviation.device) if layout.has_padding else received
+
+
+@constant
+def _one_and_count(layout: ViewLayout, device: torch.device) -> tuple[Tensor, Tensor]:
+    return number(1.0, device), number(float(layout.n_selectable), device)
 
 
 def _deviation(e: Exponentials, n: int) -> Tensor:
     """Matrices in float32; sums in float64: where most tokens are copies, only last digits tell the others apart."""
-    size, for_zeros = len(e.height), e.n_zero * e.for_zero
-    shared, silent = e.own + size + for_zeros, e.is_zero
+    size, silent, for_zeros = e.height.shape[0], e.is_zero, e.n_zero * e.for_zero
     if size > n:
-        silent = F.pad(silent, (0, size - n), value=True)
-    sums, row_sums, weight, products = (_one_block if size <= ROWS else _blocks)(e, shared, silent)
+        silent = F.pad(e.height.new_zeros(n, dtype=torch.bool) if silent is None else silent, (0, size - n), value=True)
+    sums, row_sums, weight, products = (_one_block if size <= ROWS else _blocks)(e, e.own + size + for_zeros, silent)
     total = weight.sum()
-    deviation = (products + total)[:n] - ((sums + size)[:n] + for_zeros) / row_sums[:n]
+    if size > n:
+        sums, row_sums, products = sums[:n], row_sums[:n], products[:n]
+    if e.is_zero is None:
+        return (products + total).sub_((sums + size).div_(row_sums)).float()
+    deviation = (products + total) - (sums + size + for_zeros) / row_sums
     # A zero vector is equally unlike all tokens and looks at all of them alike: 1/n each.
     return (torch.where(e.is_zero, e.for_zero * total - 1, deviation) + e.n_zero / n).float()
 
 
-def _one_block(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _one_block(e: Exponentials, shared: Tensor | float, silent: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """As `_blocks`, of so few tokens that they make one block."""
-    everything = slice(0, len(e.height))
-    exact = e.less_one(everything, everything).fill_diagonal_(-1.0).double()
+    exact = e.all_less_one().fill_diagonal_(-1.0).double()
     sums = exact.sum(1)
     row_sums = sums + shared
-    weight = row_sums.reciprocal().masked_fill_(silent, 0.0)
-    return sums, row_sums, weight, exact @ weight
+    weight = _weight(row_sums, silent)
+    return sums, row_sums, weight, torch.mv(exact, weight)
 
 
-def _blocks(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _weight(row_sums: Tensor, silent: Tensor | None) -> Tensor:
+    weight = row_sums.reciprocal()
+    return weight if silent is None else weight.masked_fill_(silent, 0.0)
+
+
+def _blocks(e: Exponentials, shared: Tensor | float, silent: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """`Σ_j h_ij`; r_i = that and what is `shared`; 1/r_i, or 0 where a token is `silent`; `Σ_j h_ij / r_j`: `[n']`."""
-    size = len(e.height)
-    sums, products, row_sums, weight = e.own.new_zeros(4, size).unbind()
+    size = e.height.shape[0]
+    sums, products, row_sums, weight = e.height.new_zeros(4, size, dtype=torch.float64).unbind()
     held: list[list[tuple[int, int, Tensor]]] = [[] for _ in e.points]
     for start in range(0, size, ROWS):
         stop, own = min(start + ROWS, size), start // PANEL
@@ -116,7 +132,7 @@ def _blocks(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Te
                 sums[beyond:end] += exact[:, beyond - first :].sum(0)
             held[panel].append((start, first, h))
         row_sums[start:stop] = sums[start:stop] + shared
-        weight[start:stop] = row_sums[start:stop].reciprocal().masked_fill_(silent[start:stop], 0.0)
+        weight[start:stop] = _weight(row_sums[start:stop], None if silent is None else silent[start:stop])
         if stop == min((own + 1) * PANEL, size):
             del h, exact
             for start_of, first, block in held[own]:
@@ -129,7 +145,7 @@ def _blocks(e: Exponentials, shared: Tensor, silent: Tensor) -> tuple[Tensor, Te
 
 
 def _scatter_valid(rows: list[Tensor], layout: ViewLayout, keep: Tensor | None) -> Tensor:
-    stacked = torch.stack(rows)
+    received = stacked(rows)
     if keep is None:
-        return stacked
-    return stacked.new_zeros(len(rows), layout.n_tokens).index_copy(1, keep, stacked)
+        return received
+    return received.new_zeros(len(rows), layout.n_tokens).index_copy(1, keep, received)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from shirg_core.constants import column, number
 from shirg_core.layout import ViewLayout
 
 SCORE_GRID = 2**16
@@ -31,15 +32,27 @@ def combine(components: Sequence[tuple[float, Tensor]], features: Tensor, layout
     """
     if not components:
         return features.new_zeros(features.shape[:2], dtype=torch.float32)
-    terms = [weight * component.float() for weight, component in components]
-    return snap(sum(terms[1:], terms[0]), layout)
+    weights, values = zip(*components, strict=True)
+    return weighted_sum(weights, torch.stack([each.float() for each in values]), layout)
+
+
+def weighted_sum(weights: tuple[float, ...], components: Tensor, layout: ViewLayout) -> Tensor:
+    """As `combine`, of `components [C, B, N]` float32 and their C weights."""
+    # In steps of the grid from the start: a power of two changes no rounding.
+    terms = (components * column(tuple(w * SCORE_GRID for w in weights), components.device)).unbind()
+    return _snapped(sum(terms[1:], terms[0]), layout)
 
 
 def snap(scores: Tensor, layout: ViewLayout) -> Tensor:
     """Round scores `[B, N]` to multiples of 2⁻¹⁶ and give padding the image's minimum."""
-    snapped = (scores.float() * SCORE_GRID).round() / SCORE_GRID
+    return _snapped(scores.float() * number(SCORE_GRID, scores.device), layout)
+
+
+def _snapped(steps: Tensor, layout: ViewLayout) -> Tensor:
+    """`[…, N]`, a score in steps of the grid, to a score on the grid."""
+    snapped = steps.round() / number(SCORE_GRID, steps.device)
     if not layout.has_padding:
         return snapped
-    valid = layout.valid_mask(scores.device)
+    valid = layout.valid_mask(steps.device)
     lowest = snapped.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
     return torch.where(valid, snapped, lowest)

@@ -1,8 +1,8 @@
 """Directions of an image's tokens, as differences to their mean: precise where all tokens share a direction.
 
-    u_i = v_i / ‖v_i‖        m ≈ 1/n · Σ_i u_i        d_i = u_i − m        q_i = ‖d_i‖²/2
+    u_i = v_i / ‖v_i‖        m ≈ 1/n · Σ_i u_i        d_i = u_i − m
 
-    1 − cos(v_i, v_j)  =  ‖u_i − u_j‖²/2  =  q_i + q_j − d_i·d_j
+    1 − cos(v_i, v_j)  =  ‖u_i − u_j‖²/2  =  ‖d_i‖²/2 + ‖d_j‖²/2 − d_i·d_j
 
 The left side cancels where cosines are near 1, as they are where one channel is a hundred times larger than the others
 in every token. The right side is as precise as the tokens' spread about m, whatever m is, as long as it is the same for
@@ -13,7 +13,7 @@ all; and it is symmetric in i and j.
 | v      | tokens          | `[n, D]` |
 | m      | mean            | `[D]`    |
 | d      | (differences)   | `[n, D]` |
-| q      | (half_square)   | `[n]`    |
+| ‖d‖²   | (square)        | `[n]`    |
 """
 
 from __future__ import annotations
@@ -23,34 +23,45 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from shirg_core.eager import can_ask
+
 SLAB_TOKENS = 128
 """Tokens worked on at a time in float64: keeps temporaries in cache."""
 
 
 def mean_direction(tokens: Tensor) -> Tensor:
     """`[D]` float64, the mean of `v/‖v‖` over `tokens [n, D]`; a zero vector counts as 0."""
-    sums = [_inverse(torch.linalg.vector_norm(x, dim=-1)) @ x for x in _slabs(tokens)]
+    sums = [_inverse_length(x)[0] @ x for x in _slabs(tokens)]
     return sum(sums[1:], sums[0]) / len(tokens)
 
 
-def differences(tokens: Tensor, mean: Tensor, scale: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Slab by slab, `scale · (v/‖v‖ − mean)` as `[s, D]` float64, and `[s]` bool, which tokens are zero vectors.
+def differences(tokens: Tensor, *, every: int = 1, scale: float = 1.0) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Slab by slab, `scale · (v/‖v‖ − m)` as `[s, D]` float64, and `[s]` bool, which tokens are zero vectors.
+
+    None stands for the latter where it is known that none is.
 
     Args:
         tokens: `[n, D]`, floating; read as float32.
-        mean: `[D]` float64.
+        every: m is the mean direction of each so manieth token.
         scale: a factor for all differences.
     """
-    centre = scale * mean
+    if len(tokens) <= SLAB_TOKENS and every == 1:
+        # One slab is read once, for its mean and for the differences to it.
+        (x,) = _slabs(tokens)
+        inverse, is_zero = _inverse_length(x, scale)
+        centre = torch.mv(x.T, inverse) / x.shape[0]
+        yield x.mul_(inverse[:, None]).sub_(centre), is_zero
+        return
+    centre = scale * mean_direction(tokens[::every])
     for x in _slabs(tokens):
-        length = torch.linalg.vector_norm(x, dim=-1)
-        yield x.mul_((_inverse(length) * scale)[:, None]).sub_(centre), length == 0
+        inverse, is_zero = _inverse_length(x, scale)
+        yield x.mul_(inverse[:, None]).sub_(centre), is_zero
 
 
-def half_square(difference: Tensor) -> Tensor:
-    """`‖d‖²/2` of `[s, D]`, `[s]`."""
-    square: Tensor = torch.linalg.vector_norm(difference, dim=-1).square()
-    return square / 2
+def square(difference: Tensor) -> Tensor:
+    """`‖d‖²` of `[s, D]`, `[s]`."""
+    length: Tensor = torch.linalg.vector_norm(difference, dim=-1)
+    return length.square()
 
 
 def joined(slabs: list[Tensor]) -> Tensor:
@@ -64,6 +75,11 @@ def _slabs(tokens: Tensor) -> Iterator[Tensor]:
     return (slab.float().double() for slab in slabs)
 
 
-def _inverse(length: Tensor) -> Tensor:
-    """`1/length`; 0 where that is 0."""
-    return length.reciprocal().nan_to_num(0.0, posinf=0.0)
+def _inverse_length(tokens: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor | None]:
+    """`scale/‖v‖`, or 0 where ‖v‖ is, and where that is; None where it is known to be nowhere: `[s]` each."""
+    length: Tensor = torch.linalg.vector_norm(tokens, dim=-1)
+    inverse, is_zero = length.reciprocal(), None
+    if not can_ask(length) or int(length.count_nonzero()) < length.shape[0]:
+        is_zero = length.logical_not()
+        inverse = inverse.masked_fill_(is_zero, 0.0)
+    return inverse if scale == 1 else inverse.mul_(scale), is_zero

@@ -33,7 +33,8 @@ from torch import Tensor
 from shirg_core.constants import constant
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
-from shirg_core.scores.directions import differences, half_square, joined, mean_direction
+from shirg_core.scores.directions import differences, joined, square
+from shirg_core.scores.statistics import stacked
 
 Count: TypeAlias = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -68,10 +69,10 @@ def distinctness(
     """
     count = count_copies if count is None else count
     if not layout.has_padding:
-        return torch.stack([_distinctness(features[b], radius, count) for b in range(len(features))])
+        return stacked([_distinctness(tokens, radius, count) for tokens in features.unbind()])
     keep = layout.valid_index(features.device)
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
-    scores[:, keep] = torch.stack([_distinctness(tokens[keep], radius, count) for tokens in features])
+    scores[:, keep] = stacked([_distinctness(tokens[keep], radius, count) for tokens in features.unbind()])
     return scores
 
 
@@ -81,7 +82,7 @@ def _distinctness(tokens: Tensor, radius: float, count: Count) -> Tensor:
     if n == 1:
         return tokens.new_zeros(1, dtype=torch.float32)
     copies = count(*_augmented(tokens, radius), n)
-    return ((copies / n).log() / -math.log(n)).clamp(0, 1).float()
+    return (copies / n).log_().div_(-math.log(n)).clamp_(0, 1).float()
 
 
 def count_copies(left: Tensor, right: Tensor, n: int) -> Tensor:
@@ -103,19 +104,19 @@ def count_copies(left: Tensor, right: Tensor, n: int) -> Tensor:
 
 def _augmented(tokens: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Rows such that `left_i · right_j = 1 − d_ij / (4·τ·s)`, each `[n', r + 2]` in whole tiles."""
-    mean = mean_direction(tokens)
     signs = _signs(tokens.shape[1], tokens.device) if tokens.shape[1] >= SKETCHED_FROM else None
     points, spreads = [], []
-    for slab, _ in differences(tokens, mean):
-        spreads.append(half_square(slab))
+    for slab, _ in differences(tokens):
+        spreads.append(square(slab))
         points.append(slab.float() if signs is None else slab.float() @ signs)
-    point, half = joined(points), joined(spreads).mean()
-    spread = half + half
+    point, spread = joined(points), joined(spreads).mean()
     # All tokens alike: every distance is 0, whatever it is divided by.
     scale = (4 * radius * spread.masked_fill(spread <= 0, 1.0)).float().reciprocal()
-    height = point.square().sum(1, keepdim=True) / 2
-    left = torch.cat([point * scale, 1 - height * scale, (-scale).expand_as(height)], dim=1)
-    right = torch.cat([point, torch.ones_like(height), height], dim=1)
+    depth = point.square().sum(1, keepdim=True).div_(-2)
+    one = torch.ones_like(depth)
+    left = torch.cat([point, depth, one], dim=1).mul_(scale)
+    left.select(1, -2).add_(1)
+    right = torch.cat([point, one, depth], dim=1)
     if fill := -len(point) % TILE:
         left, right = F.pad(left, (0, 0, 0, fill)), F.pad(right, (0, 0, 0, fill))
     return left, right

@@ -23,10 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shirg_core.constants import constant
+from shirg_core.eager import can_ask
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.relevance import TILE, unit_rows
-from shirg_core.scores.statistics import by_slabs
+from shirg_core.scores.statistics import by_slabs, stacked
 
 
 @without_autocast
@@ -44,14 +46,23 @@ def text_evidence(features: Tensor, text: Tensor, text_mask: Tensor | None, layo
     """
     valid = layout.valid_index(features.device)
     tokens = features if valid is None else features.index_select(1, valid)
-    rows = [
-        _evidence(tokens[b], text[b], None if text_mask is None else text_mask[b]) for b in range(features.shape[0])
-    ]
+    masks = [None] * len(features) if text_mask is None else text_mask.unbind()
+    rows = stacked([_evidence(*each) for each in zip(tokens.unbind(), text.unbind(), masks, strict=True)])
     if valid is None:
-        return torch.stack(rows)
+        return rows
     scores = features.new_zeros(features.shape[:2], dtype=torch.float32)
-    scores[:, valid] = torch.stack(rows)
+    scores[:, valid] = rows
     return scores
+
+
+def _of_largest(cosines: Tensor) -> Tensor:
+    """`√(2 · ln(n·m))` of their number, `[]`."""
+    return (2 * cosines.float().clamp_min(2).log()).sqrt()
+
+
+@constant
+def _largest(cosines: int, device: torch.device) -> Tensor:
+    return _of_largest(torch.tensor(cosines)).to(device)
 
 
 def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
@@ -62,8 +73,10 @@ def _evidence(tokens: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
     cosine = by_slabs(lambda x: unit_rows(x) @ directions, tokens)[:, :n_words]
     centred = cosine - cosine.mean(0)
     noise = (math.sqrt(math.pi / 2) * centred.abs().mean(0)).clamp_min(tokens.shape[1] ** -0.5)
-    # Filled on the device: a number copied from the host would wait for it.
-    spoken = cosine.new_full((), n_words) if mask is None else mask.sum()
-    floor = (2 * (len(tokens) * spoken).float().clamp_min(2).log()).sqrt() * noise
+    if mask is None or can_ask(mask):
+        reached = _largest(len(tokens) * (n_words if mask is None else int(mask.count_nonzero())), tokens.device)
+    else:
+        reached = _of_largest(len(tokens) * mask.sum())
+    floor = reached * noise
     above = (centred / floor - 1).clamp(0, 1)
     return (above if mask is None else above.masked_fill(~mask, 0.0)).amax(1)

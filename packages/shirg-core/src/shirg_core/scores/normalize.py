@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from shirg_core.constants import constant
+from shirg_core.eager import can_ask
 from shirg_core.layout import ViewLayout
 
 CONSTANT_RANGE = 1e-5
@@ -89,9 +90,18 @@ def _minmax(x: Tensor, valid: Tensor | None, offset: float | Tensor) -> Tensor:
         low = x.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
         high = x.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
     span = high - low
+    if valid is None and can_ask(x) and _clearly_vary(low, high, offset):
+        return (x - low) / span
     bottom, top = (low, high) if isinstance(offset, float) and offset == 0 else (low + offset, high + offset)
     # The larger of |bottom| and |top|, since bottom ≤ top. Not `span <= …`, which is no complement where it is NaN.
     constant_group = ~(span > CONSTANT_RANGE * torch.maximum(top, -bottom))
     # A constant group divides by 1, not by its own vanishing range: filling alone would still make NaN.
     scaled = (x - low) / span.masked_fill(constant_group, 1.0)
     return scaled.masked_fill(constant_group if valid is None else constant_group | ~valid, 0.0)
+
+
+def _clearly_vary(low: Tensor, high: Tensor, offset: float | Tensor) -> bool:
+    """Whether no group is constant, nor nearly so; False where a value is not finite."""
+    beside = offset if isinstance(offset, float) else max(map(abs, offset.flatten().tolist()))
+    extremes = zip(low.flatten().tolist(), high.flatten().tolist(), strict=True)
+    return all(top - bottom > 2 * CONSTANT_RANGE * (max(top, -bottom) + beside) for bottom, top in extremes)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shirg_core.precision import without_autocast
-from shirg_core.scores.statistics import by_slabs, feature_magnitude
+from shirg_core.scores.statistics import by_slabs, feature_magnitude, stacked
 
 TILE = 16
 
@@ -31,7 +31,9 @@ def unit_rows(tokens: Tensor) -> Tensor:
 
 
 @without_autocast
-def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
+def text_relevance(
+    features: Tensor, text: Tensor, text_mask: Tensor | None = None, *, norm: Tensor | None = None
+) -> Tensor:
     """Largest cosine of each visual token with any text token, in float32.
 
     A zero vector has cosine 0 with everything.
@@ -40,6 +42,7 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
         features: `[B, N, D]`, floating.
         text: `[B, M, D]`, floating, in the same space as `features`.
         text_mask: `[B, M]` bool, False = padding. Every row needs at least one True.
+        norm: `feature_magnitude(features)`, where it is known.
 
     Returns:
         `[B, N]` float32 in [−1, 1], raw (not normalised).
@@ -50,8 +53,9 @@ def text_relevance(features: Tensor, text: Tensor, text_mask: Tensor | None = No
     if fill := -n_text % TILE:
         directions = F.pad(directions, (0, 0, 0, fill))
     # One product per image: a batched product may round differently with the batch size, and a choice must not.
-    products = [by_slabs(partial(torch.matmul, other=directions[b].T), features[b]) for b in range(len(features))]
-    cosine = torch.stack(products)[..., :n_text]
+    pairs = zip(directions.mT.unbind(), features.unbind(), strict=True)
+    cosine = stacked([by_slabs(partial(torch.matmul, other=words), tokens) for words, tokens in pairs])[..., :n_text]
     if text_mask is not None:
         cosine = cosine.masked_fill(~text_mask[:, None, :], -torch.inf)
-    return cosine.amax(dim=-1) / feature_magnitude(features).clamp_min(torch.finfo(torch.float32).tiny)
+    norm = feature_magnitude(features) if norm is None else norm
+    return cosine.amax(dim=-1) / norm.clamp_min(torch.finfo(torch.float32).tiny)

@@ -16,7 +16,7 @@ A border is the edge of a view or of its padding; differences never cross either
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -47,6 +47,11 @@ def by_slabs(function: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=features.dim() - 2)
 
 
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """What was computed image by image, as a batch; without a copy if it is one image."""
+    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(list(rows))
+
+
 def channel_variance(features: Tensor) -> Tensor:
     """`[B, N]`, population variance over the channels of each token of `features [B, N, D]`."""
     return by_slabs(_variance, features)
@@ -67,9 +72,8 @@ def feature_magnitude(features: Tensor) -> Tensor:
 def spatial_gradient(features: Tensor, layout: ViewLayout) -> Tensor:
     """`[B, N]`, norm of the central-difference gradient of each token of `features [B, N, D]`; 0 for padding."""
     after, before, factor = _differences(layout, features.device)
-    squares = compare_pairs(features, after, before, _distance).square() * factor
-    down, across = squares.split(layout.n_tokens, dim=1)
-    norms: Tensor = (down + across).sqrt()
+    squares = compare_pairs(features, after, before, _distance).square().mul_(factor)
+    norms: Tensor = squares.view(-1, 2, layout.n_tokens).sum(1).sqrt_()
     return norms
 
 

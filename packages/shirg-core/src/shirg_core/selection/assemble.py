@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from shirg_core.budget import Budget, kept_tokens
@@ -30,21 +31,26 @@ def prepared(features: Tensor, layout: ViewLayout, budget: Budget, inputs: Input
     return without_padding(features, layout), kept_tokens(budget, layout)
 
 
-def find_regions(coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float) -> Tensor:
+def find_regions(
+    coverage: str, features: Tensor, layout: ViewLayout, k: int, share: float, *, norm: Tensor | None = None
+) -> Tensor:
     """`[B, N]` int64 regions by `clusters`, `cells`, `quadtree` or `none` (the whole image is one); −1 for padding.
+
+    `norm` is `feature_magnitude(features)`, where it is known.
 
     Raises:
         ValueError: an unknown word, or a budget too small for its regions.
     """
     if coverage == "clusters":
-        return cluster_regions(features.detach(), layout, k, share)
+        return cluster_regions(features.detach(), layout, k, share, norm=norm)
     if coverage == "cells":
         # A copy: the cells are shared by all calls on this layout, and what is returned is the caller's.
-        return cell_regions(layout, k, share, features.device).repeat(features.shape[0], 1)
+        return cell_regions(layout, k, share, features.device).expand(features.shape[0], -1).clone()
     if coverage == "quadtree":
         return quadtree_regions(features.detach(), layout, k, share)
     if coverage == "none":
-        return (layout.valid_mask(features.device).long() - 1).repeat(features.shape[0], 1)
+        regions = features.new_zeros(features.shape[:2], dtype=torch.int64)
+        return regions.masked_fill_(~layout.valid_mask(features.device), -1) if layout.has_padding else regions
     raise ValueError(f"coverage must be clusters, cells, quadtree or none, got {coverage!r}")
 
 
@@ -70,7 +76,20 @@ def assemble(
         weights: `[B, N]` ≥ 0, attention received.
         method: the name that the result carries.
     """
-    indices = choose(scores, regions, layout, k)
+    return gathered(features, layout, choose(scores, regions, layout, k), scores, regions, summary, weights, method)
+
+
+def gathered(
+    features: Tensor,
+    layout: ViewLayout,
+    indices: Tensor,
+    scores: Tensor,
+    regions: Tensor,
+    summary: str = "none",
+    weights: Tensor | None = None,
+    method: str | None = None,
+) -> Selection:
+    """Gather what was chosen, `indices [B, K]`, and summarise; other arguments as in `assemble`."""
     token = None
     if summary != "none":
         token = summarise(features, indices, layout, weights if summary == "attention" else None)
@@ -79,4 +98,5 @@ def assemble(
 
 def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor, method: str | None = None) -> Selection:
     """The K tokens of the highest scores, without coverage and without a summary; arguments as in `assemble`."""
-    return assemble(features, layout, k, scores, find_regions("none", features, layout, k, 0.0), method=method)
+    regions = find_regions("none", features, layout, k, 0.0)
+    return gathered(features, layout, choose(scores, None, layout, k), scores, regions, method=method)

@@ -74,8 +74,9 @@ def check_inputs(
         if text_mask.dtype != torch.bool or text_mask.shape != text.shape[:2]:
             expected = f"bool {list(text.shape[:2])}"
             raise ValueError(f"text_mask must be {expected}, got {text_mask.dtype} {list(text_mask.shape)}")
+    device = features.device
     for name, tensor in {**given, "text_mask": text_mask}.items():
-        if tensor is not None and tensor.device != features.device:
+        if tensor is not None and tensor.device != device:
             raise ValueError(f"{name} is on {tensor.device}, features are on {features.device}")
     # On a GPU this question would wait for the device; there it is asked with `check_finite` only.
     cheap = features.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -89,9 +90,9 @@ def check_inputs(
 def _check_tensor(name: str, tensor: object, shape: tuple[int | str, ...]) -> None:
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-    fits = tensor.dim() == len(shape) and all(
-        isinstance(s, str) or s == n for s, n in zip(shape, tensor.shape, strict=True)
-    )
+    fits = tensor.dim() == len(shape)
+    for size, found in zip(shape, tensor.shape, strict=False):
+        fits = fits and (size == found or isinstance(size, str))
     if not fits:
         wanted = "[" + ", ".join(map(str, shape)) + "]"
         raise ValueError(f"{name} must have shape {wanted}, got {list(tensor.shape)}")

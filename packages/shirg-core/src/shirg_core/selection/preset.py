@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TypeAlias, get_args
 
@@ -76,7 +75,8 @@ class Preset:
         )
         self.check_given(given)
         chosen = backend(impl, features, self.coverage)(self.recipe, features, layout, given)
-        return replace(chosen, layout=layout, method=self.method)
+        parts = chosen.indices, chosen.scores, chosen.regions, chosen.kept, chosen.summary
+        return Selection(*parts, layout, self.method)
 
 
 def backend(impl: str, features: Tensor, coverage: Coverage = "none") -> Backend:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shirg_core.eager import can_ask
 from shirg_core.layout import ViewLayout
 from shirg_core.precision import without_autocast
 from shirg_core.scores.statistics import slabs
@@ -32,14 +33,18 @@ def summarise(features: Tensor, indices: Tensor, layout: ViewLayout, weights: Te
     n_dropped = layout.n_selectable - indices.shape[1]
     if n_dropped == 0:
         return None
-    share = torch.full(features.shape[:2], 1 / n_dropped, dtype=torch.float32, device=features.device)
-    share = _of_dropped(share, indices, layout)
-    if weights is not None:
+    if weights is None:
+        share = _equal_share(indices, layout, n_dropped)
+    else:
         of = _of_dropped(weights.detach().float(), indices, layout)
         total = of.sum(dim=1, keepdim=True)
-        share = torch.where(total > 0, of / total, share)
-    rows = [_total(share[b : b + 1], features[b]) for b in range(len(features))]
-    return torch.stack(rows).to(features.dtype)
+        share = of / total
+        if not (can_ask(total) and all(each > 0 for each in total.flatten().tolist())):
+            share = torch.where(total > 0, share, _equal_share(indices, layout, n_dropped))
+    if len(features) == 1:
+        return _total(share, features.squeeze(0)).unsqueeze(0).to(features.dtype)
+    pairs = zip(share.unsqueeze(1).unbind(), features.unbind(), strict=True)
+    return torch.stack([_total(*pair) for pair in pairs]).to(features.dtype)
 
 
 def _total(share: Tensor, tokens: Tensor) -> Tensor:
@@ -51,6 +56,13 @@ def _total(share: Tensor, tokens: Tensor) -> Tensor:
     for part, weight in zip(parts, share.split([len(part) for part in parts], dim=1), strict=True):
         total = torch.addmm(total, weight, part.float())
     return total
+
+
+def _equal_share(indices: Tensor, layout: ViewLayout, n_dropped: int) -> Tensor:
+    """`[B, N]`, 1/n_dropped; 0 for kept tokens and padding."""
+    shape = len(indices), layout.n_tokens
+    share = torch.full(shape, 1 / n_dropped, dtype=torch.float32, device=indices.device)
+    return _of_dropped(share, indices, layout)
 
 
 def _of_dropped(x: Tensor, indices: Tensor, layout: ViewLayout) -> Tensor:
