@@ -27,7 +27,7 @@ def bench(micro, tmp_path_factory):
 
 def test_rows_compare_with_the_fixed_budget_of_equal_mean_k_and_count_every_forward_pass(bench):
     steps = []
-    rows = adaptive_rows(Run(bench, 1, "untrained", "it"), ["easy", "hard"], BUDGET, lambda: steps.append(1))
+    rows = adaptive_rows(Run(bench, ["easy", "hard"], 1, "untrained", "it", lambda: steps.append(1)), BUDGET)
     assert len(steps) == PARTS * len(ADAPTED) * 2
     assert len(rows) == PARTS * len(ADAPTED) * 3
     assert [row["tier"] for row in rows[:9]] == ["easy"] * 3 + ["hard"] * 3 + [MIXED] * 3

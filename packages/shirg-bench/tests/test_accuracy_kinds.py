@@ -26,7 +26,7 @@ def bench(micro, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(bench):
-    return kind_rows(Run(bench, PAGES, "untrained", "it"), ["easy"])
+    return kind_rows(Run(bench, ["easy"], PAGES, "untrained", "it"))
 
 
 def test_every_question_is_counted_once_for_every_method(bench, rows):

@@ -44,7 +44,7 @@ def test_rows_have_it_where_it_is_measured(micro, tmp_path):
     bench = tiny_bench(micro, tmp_path)
     variants = [Variant(GATE), Variant(GATE, nll_times=2), Variant(nll_times=2)]
     silent, measured, other = bench.answers(variants, "easy", 6)
-    run = Run(bench, 6, "untrained", "")
+    run = Run(bench, ["easy"], 6, "untrained", "")
     assert "nll" not in score_row(run, "easy", variants[0], silent)
     row = score_row(run, "easy", variants[1], measured)
     assert row["nll_times"] == 2

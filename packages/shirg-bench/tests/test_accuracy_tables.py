@@ -10,7 +10,7 @@ import pytest
 
 from shirg_bench.accuracy.answers import Answers
 from shirg_bench.accuracy.budgets import BUDGETS, curve_plan, curve_rows, entries
-from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan, comparisons_of
+from shirg_bench.accuracy.compare import ABLATIONS, ablate, ablation_plan
 from shirg_bench.accuracy.methods import exact_methods
 from shirg_bench.accuracy.rows import Run, paired
 from shirg_bench.results.scores import accuracy_tables, gain_tables, score_tables, seed_tables
@@ -45,7 +45,7 @@ def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
     promised += ["adapter", "adapted", "lowres", "cache", "late", "views", "views-variance"]
     assert sorted(ABLATIONS) == sorted(promised)
     for name in promised:
-        comparisons = comparisons_of(name, ADAPTERS)
+        comparisons = ABLATIONS[name](ADAPTERS)
         assert comparisons, name
         for reference, others in comparisons:
             assert others, name
@@ -58,15 +58,13 @@ def test_every_ablation_of_the_brief_is_there_and_changes_one_thing():
 
 
 def test_adapters_are_compared_with_the_first_and_with_none():
-    assert comparisons_of("adapter", {}) == comparisons_of("adapted", {}) == []
-    found = {name: comparisons_of(name, ADAPTERS) for name in ("adapter", "adapted")}
+    assert ABLATIONS["adapter"]({}) == ABLATIONS["adapted"]({}) == []
+    found = {name: ABLATIONS[name](ADAPTERS) for name in ("adapter", "adapted")}
     assert {pair.reference.variant.adapter for pair in found["adapter"]} == {"r16"}
     assert {pair.reference.variant.adapter for pair in found["adapted"]} == {None}
     assert [case.variant.adapter for case in found["adapted"][0].others] == list(ADAPTERS)
     asked = {case.variant.adapter: case.variant.positions for case in found["adapted"][2].others}
     assert asked == {None: "original", **ADAPTERS}
-    with pytest.raises(ValueError, match="unknown ablation 'colour'; known: coverage"):
-        comparisons_of("colour", {})
 
 
 def test_the_curve_has_every_method_at_every_budget():
@@ -87,7 +85,7 @@ def test_the_curve_has_every_method_at_every_budget():
 
 @pytest.fixture(scope="module")
 def rows(micro, tmp_path_factory):
-    return curve_rows(Run(tiny_bench(micro, tmp_path_factory.mktemp("curve")), 1, "untrained", "it"), ["easy"])
+    return curve_rows(Run(tiny_bench(micro, tmp_path_factory.mktemp("curve")), ["easy"], 1, "untrained", "it"))
 
 
 def test_rows_say_what_was_run_where(rows):
@@ -119,9 +117,9 @@ def test_rows_say_what_was_run_where(rows):
 
 
 def test_rows_say_what_was_planned(micro, tmp_path):
-    run = Run(tiny_bench(micro, tmp_path), 1, "untrained", "it")
-    planned = curve_plan(run, ["easy"], ["full", "pooling"]) + ablation_plan(run, "beta", ["easy"])
-    measured = curve_rows(run, ["easy"], methods=["full", "pooling"]) + ablate(run, "beta", ["easy"])
+    run = Run(tiny_bench(micro, tmp_path), ["easy"], 1, "untrained", "it")
+    planned = curve_plan(run, ["full", "pooling"]) + ablation_plan(run, "beta")
+    measured = curve_rows(run, ["full", "pooling"]) + ablate(run, "beta")
     assert all(plan.items() <= row.items() for plan, row in zip(planned, measured, strict=True))
 
 
@@ -158,7 +156,7 @@ def test_runs_over_other_pages_have_no_mean(rows, other):
 
 def test_some_methods_only(micro, tmp_path):
     asked = ("pooling", "full", "v2")
-    some = curve_rows(Run(tiny_bench(micro, tmp_path / "store"), 1, "r", ""), ["easy"], methods=asked)
+    some = curve_rows(Run(tiny_bench(micro, tmp_path / "store"), ["easy"], 1, "r", ""), methods=asked)
     assert {row["method"] for row in some} == set(asked)
     assert len(some) == 2 + len(BUDGETS) + 2
     assert all("vs_full" in row and "vs_pooling" in row for row in some)
@@ -179,12 +177,12 @@ def test_differences_stand_beside_scores():
 
 
 def test_five_views_are_compared_where_a_model_has_them(micro, tmp_path):
-    single = Run(tiny_bench(micro, tmp_path / "store"), 1, "untrained", "it")
+    single = Run(tiny_bench(micro, tmp_path / "store"), ["easy"], 1, "untrained", "it")
     tables = {"views": "v2", "views-variance": "v2, variance alone"}
-    assert [ablate(single, name, ["easy"]) for name in tables] == [[], []]
+    assert [ablate(single, name) for name in tables] == [[], []]
     folder = write_micro(tmp_path / "views", size=replace(SIZE, views="anyres"))
     five = single._replace(bench=tiny_bench(folder, tmp_path / "store"))
-    rows = [row for name in tables for row in ablate(five, name, ["easy"])]
+    rows = [row for name in tables for row in ablate(five, name)]
     assert {row["ablation"]: row["reference"] for row in rows} == tables
     assert {row["budget"]: row["kept_tokens"] for row in rows} == {327: 327.0, 163: 163.0, 82: 82.0}
     assert {row["views"] for row in rows} == {"anyres", "pooled_base"}

@@ -110,7 +110,7 @@ def test_bench(model, tmp_path, monkeypatch):
 def test_ablate_and_the_plots(micro, tmp_path):
     assert {entry.group for entry in entries(14) if entry.method == "first"} == {"budget", "pooled-k"}
     bench = tiny_bench(micro, tmp_path)
-    rows = curve_rows(Run(bench, 1, "untrained", ""), ["easy"], methods=["full", "first"])
+    rows = curve_rows(Run(bench, ["easy"], 1, "untrained", ""), methods=["full", "first"])
     assert [row["method"] for row in rows].count("first") == 5
     words = {text.get_text() for axes in budget_curves(rows).axes for text in axes.texts}
     assert {"first", "all tokens"} <= words

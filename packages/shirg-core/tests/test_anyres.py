@@ -120,11 +120,9 @@ def test_extreme_images(size):
     assert 729 <= layout.n_selectable <= layout.n_tokens
 
 
-def test_pinned_base_and_other_crops():
-    layout = anyres_layout((900, 600), side=9, crop_px=100, canvases=[(200, 100), (100, 200)], pinned_base=True)
-    assert len(layout.views) == 3
-    assert [v.pinned for v in layout.views] == [True, False, False]
-    assert layout.n_pinned == 81
+def test_other_crops():
+    layout = anyres_layout((900, 600), side=9, crop_px=100, canvases=[(200, 100), (100, 200)])
+    assert [(v.h, v.w) for v in layout.views] == [(9, 9)] * 3
 
 
 def test_bad_geometry_is_refused():

@@ -94,7 +94,6 @@ def anyres_layout(
     side: int = 27,
     crop_px: int = 384,
     canvases: Sequence[tuple[int, int]] = LAVIDA_CANVASES,
-    pinned_base: bool = False,
 ) -> ViewLayout:
     """The layout of a real image: base view first, then crops in raster order, border tokens marked as padding.
 
@@ -103,19 +102,16 @@ def anyres_layout(
         side: tokens along a crop's side (27 for SigLIP-384 with patch 14).
         crop_px: side of a crop in pixels.
         canvases: candidate canvases, `(width, height)` in pixels, multiples of `crop_px`.
-        pinned_base: keep every token of the base view.
 
     Raises:
         ValueError: an empty image, or a canvas that is not made of whole crops.
     """
     frozen = tuple((int(w), int(h)) for w, h in canvases)
-    return _anyres_layout((int(size[0]), int(size[1])), side, crop_px, frozen, pinned_base)
+    return _anyres_layout((int(size[0]), int(size[1])), side, crop_px, frozen)
 
 
 @lru_cache(maxsize=1024)
-def _anyres_layout(
-    size: tuple[int, int], side: int, crop_px: int, canvases: tuple[tuple[int, int], ...], pinned_base: bool
-) -> ViewLayout:
+def _anyres_layout(size: tuple[int, int], side: int, crop_px: int, canvases: tuple[tuple[int, int], ...]) -> ViewLayout:
     canvas_w, canvas_h = canvas = best_canvas(size, canvases)
     if canvas_w % crop_px or canvas_h % crop_px:
         raise ValueError(f"canvas {canvas} is not made of whole crops of {crop_px} px")
@@ -129,7 +125,7 @@ def _anyres_layout(
         for r in range(rows)
         for c in range(cols)
     ]
-    return ViewLayout(views=(View(side, side, pinned=pinned_base), *crops))
+    return ViewLayout(views=(View(side, side), *crops))
 
 
 def _crop_box(placement: Placement, row: int, col: int, crop_px: int) -> tuple[float, float, float, float]:

@@ -9,7 +9,7 @@ A threshold is calibrated on pages of the split `valid`, see `shirg_core.adaptiv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,26 +33,18 @@ MIXED = "mixed"
 """The tier of rows over all pages."""
 
 
-def adaptive_rows(
-    run: Run, tiers: Sequence[str], budget: AdaptiveBudget, advance: Callable[[], None] = lambda: None
-) -> list[dict[str, Any]]:
+def adaptive_rows(run: Run, budget: AdaptiveBudget) -> list[dict[str, Any]]:
     """Rows of kind `ablation`: the reference is the fixed budget of equal mean K, beside it the highest rung.
 
-    Args:
-        run: what answers.
-        tiers: see `shirg_train.testbed.pages.config.TIERS`; a row for each, and for all of them together.
-        budget: rungs and threshold.
-        advance: called after each variant of each chunk.
-
-    Returns:
-        Rows with `nfe` and `prefills`, forward passes and prefills of an answer on average.
+    There is a row for each tier, and for all of them together; `nfe` and `prefills` are forward passes and prefills of
+    an answer on average.
     """
     rows = []
     for name, (method, options) in ADAPTED.items():
         policy = PolicyConfig(method, budget.low, options=options)
 
         def measured(variant: Variant) -> list[Answers]:
-            each = [run.bench.answers([variant], tier, run.pages, advance)[0] for tier in tiers]
+            each = [run.answers([variant], tier)[0] for tier in run.tiers]
             return each if len(each) == 1 else [*each, Answers.joined(each)]
 
         adaptive = Variant(policy, adaptive=budget)
@@ -66,7 +58,7 @@ def adaptive_rows(
             (f"{name}, highest rung", budget.high, highest, measured(highest)),
         ]
         against = cases[0][3]
-        for i, tier in enumerate([*tiers, MIXED][: len(found)]):
+        for i, tier in enumerate([*run.tiers, MIXED][: len(found)]):
             for variant, k, how, answers in cases:
                 told = {"kind": "ablation", "ablation": "adaptive", "variant": variant, "reference": reference}
                 costs = _costs(answers[i])

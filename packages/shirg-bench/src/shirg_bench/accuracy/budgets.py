@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -62,34 +62,25 @@ def entries(side: int, views: Views = VIEWS) -> list[Entry]:
     return rows
 
 
-def curve_plan(run: Run, tiers: Sequence[str], methods: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def curve_plan(run: Run, methods: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """What the rows of `curve_rows` will say before anything is measured."""
     return [
         {"kind": "accuracy", "group": entry.group, **identity(run, tier, entry.variant), "method": entry.method}
-        for tier in tiers
+        for tier in run.tiers
         for entry in entries_of(run.bench, methods)
     ]
 
 
-def curve_rows(
-    run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None, methods: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
-    """Measure, or read again what was measured.
+def curve_rows(run: Run, methods: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of kind `accuracy`, of some methods (see `table_method`) or all.
 
-    Args:
-        run: the open bench, the number of pages, and how rows name them.
-        tiers: see `shirg_train.testbed.pages.config.TIERS`.
-        advance: called after each variant of each chunk.
-        methods: see `table_method`; None = all of them.
-
-    Returns:
-        Rows of kind `accuracy`. `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences to what was
-        measured, too, each with its interval `…_low`, `…_high`.
+    `vs_full`, `vs_pooling` and (at the same K) `vs_v2` are paired differences to what was measured, too, each with its
+    interval `…_low`, `…_high`.
     """
     table = entries_of(run.bench, methods)
     rows = []
-    for tier in tiers:
-        measured = run.bench.answers([entry.variant for entry in table], tier, run.pages, advance)
+    for tier in run.tiers:
+        measured = run.answers([entry.variant for entry in table], tier)
         found = {(entry.method, entry.variant.policy.budget): each for entry, each in zip(table, measured, strict=True)}
         for entry, answers in zip(table, measured, strict=True):
             row = score_row(run, tier, entry.variant, answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -75,20 +76,17 @@ def _measure_all(options: AblateOptions, bench: Bench, *, quiet: bool) -> str:
         variants = sum(_variant_count(options, bench, name) for name in options.names)
         task = progress.add_task("", total=variants * chunks_of_variant)
 
-        def advance() -> None:
-            progress.advance(task)
-
         for name in options.names:
             progress.update(task, description=name)
-            run = _run(options, bench, name)
+            run = _run(options, bench, name)._replace(advance=partial(progress.advance, task))
             if name == BUDGET:
-                rows = curve_rows(run, options.tier_ids, advance, options.chosen)
+                rows = curve_rows(run, options.chosen)
             elif name == KINDS:
-                rows = kind_rows(run, options.tier_ids, advance)
+                rows = kind_rows(run)
             elif name == ADAPTIVE:
-                rows = adaptive_rows(run, options.tier_ids, options.adaptive, advance)
+                rows = adaptive_rows(run, options.adaptive)
             else:
-                rows = ablate(run, name, options.tier_ids, advance)
+                rows = ablate(run, name)
             # After each table, so that a killed run leaves the finished ones readable.
             written.append(
                 _write(_results(options, name), rows, whole=options.is_whole(name))
@@ -103,16 +101,16 @@ def _check_results(options: AblateOptions, bench: Bench) -> None:
     for name in options.names:
         run = _run(options, bench, name)
         if name == BUDGET:
-            rows = curve_plan(run, options.tier_ids, options.chosen)
+            rows = curve_plan(run, options.chosen)
         else:
-            rows = [] if name in (KINDS, ADAPTIVE) else ablation_plan(run, name, options.tier_ids)
+            rows = [] if name in (KINDS, ADAPTIVE) else ablation_plan(run, name)
         path = _results(options, name)
         merged(path, rows_there(path), rows, RULES, whole=options.is_whole(name))
 
 
 def _run(options: AblateOptions, bench: Bench, name: str) -> Run:
     regime = EMBEDDED_REGIME if options.regime is None else options.regime
-    return Run(bench, options.pages, regime, options.command(name))
+    return Run(bench, options.tier_ids, options.pages, regime, options.command(name))
 
 
 def _variant_count(options: AblateOptions, bench: Bench, name: str) -> int:

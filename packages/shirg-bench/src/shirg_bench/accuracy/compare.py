@@ -39,28 +39,13 @@ BY_LINE = ("adapted", LEARNED)
 """Tables whose lines may be measured run by run: their reference is not one of the adapters that a run names."""
 
 
-def comparisons_of(ablation: str, adapters: Adapters) -> list[Comparison]:
-    """The comparisons of an ablation.
-
-    Raises:
-        ValueError: an unknown one.
-    """
-    if ablation not in ABLATIONS:
-        raise ValueError(f"unknown ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
-    return ABLATIONS[ablation](adapters)
-
-
 def comparisons_for(bench: Bench, ablation: str) -> list[Comparison]:
-    """Those that a bench can measure; none where it lacks the adapters, training runs or views that an ablation needs.
-
-    Raises:
-        ValueError: an unknown ablation.
-    """
+    """Those that a bench can measure; none where it lacks the adapters, training runs or views that it needs."""
     if ablation == LEARNED:
         return learned(bench.runs)
     if ablation in NEEDS_VIEWS and views_of(bench.models[None]) == VIEWS:
         return []
-    return comparisons_of(ablation, bench.adapters)
+    return ABLATIONS[ablation](bench.adapters)
 
 
 def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
@@ -69,36 +54,28 @@ def variants_of(comparisons: Sequence[Comparison]) -> list[Variant]:
     return list({case.variant.key: case.variant for case in cases}.values())
 
 
-def ablation_plan(run: Run, ablation: str, tiers: Sequence[str]) -> list[dict[str, Any]]:
+def ablation_plan(run: Run, ablation: str) -> list[dict[str, Any]]:
     """What the rows of `ablate` will say before anything is measured."""
     return [
         _told(run, ablation, tier, reference, case)
-        for tier in tiers
+        for tier in run.tiers
         for reference, others in comparisons_for(run.bench, ablation)
         for case in (reference, *others)
     ]
 
 
-def ablate(
-    run: Run, ablation: str, tiers: Sequence[str], advance: Callable[[], None] = lambda: None
-) -> list[dict[str, Any]]:
+def ablate(run: Run, ablation: str) -> list[dict[str, Any]]:
     """Rows of kind `ablation`, references (difference 0) among them; none where see `comparisons_for`.
 
-    Args:
-        run: what answers.
-        ablation: a name of `ABLATIONS`.
-        tiers: see `shirg_train.testbed.pages.config.TIERS`.
-        advance: called after each variant of each chunk.
-
     Raises:
-        ValueError: an unknown ablation, or a selector that refuses.
+        ValueError: a selector that refuses.
     """
     comparisons = comparisons_for(run.bench, ablation)
     variants = variants_of(comparisons)
     rows = []
     costs = measured_costs(run.bench, variants) if ablation == LEARNED else {}
-    for tier in tiers if variants else ():
-        measured = run.bench.answers(variants, tier, run.pages, advance)
+    for tier in run.tiers if variants else ():
+        measured = run.answers(variants, tier)
         answers = dict(zip((variant.key for variant in variants), measured, strict=True))
         for reference, others in comparisons:
             for case in (reference, *others):

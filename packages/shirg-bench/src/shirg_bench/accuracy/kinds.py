@@ -5,7 +5,6 @@ The pages of the budget table are mostly forms and tables. Here every kind is as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,18 +29,15 @@ VARIANTS = {
 }
 
 
-def kind_rows(run: Run, tiers: Sequence[str], advance: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+def kind_rows(run: Run) -> list[dict[str, Any]]:
     """Rows of kind `kinds`: a method's score on the questions whose answer `stands_in` one kind of block.
 
-    Args:
-        run: what answers; the pages are `EVEN`, whatever its own are.
-        tiers: see `shirg_train.testbed.pages.config.TIERS`.
-        advance: called after each variant of each chunk.
+    The pages are `EVEN`, whatever the run's own are.
     """
     run = run._replace(bench=replace(run.bench, data=EVEN))
     rows = []
-    for tier in tiers:
-        measured = run.bench.answers(list(VARIANTS.values()), tier, run.pages, advance)
+    for tier in run.tiers:
+        measured = run.answers(list(VARIANTS.values()), tier)
         drawn = [
             draw_pages_of(run.bench.models[None], EVEN, tier, chunk, run.bench.split) for chunk in chunks(run.pages)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,15 +40,23 @@ class Run(NamedTuple):
 
     Attributes:
         bench: what answers.
+        tiers: see `shirg_train.testbed.pages.config.TIERS`.
         pages: per tier.
         regime: how the checkpoint was trained, for the record.
         command: how to measure it again, for the record.
+        advance: called after each variant of each chunk.
     """
 
     bench: Bench
+    tiers: Sequence[str]
     pages: int
     regime: str
     command: str
+    advance: Callable[[], None] = lambda: None
+
+    def answers(self, variants: Sequence[Variant], tier: str) -> list[Answers]:
+        """To every question of a tier's pages under every variant."""
+        return self.bench.answers(variants, tier, self.pages, self.advance)
 
 
 def identity(run: Run, tier: str, variant: Variant) -> dict[str, Any]:
