@@ -10,6 +10,8 @@ from shirg_bench.results.provenance import folder_digest
 from shirg_bench.results.rows import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
+from shirg_core.cli.errors import BadInput
+from shirg_core.in_use import hold
 from shirg_lavida.checkpoint.fingerprint import fingerprint
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.adapter.files import save_adapter
@@ -48,6 +50,13 @@ def write_adapter(micro, folder, r, positions="packed"):
 def test_the_budget_of_the_adaptive_table_is_adaptive(micro, tmp_path, capsys):
     assert ablate(micro, tmp_path, "--what", "adaptive", "--budget", "0.25") == 2
     assert "--budget is that of --what adaptive, such as auto:0.08-0.5, got '0.25'" in capsys.readouterr().err
+
+
+def test_the_second_of_two_runs_into_one_folder_is_refused(micro, tmp_path, capsys):
+    with hold(tmp_path, BadInput):
+        assert ablate(micro, tmp_path, "--what", "beta") == 2
+    said = f"shirg: error: --output: {tmp_path} is in use by another run; wait for it, or choose another\n"
+    assert capsys.readouterr().err == said
 
 
 def test_pages_of_another_split_are_other_pages_and_do_not_mix(micro, tmp_path, capsys):

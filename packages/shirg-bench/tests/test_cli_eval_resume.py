@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from shirg_bench.lmms import model as module
+from shirg_core.cli.errors import BadInput
+from shirg_core.in_use import hold
 
 from .lmms_setup import evaluation, refused, shirg, small_evaluation
 
@@ -77,6 +79,13 @@ def test_a_stopped_run_owns_its_folder_and_the_same_settings_resume(command, tmp
     assert evaluation(tmp_path / "out")[1] == evaluation(finished)[1]
     (tmp_path / "out" / "results.json").write_text("{", encoding="utf-8")
     assert "results.json is not the record of an evaluation" in refused(capsys, 2, *command("out"))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_second_of_two_evaluations_into_one_folder_is_refused(command, tmp_path, capsys, processes):
+    with hold(tmp_path / "out", BadInput):
+        error = refused(capsys, 2, *command("out", "--processes", processes))
+    assert f"cannot write to {tmp_path / 'out'}: {tmp_path / 'out'} is in use by another run" in error
 
 
 def test_a_run_that_answered_nothing_leaves_the_folder_free(command, capsys):

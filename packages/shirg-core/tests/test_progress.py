@@ -1,9 +1,10 @@
+import gc
 import io
 
 import pytest
 
 from shirg_core import progress
-from shirg_core.progress import progress_bar, spinner
+from shirg_core.progress import importing, progress_bar, spinner
 
 
 class Terminal(io.StringIO):
@@ -46,3 +47,14 @@ def test_a_bar_counts_on_stderr_and_shows_what_it_is_about(capsys):
     assert out == ""
     assert "3/4" in err
     assert "pages [easy]" in err
+
+
+def test_nothing_is_collected_while_libraries_are_imported_or_in_them_later():
+    with importing("loading PyTorch"):
+        assert not gc.isenabled()
+        library = [[] for _ in range(9)]
+    assert gc.isenabled()
+    assert any(each is library for each in gc.get_objects(generation=2))
+    with pytest.raises(ImportError), importing("loading PyTorch"):
+        raise ImportError
+    assert gc.isenabled()

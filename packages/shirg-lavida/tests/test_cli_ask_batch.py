@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from shirg_core.cli.errors import BadInput
+from shirg_core.in_use import LOCK_FILE, hold
 from shirg_lavida.checkpoint.weights import WEIGHTS_FILE
 from shirg_lavida.pipeline import LavidaPipeline
 
@@ -40,8 +42,17 @@ def test_each_answer_is_as_alone(page, model, argv, capsys):
     alone = asked(page, model)
     assert alone["answer_ids"] == found[0]["answer_ids"]
     assert (alone["confidence"], alone["indices"]) == (found[0]["confidence"], found[0]["indices"])
-    names = {path.name for path in (page.parent / "kept").iterdir()}
+    names = {path.name for path in (page.parent / "kept").iterdir()} - {LOCK_FILE}
     assert names == {f"{stem}-q{number}.png" for stem in ("page", "other") for number in (1, 2)}
+
+
+@pytest.mark.parametrize(("option", "name"), [("--json", "rows.jsonl"), ("--overlay", "kept")])
+def test_the_second_of_two_calls_into_one_place_is_refused(page, argv, capsys, option, name):
+    output = page.parent / name
+    with hold(output, BadInput, file=option == "--json"):
+        line = refused(capsys, *argv[1:], "--questions", "questions.txt", option, output)
+    assert line == f"shirg: error: {output} is in use by another run; wait for it, or choose another\n"
+    assert shirg(*argv, "--questions", "questions.txt", option, output) == 0
 
 
 def test_lines_on_standard_output_and_questions_from_standard_input(argv, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shirg_train.in_use import hold
+from shirg_core.in_use import hold
 from shirg_train.recipe import RecipeError
 from shirg_train.testbed.micro.loop import train_micro
 from shirg_train.trainer.run import run
@@ -54,7 +54,7 @@ def test_the_second_of_two_runs_is_refused_and_the_first_ends(tmp_path):
 def test_ranks_of_one_run_are_refused_together(tmp_path):
     """That they share a folder which nobody else uses is tested in `test_trainer_ranks`."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    with hold(tmp_path / "taken"), start(tmp_path / "taken", *launcher, steps=2) as process:
+    with hold(tmp_path / "taken", RecipeError.of_output), start(tmp_path / "taken", *launcher, steps=2) as process:
         _, errors = process.communicate(timeout=240)
     assert process.returncode != 0
     assert errors.count("taken is in use by another run") >= 2
@@ -64,14 +64,14 @@ def test_micro_runs_are_refused_too(tmp_path):
     size = {"tower_width": 24, "tower_layers": 1, "tower_mlp": 32, "width": 24, "layers": 2, "mlp": 32, "heads": 3}
     stage = {"name": "read", "steps": 1, "pages": 2, "answers": False}
     recipe = {"size": size, "data": {"questions": 2}, "stages": [stage]}
-    with hold(tmp_path), refused(tmp_path):
+    with hold(tmp_path, RecipeError.of_output), refused(tmp_path):
         train_micro(recipe, tmp_path)
     train_micro(recipe, tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RecipeError, match=r"output: .*file"), hold(tmp_path / "file" / "run"):
+    with pytest.raises(RecipeError, match=r"output: .*file"), hold(tmp_path / "file" / "run", RecipeError.of_output):
         pass
 
 
@@ -80,6 +80,6 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cap
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr("fcntl.flock", unsupported)
-    with hold(tmp_path):
+    with hold(tmp_path, RecipeError.of_output):
         pass
     assert "cannot be locked ([Errno 95] Operation not supported): start no second run there" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,22 @@ def progress_bar(
         redirect_stderr=redirect,
         disable=quiet,
     )
+
+
+@contextmanager
+def importing(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """`spinner` while the block imports libraries; no search for garbage goes through their many objects."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with spinner(text, quiet=quiet):
+            yield
+    finally:
+        # Together they count all objects as old, without a look at them.
+        gc.freeze()
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def train(
     """Train what a recipe describes. Rerun the command to resume a run."""
     # Imported here, so that `shirg --help` waits for no library, and what a recipe names in vain not for torch.
     from shirg_core.checks import check_known
-    from shirg_core.progress import spinner
+    from shirg_core.progress import importing
     from shirg_train.recipe import RecipeError, read_yaml
     from shirg_train.tasks import check_recipe, run_recipe
     from shirg_train.told import about, closing, plan, shipped_recipes
@@ -48,7 +48,7 @@ def train(
     with bad_input(RecipeError):
         raw = read_yaml(recipe, changes or [])
         check_recipe(raw)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_train.checkpointing import CheckpointError
         from shirg_train.trainer.distributed import LostRankError, is_main_process, speaks_for_its_machine
     try:

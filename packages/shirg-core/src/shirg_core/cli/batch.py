@@ -6,7 +6,8 @@ Each is what a call of its own would be: nothing is batched, so every result is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -74,6 +75,22 @@ class Batch:
                 name = f"{stem}-{number}"
             names[name] = item
         return {item: self.picture / f"{name}.png" for name, item in names.items()}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the files of several results.
+
+        Raises:
+            BadInput: another run writes there.
+        """
+        from shirg_core.in_use import hold  # needs a lock of the operating system, and nothing else does
+
+        with ExitStack() as stack:
+            if self.several and self.summary is not None and self.summary != STANDARD:
+                stack.enter_context(hold(self.summary, BadInput, file=True))
+            if self.several and self.picture is not None:
+                stack.enter_context(hold(self.picture, BadInput))
+            yield
 
     def writer(self, schema: str, *, resume: bool = False) -> JsonLines | None:
         """Lines for the results of several items; None for the one document of a single item.

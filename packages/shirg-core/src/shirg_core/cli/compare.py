@@ -37,13 +37,13 @@ def compare(
     from shirg_core.cli.batch import Item, find_batch
     from shirg_core.cli.methods import COMPARED, check_method, parse_budget
     from shirg_core.cli.output import files_of, print_written, report_console, write_file
-    from shirg_core.progress import spinner
+    from shirg_core.progress import importing
 
     names = list(COMPARED) if methods is None else [name.strip() for name in methods.split(",")]
     for name in names:
         check_method(name, budget)
     batch = find_batch(images, page, output, json)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_core.cli.comparison import SCHEMA, as_json, print_table, run_methods
         from shirg_core.cli.material import prepare
 

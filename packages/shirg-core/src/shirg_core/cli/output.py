@@ -62,7 +62,8 @@ def report_console(summary: Path | None) -> Console:
     """Where people read: standard output, or standard error if the summary goes to standard output."""
     from rich.console import Console
 
-    return Console(stderr=summary == STANDARD)
+    # An answer such as `:key:` is text, not the name of an emoji.
+    return Console(stderr=summary == STANDARD, emoji=False)
 
 
 def print_written(console: Console, path: Path) -> None:
@@ -114,10 +115,13 @@ class JsonLines:
         if path is None or path == STANDARD:
             return
         with bad_input(OSError, prefix=f"cannot write {path}: "):
+            content = path.read_bytes() if resume and path.exists() else b""
             # What follows the last end of line is what a killed process could not finish.
-            lines = path.read_bytes().split(b"\n")[:-1] if resume and path.exists() else []
-            self.found = [_line_of(path, line, schema) for line in lines]
-            write_text(path, b"".join(line + b"\n" for line in lines).decode())
+            whole = content[: content.rfind(b"\n") + 1]
+            self.found = [_line_of(path, line, schema) for line in whole.split(b"\n")[:-1]]
+            # In place: `Batch.held` locks this very file.
+            with path.open("ab") as file:
+                file.truncate(len(whole))
 
     def add(self, content: dict[str, Any]) -> None:
         """Write one result.

@@ -36,11 +36,11 @@ def select(
     from shirg_core.cli.batch import Item, find_batch
     from shirg_core.cli.methods import build_selector, check_method, parse_budget
     from shirg_core.cli.output import files_of, print_written, report_console, write_file
-    from shirg_core.progress import spinner
+    from shirg_core.progress import importing
 
     check_method(method, budget)
     batch = find_batch(images, page, output, json)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_core.cli.material import prepare
         from shirg_core.cli.report import SCHEMA, Report, headline, print_report
         from shirg_core.methods import get_method

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import save_torch_state_dict
 
 from shirg_core.files import atomic_folder, read_json
 from shirg_lavida.checkpoint.empty import no_weights
@@ -113,6 +112,8 @@ def save_lavida(model: LavidaModel, folder: PathOrId, *, max_shard_size: str = "
     Raises:
         OSError: the folder is there already and `overwrite` is off, or cannot be written.
     """
+    from huggingface_hub import save_torch_state_dict  # whoever only loads need not wait for it
+
     target = Path(folder)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already; pass overwrite=True to replace it")

@@ -48,7 +48,7 @@ def ask(
     """Answer QUESTION about each IMAGE with a LaViDa whose visual tokens are chosen once, before the first step."""
     # Imported here, so that `shirg --help` waits for no library, and what can be refused without torch not for it.
     from shirg_core.cli.batch import find_batch
-    from shirg_core.progress import spinner
+    from shirg_core.progress import importing
     from shirg_lavida.cli.about import split_arguments
     from shirg_lavida.cli.paths import check_paths
     from shirg_lavida.cli.request import Request
@@ -80,7 +80,7 @@ def ask(
     check_paths(model, adapter)
     several = questions is not None
     batch = find_batch(images, page, overlay, json, stage="image", questions=asked, several=several)
-    with spinner("loading PyTorch", quiet=quiet):
+    with importing("loading PyTorch", quiet=quiet):
         from shirg_lavida.cli.run import run
 
     run(request, batch)

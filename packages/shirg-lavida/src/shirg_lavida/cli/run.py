@@ -20,7 +20,7 @@ from shirg_lavida.cli.stream import live_steps
 
 
 def run(request: Request, batch: Batch) -> None:
-    """Answer, and write what was asked for.
+    """Answer, and write what was asked for; one run at a time where several answers are written.
 
     Args:
         request: what the user typed, checked as far as that needs no model; each item's image, page and question take
@@ -30,6 +30,11 @@ def run(request: Request, batch: Batch) -> None:
     Raises:
         BadInput: whatever of the request cannot be used.
     """
+    with batch.held():
+        _run(request, batch)
+
+
+def _run(request: Request, batch: Batch) -> None:
     # 1. The model, and what it recommends.
     clock = Clock()
     with clock.stage("model"), spinner("loading the model", quiet=request.quiet):
@@ -75,6 +80,8 @@ def run(request: Request, batch: Batch) -> None:
 
         # 4. Summary and picture. Of several the picture comes first: what the summary holds is not asked again.
         def summarise() -> None:
+            if request.json is None:
+                return
             comparison = {"compare": [each.as_json() for each in outcomes]} if request.compare else {}
             used = session.settings(asked, source)
             batch.write(lines, {**used, **summary, "notes": notes, **comparison})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 from torch import Tensor
 
 from shirg_lavida.pipeline import LavidaPipeline
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MASK = "▒"
 
@@ -24,6 +25,9 @@ def live_steps(
     if quiet or not console.is_terminal:
         yield None
         return
+    from rich.live import Live
+    from rich.text import Text
+
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def on_step(step: int, ids: Tensor) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from shirg_train.in_use import hold
+from shirg_core.in_use import hold
 from shirg_train.recipe import RecipeError
 from shirg_train.trainer.distributed import World
 
@@ -23,7 +23,7 @@ def held(output: Path, world: World) -> Iterator[None]:
         refused: RecipeError | None = None
         if world.is_main:
             try:
-                stack.enter_context(hold(output))
+                stack.enter_context(hold(output, RecipeError.of_output))
             except RecipeError as error:
                 refused = error
         if reasons := [str(each) for each in world.gather(refused) if each is not None]:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shirg_core.clock import Clock
-from shirg_train.in_use import hold
+from shirg_core.in_use import hold
 from shirg_train.metrics import forget_after
-from shirg_train.recipe import build, plain
+from shirg_train.recipe import RecipeError, build, plain
 from shirg_train.seeds import derive, draw, generator
 from shirg_train.testbed.compressors.objective import compressed_objective
 from shirg_train.testbed.micro.batches import draw_batch
@@ -49,7 +49,7 @@ def train_micro(recipe: Mapping[str, Any], out: Path, *, report: Report | None =
         FloatingPointError: the loss or its gradient is not finite; the last saved state is intact.
     """
     config = build(MicroConfig, dict(recipe))
-    with hold(out):
+    with hold(out, RecipeError.of_output):
         return _train(config, out, report)
 
 
