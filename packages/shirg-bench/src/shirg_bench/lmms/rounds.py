@@ -6,29 +6,18 @@ images and text, whether it is over, all answers as it wants them kept, and what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
 
 from shirg_bench.lmms.request import EvalRequest, marked
-from shirg_bench.lmms.sampling import Sampling
+
+if TYPE_CHECKING:
+    from shirg_bench.lmms.model import ShirgLavida
 
 
-class Answers(Protocol):
-    """What rounds need of the model."""
-
-    task_dict: Mapping[str, Any]
-
-    def sampling(self, gen_kwargs: Mapping[str, object]) -> Sampling:
-        """A request's way of sampling."""
-
-    def answer(self, batch: Sequence[EvalRequest]) -> list[GenerationResult]:
-        """Replies to requests that are sampled alike."""
-
-
-def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[GenerationResult]]:
+def play_rounds(model: ShirgLavida, request: Instance) -> tuple[list[str], list[GenerationResult]]:
     """The answers of all rounds as the task keeps them, and what each round cost.
 
     Raises:
@@ -53,7 +42,7 @@ def play_rounds(model: Answers, request: Instance) -> tuple[list[str], list[Gene
         asked = replace(asked, context=context, repeat=len(spent), visuals=_shows(images))
 
 
-def first_round(model: Answers, request: Instance) -> EvalRequest:
+def first_round(model: ShirgLavida, request: Instance) -> EvalRequest:
     """What a request asks before any answer.
 
     Raises:

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from shirg_lavida.config import LavidaConfig
+from shirg_train.data.samples import TrainingSample
+from shirg_train.data.stream import SampleStream
 from shirg_train.metrics import Metrics
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine
-from shirg_train.trainer.samples import Sample, SampleStream
 
 ADVICE = (
     "In a new run lower the budget in keep, set cap_budget: true there, or lower data.max_tokens; its init takes over "
@@ -44,7 +45,7 @@ class Loop:
     world: World
     engine: Engine
     stream: SampleStream
-    held_out: Sequence[Sample]
+    held_out: Sequence[TrainingSample]
     lavida: LavidaConfig
     metrics: Metrics
     patience: int

@@ -19,8 +19,8 @@ from shirg_lavida.config import LavidaConfig
 from shirg_lavida.prompt.join import Positions
 from shirg_lavida.vision.reading_order import reading_order
 from shirg_lavida.vision.views import plan_views
+from shirg_train.data.samples import TrainingSample
 from shirg_train.keep_ratio import Policy
-from shirg_train.trainer.samples import Sample
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Fit:
         """The longest that answers may be padded to."""
         return self.config.language.max_sequence_length - self.longest_prefix
 
-    def refuse(self, sample: Sample) -> str | None:
+    def refuse(self, sample: TrainingSample) -> str | None:
         """Let a sample in, or say why it cannot be; the kind of reason comes first, up to a colon."""
         try:
             prefix = max(self.longest_prefix, prefix_places(self.config, self.policy, self.positions, sample))
@@ -64,7 +64,7 @@ class Fit:
         return None
 
 
-def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sample: Sample) -> int:
+def prefix_places(config: LavidaConfig, policy: Policy, positions: Positions, sample: TrainingSample) -> int:
     """The most places that a sample's prefix can take.
 
     Raises:

@@ -19,13 +19,14 @@ import torch
 
 from shirg_core.clock import Clock
 from shirg_train.checkpointing import Progress
+from shirg_train.data.samples import TrainingSample
 from shirg_train.keep_ratio import draw_policy
 from shirg_train.loss import normaliser
 from shirg_train.recipe import RecipeError
 from shirg_train.trainer.context import ADVICE, Loop
 from shirg_train.trainer.fit import Fit
 from shirg_train.trainer.optimizer import lr_factor
-from shirg_train.trainer.samples import Sample, step_batches
+from shirg_train.trainer.samples import step_batches
 from shirg_train.trainer.save import save
 from shirg_train.trainer.validate import escalate, first_validation, validate
 
@@ -70,7 +71,7 @@ def _report_skipped(loop: Loop, step: int) -> None:
         _log.warning("%d samples were skipped: %s", total.total(), named)
 
 
-def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
+def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> None:
     clock = Clock()
     recipe, world, engine = loop.recipe, loop.world, loop.engine
     seed, loss = recipe.seed, recipe.loss
@@ -113,13 +114,13 @@ def _train_step(loop: Loop, step: int, samples: Iterator[Sample]) -> None:
     )
 
 
-def _take(loop: Loop, step: int, samples: Iterator[Sample], fit: Fit) -> list[Sample]:
+def _take(loop: Loop, step: int, samples: Iterator[TrainingSample], fit: Fit) -> list[TrainingSample]:
     """This rank's share of a step: the next samples that fit; the others are skipped, counted and logged.
 
     Raises:
         RecipeError: the data ended, or so many in a row do not fit that none will.
     """
-    taken: list[Sample] = []
+    taken: list[TrainingSample] = []
     share, in_a_row = loop.recipe.batch.size // loop.world.size, 0
     while len(taken) < share:
         sample = next(samples, None)

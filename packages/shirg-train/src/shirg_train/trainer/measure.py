@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from shirg_train.data.samples import TrainingSample
 from shirg_train.keep_ratio import Policy, PolicyConfig, build_policy
 from shirg_train.noise import Noise
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import AdapterRecipe
 from shirg_train.trainer.distributed import World
 from shirg_train.trainer.engine import Engine
-from shirg_train.trainer.samples import MicroBatch, Sample, pad_answers
+from shirg_train.trainer.samples import MicroBatch, pad_answers
 
 
 def validation_policy(policy: PolicyConfig, seed: int) -> Policy:
@@ -24,7 +25,7 @@ def validation_policy(policy: PolicyConfig, seed: int) -> Policy:
 @torch.no_grad()
 def measure(
     engine: Engine,
-    held_out: Sequence[Sample],
+    held_out: Sequence[TrainingSample],
     policy: Policy,
     *,
     recipe: AdapterRecipe,
@@ -54,7 +55,9 @@ def _row_draws(seed: int, row: int, times: int, length: int) -> Tensor:
     return torch.stack([torch.rand(length, generator=draw, dtype=torch.float32) for draw in draws])
 
 
-def held_out_batch(held_out: Sequence[Sample], start: int, micro: int, eos_id: int, device: torch.device) -> MicroBatch:
+def held_out_batch(
+    held_out: Sequence[TrainingSample], start: int, micro: int, eos_id: int, device: torch.device
+) -> MicroBatch:
     """The held-out samples from `start` on; behind the last one come the first again, not scored.
 
     So all ranks make the same calls in the same order, without which ZeRO-3 waits forever. All batches have one length:

@@ -20,7 +20,8 @@ from shirg_lavida.model import LavidaModel
 from shirg_train.adapter.files import save_adapter, starting_parameters
 from shirg_train.adapter.lora import attach, block_linears, parameter_counts, trainable
 from shirg_train.checkpointing import ADAPTER_FOLDER, Checkpoint, Progress, latest_checkpoint, load_checkpoint
-from shirg_train.data.stream import GIVE_UP_AFTER
+from shirg_train.data.samples import TrainingSample
+from shirg_train.data.stream import GIVE_UP_AFTER, SampleStream
 from shirg_train.metrics import Metrics
 from shirg_train.recipe import RecipeError
 from shirg_train.seeds import derive
@@ -32,7 +33,6 @@ from shirg_train.trainer.loop import run_loop
 from shirg_train.trainer.module import LossModule
 from shirg_train.trainer.output import held
 from shirg_train.trainer.resume import another_run, find_checkpoint
-from shirg_train.trainer.samples import Sample, SampleStream
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Sources:
 
     load_model: Callable[[torch.dtype], LavidaModel]
     stream: SampleStream
-    held_out: Sequence[Sample]
+    held_out: Sequence[TrainingSample]
     samples_per_epoch: int | None = None
 
 

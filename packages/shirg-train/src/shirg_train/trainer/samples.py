@@ -9,66 +9,19 @@ micro-batches, beyond rounding.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from shirg_train.data.samples import TrainingSample
 from shirg_train.noise import Noise, forward_process
 from shirg_train.seeds import derive, generator
 from shirg_train.trainer.config import LossConfig
 from shirg_train.trainer.distributed import World
-
-
-class Sample(Protocol):
-    """One prompt with its images and its answer."""
-
-    @property
-    def prompt_ids(self) -> Tensor:
-        """`[M]` int64, `IMAGE_TOKEN_ID` for each image."""
-        ...
-
-    @property
-    def question_ids(self) -> Tensor:
-        """`[W]` int64, what a selector sees of the prompt, see `shirg_lavida.prompt.chat.question_ids`."""
-        ...
-
-    @property
-    def answer_ids(self) -> Tensor:
-        """`[L]` int64, unpadded, all of them targets."""
-        ...
-
-    @property
-    def images(self) -> Sequence[Image.Image]:
-        """In prompt order."""
-        ...
-
-
-class SampleStream(Protocol):
-    """This rank's samples, epoch after epoch, and its place among them.
-
-    Attributes:
-        skipped: samples that could not be used, by kind of reason, since the start of the run; part of the state.
-    """
-
-    skipped: Counter[str]
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Samples from the present place on, without end."""
-        ...
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """The place after the last sample that was yielded, as what JSON can hold."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a place."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +46,7 @@ class MicroBatch:
 
 
 def step_batches(
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingSample],
     micro: int,
     *,
     room: int,
