@@ -27,7 +27,7 @@ from shirg_core.images.views import ImageViews
 SHOWN: Mapping[str, Callable[[ImageViews], Pixels]] = {"full page": full_page, "averaged page": averaged_page}
 """What is read beside the variants."""
 KNOWN = "known lines"
-"""What is measured beside the variants: the best that can be kept, see `geometry.known_lines`."""
+"""What is measured beside the variants, as a choice that knows the page, see `geometry.known_lines`."""
 
 
 @dataclass(frozen=True, eq=False)
