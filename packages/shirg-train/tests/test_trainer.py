@@ -114,6 +114,9 @@ def test_every_line_of_the_log_is_documented(whole):
     assert {line["schema"] for line in lines} == {"shirg.train/1"}
     assert {"start", "step", "validation", "event"} == {line["kind"] for line in lines}
     assert set().union(*lines) == fields - {"samples"}  # of samples that were skipped
+    steps = [line for line in lines if line["kind"] == "step"]
+    assert all({part for part, ms in line["timings_ms"].items() if ms <= 0} <= {"select"} for line in steps)
+    assert {line["timings_ms"]["select"] > 0 for line in steps} == {line["policy"] != "pooling" for line in steps}
 
 
 def test_validation_nll_falls(tmp_path):

@@ -19,6 +19,7 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
+from shirg_core.clock import Clock
 from shirg_train.adapter.growth import Moments
 from shirg_train.adapter.lora import trainable
 from shirg_train.keep_ratio import Policy
@@ -54,7 +55,9 @@ class DeepSpeedEngine:
                 if name in ("image_newline", "backbone.ff_out.weight", "backbone.wte.weight"):
                     deepspeed.zero.register_external_parameter(module, parameter)
 
-    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
+    def forward(
+        self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None, clock: Clock | None = None
+    ) -> Nll:
         """See `Engine`.
 
         Raises:
@@ -62,7 +65,7 @@ class DeepSpeedEngine:
         """
         if self._stage == 3 and not batch.images:
             raise ValueError("ZeRO-3 needs an image in every micro-batch: this one has none, use another stage")
-        nll: Nll = self._engine(batch, policy, draws=draws)
+        nll: Nll = self._engine(batch, policy, draws=draws, clock=clock)
         return nll
 
     def backward(self, total: Tensor, normaliser: float) -> None:

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from shirg_core.clock import Clock
 from shirg_train.adapter.growth import Moments
 from shirg_train.adapter.lora import trainable
 from shirg_train.keep_ratio import Policy
@@ -30,7 +31,9 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class Engine(Protocol):
     """Gradients and steps."""
 
-    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
+    def forward(
+        self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None, clock: Clock | None = None
+    ) -> Nll:
         """`LossModule.forward`."""
         ...
 
@@ -71,9 +74,11 @@ class TorchEngine:
         self._parameters = trainable(module.lavida)
         self._adamw = build_adamw(self._parameters, optim)
 
-    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
+    def forward(
+        self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None, clock: Clock | None = None
+    ) -> Nll:
         """See `Engine`."""
-        nll: Nll = self._module(batch, policy, draws=draws)
+        nll: Nll = self._module(batch, policy, draws=draws, clock=clock)
         return nll
 
     def backward(self, total: Tensor, normaliser: float) -> None:

@@ -32,6 +32,9 @@ from shirg_train.trainer.validate import escalate, first_validation, validate
 
 _log = logging.getLogger(__name__)
 
+PARTS = ("data", "tower", "select", "language", "backward", "optimizer")
+"""Of a training step, as the log names them."""
+
 
 def run_loop(loop: Loop, progress: Progress) -> Progress:
     """Train from `progress` to the end, or to the step at which the adapter grows (then `rank` has changed).
@@ -72,36 +75,40 @@ def _report_skipped(loop: Loop, step: int) -> None:
 
 
 def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> None:
-    clock = Clock()
     recipe, world, engine = loop.recipe, loop.world, loop.engine
+    clock = Clock(world.device)
     seed, loss = recipe.seed, recipe.loss
     # 1. The same policy on all ranks, the same masks whatever their number.
     policy = draw_policy(recipe.keep, seed, step)
     fit = Fit(loop.lavida, policy, recipe.positions)
-    batches = step_batches(
-        _take(loop, step, samples, fit),
-        recipe.batch.micro,
-        room=fit.room,
-        loss=loss,
-        eos_id=loop.lavida.eos_token_id,
-        seed=seed,
-        step=step,
-        world=world,
-    )
+    with clock.stage("data"):
+        batches = step_batches(
+            _take(loop, step, samples, fit),
+            recipe.batch.micro,
+            room=fit.room,
+            loss=loss,
+            eos_id=loop.lavida.eos_token_id,
+            seed=seed,
+            step=step,
+            world=world,
+        )
     # 2. One denominator for the whole step.
     count = sum((normaliser(b.noise, complement=loss.complement, weighting=loss.weighting) for b in batches), start=0.0)
     denominator = float(world.sum(torch.as_tensor(count, dtype=torch.float32)))
     # 3. Gradients add up to those of the step's loss.
     total = torch.zeros((), dtype=torch.float32, device=world.device)
     for batch in batches:
-        nll = engine.forward(batch, policy)
-        engine.backward(nll.total, denominator)
+        with clock.stage("forward"):
+            nll = engine.forward(batch, policy, clock=clock)
+        with clock.stage("backward"):
+            engine.backward(nll.total, denominator)
         total += nll.total.detach()
     mean = float(world.sum(total)) / denominator
     if not math.isfinite(mean):
         raise FloatingPointError(f"the loss is {mean} at step {step + 1}; the newest checkpoint is intact")
     factor = lr_factor(step, loop.total_steps, recipe.optim.warmup_steps)
-    norm = engine.step(factor)
+    with clock.stage("optimizer"):
+        norm = engine.step(factor)
     tokens = recipe.batch.size * batches[0].answer_ids.shape[1]
     loop.metrics.write(
         "step",
@@ -111,7 +118,15 @@ def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> Non
         lr=recipe.optim.lr * factor,
         grad_norm=norm,
         tokens_per_s=round(1e3 * tokens / clock.lap(), 1),
+        timings_ms=_parts(clock),
     )
+
+
+def _parts(clock: Clock) -> dict[str, float]:
+    """Milliseconds of a step's parts; `language` is what the forward pass takes besides the tower and the selection."""
+    known = {"tower": 0.0, "select": 0.0, **clock.timings_ms}
+    known["language"] = known["forward"] - known["tower"] - known["select"]
+    return {name: round(known[name], 3) for name in PARTS}
 
 
 def _take(loop: Loop, step: int, samples: Iterator[TrainingSample], fit: Fit) -> list[TrainingSample]:

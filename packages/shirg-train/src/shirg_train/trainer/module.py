@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor, nn
 
+from shirg_core.clock import Clock
 from shirg_lavida.model import LavidaModel
 from shirg_lavida.prompt.join import Positions, image_owners
 from shirg_lavida.vision.views import plan_views
@@ -47,8 +48,13 @@ class LossModule(nn.Module):
         self.positions: Positions = positions
         seed_dropout(lavida)
 
-    def forward(self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None) -> Nll:
-        """Training loss of a micro-batch; with `draws [T, B, L]`, its validation NLL instead."""
+    def forward(
+        self, batch: MicroBatch, policy: Policy, *, draws: Tensor | None = None, clock: Clock | None = None
+    ) -> Nll:
+        """Training loss of a micro-batch; with `draws [T, B, L]`, its validation NLL instead.
+
+        A `clock` times the stages `tower` and `select`.
+        """
         lavida, ids = self.lavida, batch.answer_ids
         # Dropout is for training: validation compares models, not draws.
         with self._autocast(ids.device), _mode(lavida, training=draws is None), row_keys(batch.keys):
@@ -62,6 +68,7 @@ class LossModule(nn.Module):
                     select_on=policy.select_on,
                     tower_attention=policy.tower_attention,
                     positions=self.positions,
+                    clock=clock,
                 )
             mask_id, attention = lavida.config.mask_token_id, self.loss.attention
             if draws is not None:
