@@ -10,7 +10,7 @@ import typer
 
 from shirg_bench.names import distinct_names
 from shirg_core.cli.commands import QUIET
-from shirg_core.cli.errors import BadInput
+from shirg_core.cli.errors import BadInput, RunFailed
 from shirg_core.cli.methods import check_method
 from shirg_core.progress import importing
 from shirg_lavida.cli.options import Adapter, Budget, Device, Dtype, Later, Method, Model, Positions, Tower, Views
@@ -111,6 +111,7 @@ def evaluate(
         from shirg_bench.lmms.evaluation import Evaluation
         from shirg_bench.lmms.processes import check_gpus, run_processes, shared_by
         from shirg_bench.lmms.session import held, run_session
+        from shirg_train.trainer.distributed import LostRankError, speaks_for_its_machine
 
     evaluation = Evaluation(
         tasks=names,
@@ -140,4 +141,9 @@ def evaluate(
         run_processes(processes, [*arguments, "--quiet"] if quiet else arguments)
         return
     arguments += ["--processes", str(shared_by())] if shared_by() > 1 else []
-    run_session(evaluation, command=shlex.join(["shirg", *arguments]), quiet=quiet)
+    try:
+        run_session(evaluation, command=shlex.join(["shirg", *arguments]), quiet=quiet)
+    except LostRankError as error:
+        if not speaks_for_its_machine():
+            raise typer.Exit(1) from error
+        raise RunFailed(str(error)) from error

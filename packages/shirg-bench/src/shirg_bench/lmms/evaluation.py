@@ -100,6 +100,7 @@ def run_evaluation(
 
     Raises:
         BadInput: tasks or arguments that cannot be used, or a folder that holds another evaluation.
+        LostRankError: another of the processes is gone.
         RunFailed: data that cannot be loaded, or whatever else stopped the run; upstream's log has the traceback.
     """
     check_folder(evaluation.output, asdict(evaluation))
@@ -114,7 +115,7 @@ def run_evaluation(
         "on_note": on_note if is_main_process() else _ignore,
     }
     with talk_into(log):
-        with bad_input(ValueError):
+        with one_line("the model cannot be set up"), bad_input(ValueError):
             model = _model(evaluation, **told)
         resolved = model.settings.resolved()
         manager, names = task_manager(evaluation.tasks, evaluation.include, model_name=MODEL_NAME)

@@ -26,7 +26,13 @@ def tried_once(download: Any) -> Iterator[None]:
 
 @contextmanager
 def one_line(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes one sentence that starts with `what`."""
+    """Whatever goes wrong inside becomes one sentence that starts with `what`.
+
+    Raises:
+        BadInput: what was asked for cannot be done.
+        LostRankError: another process is gone.
+        RunFailed: anything else.
+    """
     from tenacity import RetryError
 
     try:
@@ -37,7 +43,7 @@ def one_line(what: str) -> Iterator[None]:
         if isinstance(error, BudgetError) or isinstance(error.__cause__, BudgetError):
             raise BadInput(f"--budget: {error}") from error
         if (lost := lost_rank(error)) is not None:
-            raise RunFailed(str(lost)) from error
+            raise lost from error
         cause: BaseException = error
         if isinstance(error, RetryError) and (last := error.last_attempt.exception()) is not None:
             cause = last

@@ -21,7 +21,7 @@ def run_session(evaluation: Evaluation, *, command: str, quiet: bool = False) ->
     """Evaluate, write the results, print a table; in processes that help the main one, only the first.
 
     Raises:
-        BadInput: see `run_evaluation`, or a folder that cannot be written or is in use.
+        BadInput, LostRankError, RunFailed: see `run_evaluation`, or a folder that cannot be written or is in use.
     """
     # In the processes that help, the main one's lock is theirs.
     with held(evaluation.output) if is_main_process() else nullcontext():
