@@ -19,9 +19,9 @@ from .training_setup import ALONE, tiny_recipe, tiny_sources
 SETUP = Path(__file__).with_name("training_setup.py")
 
 
-def start(output, *launcher, steps=40):
-    changes = repr({"steps": steps, "validation": {"every": 0}})
-    command = [sys.executable, *launcher, str(SETUP), str(output), changes]
+def start(output):
+    changes = repr({"steps": 40, "validation": {"every": 0}})
+    command = [sys.executable, str(SETUP), str(output), changes]
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
 
 
@@ -49,15 +49,6 @@ def test_the_second_of_two_runs_is_refused_and_the_first_ends(tmp_path):
         _, errors = first.communicate(timeout=240)
     assert first.returncode == 0, errors
     assert (tmp_path / "adapter").is_dir()
-
-
-def test_ranks_of_one_run_are_refused_together(tmp_path):
-    """That they share a folder which nobody else uses is tested in `test_trainer_ranks`."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    with hold(tmp_path / "taken", RecipeError.of_output), start(tmp_path / "taken", *launcher, steps=2) as process:
-        _, errors = process.communicate(timeout=240)
-    assert process.returncode != 0
-    assert errors.count("taken is in use by another run") >= 2
 
 
 def test_micro_runs_are_refused_too(tmp_path):

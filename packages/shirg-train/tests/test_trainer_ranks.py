@@ -1,4 +1,4 @@
-"""Two CPU ranks, with and without DeepSpeed, learn what one does at the same global batch."""
+"""Two CPU ranks, with and without DeepSpeed, learn what one does at the same global batch, and share a folder."""
 
 import os
 import subprocess
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from shirg_core.in_use import hold
 from shirg_train.metrics import read_metrics
+from shirg_train.recipe import RecipeError
 from shirg_train.trainer.run import run
 
 from .training_setup import ALONE, tiny_recipe, tiny_sources
@@ -38,26 +40,36 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory):
-    """One launch for all engines, because starting processes takes longer than training."""
+    """One launch for all engines, because starting processes takes longer than training; its last run is refused."""
     root = tmp_path_factory.mktemp("two")
-    outputs = {name: root / name for name in ENGINES}
+    outputs = {name: root / name for name in (*ENGINES, "taken")}
     pairs = [
-        part for name, output in outputs.items() for part in (str(output), repr({**COMMON, "engine": ENGINES[name]}))
+        part
+        for name, output in outputs.items()
+        for part in (str(output), repr({**COMMON, "engine": ENGINES.get(name, {})}))
     ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SETUP)]
-    finished = subprocess.run(
-        [*command, *pairs],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    return {name: numbers(output) for name, output in outputs.items()}
+    with hold(outputs.pop("taken"), RecipeError):
+        finished = subprocess.run(
+            [*command, *pairs],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+    missing = [name for name, output in outputs.items() if not (output / "adapter").is_dir()]
+    assert not missing, finished.stderr[-4000:]
+    return {name: numbers(output) for name, output in outputs.items()}, finished
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_ranks_match_one(two_ranks, alone, engine):
-    for got, expected in zip(two_ranks[engine], alone, strict=True):
+    for got, expected in zip(two_ranks[0][engine], alone, strict=True):
         torch.testing.assert_close(torch.tensor(got), torch.tensor(expected), rtol=0, atol=1e-3)
+
+
+def test_ranks_of_one_run_share_the_folder_and_are_refused_together(two_ranks):
+    _, finished = two_ranks
+    assert finished.returncode != 0
+    assert finished.stderr.count("taken is in use by another run") >= 2
