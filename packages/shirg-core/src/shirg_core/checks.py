@@ -80,11 +80,7 @@ def random_seed(name: str, value: object) -> int:
 def keep(config: object, check: Callable[..., float], *names: str, **bounds: float) -> None:
     """Check fields of a frozen dataclass, and make NumPy's numbers Python's, which kernels and compiled graphs take.
 
-    Args:
-        config: the dataclass, in its `__post_init__`.
-        check: `real`, `integer` or `random_seed`.
-        names: of the fields.
-        bounds: arguments of `check`.
+    The check is `real`, `integer` or `random_seed`, with these bounds.
 
     Raises:
         ValueError: as `check`.
@@ -95,11 +91,6 @@ def keep(config: object, check: Callable[..., float], *names: str, **bounds: flo
 
 def check_known(name: str, known: Iterable[str], what: str) -> None:
     """Refuse a name that is not known.
-
-    Args:
-        name: what was typed.
-        known: all names.
-        what: of what kind they are, for the message.
 
     Raises:
         ValueError: naming it, the most similar known one, and all of them.
@@ -114,10 +105,7 @@ def check_known(name: str, known: Iterable[str], what: str) -> None:
 def check_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
     """Refuse a word that is not one of a few.
 
-    Args:
-        name: of the argument, for the message.
-        value: what was given.
-        choices: all words, and None where nothing need be given.
+    None is among `choices` where nothing need be given.
 
     Raises:
         ValueError: naming it and all of them.

@@ -57,13 +57,9 @@ def merged(
 ) -> list[Row]:
     """The rows that stay of `there`, then `rows`, each with what its line keeps.
 
-    Args:
-        path: of the file, for messages.
-        there: its rows.
-        rows: new ones, or what they will say before they are measured.
-        rules: see `merge_rows`.
-        whole: see `merge_rows`.
-        finished: False = more rounds follow, so that until then a line of more `rounds` stays.
+    Arguments are those of `merge_rows`, `there` the file's rows, `path` for messages; `rows` may be what they will
+    say before they are measured. With `finished=False` more rounds follow, and until then a line of more `rounds`
+    stays.
 
     Raises:
         ValueError: see `merge_rows`.

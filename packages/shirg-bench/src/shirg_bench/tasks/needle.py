@@ -17,11 +17,7 @@ BLANK_SHARE = 0.4
 def draw_needle(generator: RowGenerator, size: int, tier: Tier, face: str) -> tuple[Grey, str, str]:
     """A page `[size, size]`, its needle's label (lower case) and value.
 
-    Args:
-        generator: one stream.
-        size: side of the page in pixels.
-        tier: how much the page hides; pages of tiers that have blank blocks keep some blank.
-        face: print of the needle.
+    Pages of tiers that have blank blocks keep some blank.
     """
     bare = blank(generator, size, tier)
     page = bare.copy()

@@ -20,11 +20,7 @@ MOST_ITEMS = 9
 def draw_receipt(generator: RowGenerator, size: int, tier: Tier, face: str) -> tuple[Grey, str, str]:
     """A page `[size, size]` with a receipt on it, the label (lower case) that is asked for, and its price.
 
-    Args:
-        generator: one stream.
-        size: side of the page in pixels.
-        tier: how much the page hides; the desk under the receipt is cluttered where the tier has no blank blocks.
-        face: print of the receipt.
+    The desk under the receipt is cluttered where the tier has no blank blocks.
     """
     entries = _entries(generator, most=min(MOST_ITEMS, (size - 12) // (height(face) + 3) - 6))
     line = height(face) + 3 + int(generator.integers(1, 0, 2)[0, 0])

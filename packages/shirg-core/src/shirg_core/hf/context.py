@@ -35,15 +35,8 @@ def pruning(
 
     `generate` gives back sequences that begin with the whole prompt, as callers cut it off by its length, and lengths
     (`max_length`, `min_length`) count it whole. Calls without images are left alone. Not for several threads at once.
-
-    Args:
-        model: as for `prune`.
-        selector: as for `prune`.
-        positions: as for `prune`.
-        question: as for `prune`; or a function that every call asks for it.
-        tower_attention: as for `prune`.
-        attention_layer: as for `prune`.
-        on_pruned: called with the pruned inputs of every call, to log K or to draw.
+    Arguments are those of `prune`; `question` may also be a function that every call asks for it, and `on_pruned` is
+    called with the pruned inputs of every call, to log K or to draw.
 
     Raises:
         ValueError: as `prune`, in the call.

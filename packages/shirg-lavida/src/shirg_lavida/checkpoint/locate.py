@@ -23,10 +23,7 @@ _CONFIG_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 def locate(location: PathOrId, root: Path, *, weights: bool) -> Path:
     """The folder that `location` means: relative to `root`, absolute, or downloaded from the hub.
 
-    Args:
-        location: a folder or a hub id; a folder wins.
-        root: what relative folders are relative to.
-        weights: download weights too, not the tower's `config.json` alone.
+    A folder wins; with `weights` they are downloaded too, not the tower's `config.json` alone.
 
     Raises:
         OSError: neither a folder nor on the hub.

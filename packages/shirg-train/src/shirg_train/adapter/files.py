@@ -56,10 +56,7 @@ def save_adapter(
 def starting_parameters(saved: SavedAdapter, config: AdapterConfig, names: Mapping[str, str]) -> dict[str, Tensor]:
     """What a new run begins with: every trained parameter of a saved adapter, under this run's names.
 
-    Args:
-        saved: the adapter.
-        config: of the new one.
-        names: this run's name of each trained parameter → its name in peft.
+    `names`: this run's name of each trained parameter → its name in peft.
 
     Raises:
         ValueError: it has another rank or scale than `config` says, or trains something else.

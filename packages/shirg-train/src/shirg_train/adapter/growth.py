@@ -40,10 +40,7 @@ def grow_config(config: AdapterConfig, rank: int) -> AdapterConfig:
 def grow_parameters(parameters: Mapping[str, Tensor], rank: int, generator: torch.Generator) -> dict[str, Tensor]:
     """The LoRA matrices at `rank`; other parameters are passed on.
 
-    Args:
-        parameters: by name; LoRA's contain `.lora_A.` and `.lora_B.`.
-        rank: above the present one.
-        generator: a CPU generator for the new rows of A.
+    LoRA's have names that contain `.lora_A.` and `.lora_B.`; the generator, on the CPU, draws the new rows of A.
     """
     grown = dict(parameters)
     for name, old in parameters.items():

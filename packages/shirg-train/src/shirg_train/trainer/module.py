@@ -23,12 +23,7 @@ from shirg_train.validation import validation_nll
 class LossModule(nn.Module):
     """A LaViDa with an adapter, and how its loss is made.
 
-    Args:
-        lavida: adapted, see `shirg_train.adapter.lora`; its dropout becomes one that draws by row.
-        loss: the recipe's.
-        precision: dtype to compute in; what is trained stays float32.
-        recompute: gradient checkpointing.
-        positions: see `shirg_lavida.vision.reading_order`.
+    Its dropout becomes one that draws by row; what is trained stays float32 and is computed in `precision`.
     """
 
     def __init__(
