@@ -16,6 +16,7 @@ from shirg_bench.tracking import Baselines, regression
 from shirg_core.clock import Clock
 
 BASELINES = Baselines(Path(__file__).parent.parent / "baselines" / "cpu.json")
+THREAD_TIME = Clock(work=True).now
 
 
 class Track(Protocol):
@@ -29,6 +30,7 @@ class Track(Protocol):
         bar_threads: int = 1,
         bar_reference: Callable[[], object] | None = None,
         pairs: int = 15,
+        now: Callable[[], float] = THREAD_TIME,
     ) -> Ratio: ...
 
 
@@ -61,8 +63,8 @@ def one_thread() -> Iterator[None]:
 def track(benchmark, request) -> Track:
     """Measure `ours / reference`; fail when the committed baseline of `name` is exceeded by 15 %, or `bar` is.
 
-    Tracked is the ratio of thread times on one thread. A bar for more threads is held against wall time on as many, and
-    may have a reference of its own.
+    Tracked is the ratio of thread times on one thread, or by another clock `now`. A bar for more threads is held
+    against wall time on as many, and may have a reference of its own.
     """
     update = request.config.getoption("--update-baselines")
 
@@ -75,13 +77,14 @@ def track(benchmark, request) -> Track:
         bar_threads: int = 1,
         bar_reference: Callable[[], object] | None = None,
         pairs: int = 15,
+        now: Callable[[], float] = THREAD_TIME,
     ) -> Ratio:
-        measured = interleaved_ratio(ours, reference, pairs=pairs, now=Clock(work=True).now)
+        measured = interleaved_ratio(ours, reference, pairs=pairs, now=now)
         if update:
             BASELINES.write({name: measured.ratio})
         elif regression(name, measured.ratio, BASELINES.read()) is not None:
             # A busy neighbour can spoil one measurement; a regression is there the second time too.
-            measured = interleaved_ratio(ours, reference, pairs=2 * pairs, now=Clock(work=True).now)
+            measured = interleaved_ratio(ours, reference, pairs=2 * pairs, now=now)
             message = regression(name, measured.ratio, BASELINES.read())
             assert message is None, message
         benchmark.pedantic(ours, rounds=3)
