@@ -7,24 +7,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
-from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
-from loguru import logger
 
 from shirg_bench.lmms.answerable import check_all
-from shirg_bench.lmms.answering import OnNote, OnProgress, open_journal, shown_progress
+from shirg_bench.lmms.answering import AnsweringModel, OnNote, OnProgress
 from shirg_bench.lmms.costs import log_costs
 from shirg_bench.lmms.digest import images_digest, run_digest
 from shirg_bench.lmms.overrides import check_tasks
 from shirg_bench.lmms.questions import Questions
 from shirg_bench.lmms.reply import answer
-from shirg_bench.lmms.request import EvalRequest, batches, is_padding, read_requests
+from shirg_bench.lmms.request import EvalRequest, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
 from shirg_bench.lmms.settings import ModelSettings
-from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import digest
 from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
@@ -32,52 +27,26 @@ from shirg_lavida.vision.feature_cache import FeatureCache
 from shirg_train.seeds import derive
 
 
-class ShirgLavida(lmms):  # type: ignore[misc]
+class ShirgLavida(AnsweringModel):
     """See `ModelSettings` for the arguments; the weights are loaded at the first question.
-
-    Args:
-        on_progress: called with the requests answered and their number; None shows a bar.
-        on_note: told, in a sentence each, what a person should know; None puts it into upstream's log.
-        arguments: of `ModelSettings.from_arguments`.
 
     Raises:
         ValueError, BadInput: an argument that cannot be used.
     """
 
     is_simple = True
+    settings: ModelSettings
 
     def __init__(
         self, *, on_progress: OnProgress | None = None, on_note: OnNote | None = None, **arguments: Any
     ) -> None:
-        super().__init__()
-        self.settings = ModelSettings.from_arguments(arguments)
-        self.accelerator = Accelerator()
-        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
-        self._on_progress = on_progress
+        super().__init__(ModelSettings.from_arguments(arguments), on_progress, on_note)
         self._questions = Questions()
-        self._on_note = on_note or logger.warning
-
-    @property
-    def device(self) -> torch.device:
-        """Where answers are sampled; among several processes, each its own GPU."""
-        if self.settings.device is None or (self._world_size > 1 and self.settings.device == "cuda"):
-            return torch.device(self.accelerator.device)
-        return torch.device(self.settings.device)
-
-    @property
-    def batch_size(self) -> int:
-        """Questions answered at once."""
-        return self.settings.batch_size
 
     @cached_property
     def pipe(self) -> LavidaPipeline:
         """The loaded model."""
         return replace(self.settings.open(self.device), feature_cache=FeatureCache())
-
-    @cached_property
-    def journal(self) -> Journal[list[GenerationResult]]:
-        """Answers given so far; damaged lines are said once."""
-        return open_journal(self.settings.journal, self.rank, self._on_note)
 
     @cached_property
     def identity(self) -> str:
@@ -93,11 +62,7 @@ class ShirgLavida(lmms):  # type: ignore[misc]
         """
         asked = read_requests(requests, self.sampling)
         self.check(asked)
-        replies: dict[int, GenerationResult] = {}
-        with shown_progress(self._on_progress, self.rank) as on_progress:
-            for batch in batches(asked, self.batch_size, lambda one: (one.task, one.sampling)):
-                replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
-                on_progress(len(replies), len(asked))
+        replies = self.answers(asked, lambda one: (one.task, one.sampling))
         log_costs([reply.token_counts for reply in replies.values()], self.device)
         return [replies.get(i, GenerationResult("")) for i in range(len(requests))]
 

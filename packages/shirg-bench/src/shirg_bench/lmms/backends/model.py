@@ -10,21 +10,16 @@ from types import MethodType
 from typing import Any
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from lmms_eval.api.instance import GenerationResult, Instance, unwrap_generation_output  # type: ignore[import-untyped]
-from lmms_eval.api.model import lmms  # type: ignore[import-untyped]
 from lmms_eval.models.model_utils.gen_metrics import reset_logged_metrics  # type: ignore[import-untyped]
-from loguru import logger
 
-from shirg_bench.lmms.answering import OnNote, OnProgress, open_journal, shown_progress
+from shirg_bench.lmms.answering import AnsweringModel, OnNote, OnProgress
 from shirg_bench.lmms.backends.generation import check_followed, check_tasks, overrides
 from shirg_bench.lmms.backends.meter import Meter
 from shirg_bench.lmms.backends.request import BackendRequest, Documents, count_images, read_requests
 from shirg_bench.lmms.backends.settings import BackendSettings
 from shirg_bench.lmms.costs import log_costs
 from shirg_bench.lmms.digest import backend_digest
-from shirg_bench.lmms.request import batches
-from shirg_bench.results.journal import Journal
 from shirg_bench.results.provenance import digest
 from shirg_core.cli.errors import BadInput, bad_input
 from shirg_core.clock import Clock
@@ -34,21 +29,19 @@ from shirg_core.methods import get_method
 from shirg_train.seeds import derive
 
 
-class PrunedBackend(lmms):  # type: ignore[misc]
+class PrunedBackend(AnsweringModel):
     """See `BackendSettings` for the arguments; the weights are loaded at the first question.
 
     Every batch is one call of the other model's `generate_until`, of one task and one way of answering, and while it
     answers its images are pruned. Before and after, it is the model that lmms-eval built.
 
-    Args:
-        on_progress: called with the requests answered and their number; None shows a bar.
-        on_note: told, in a sentence each, what a person should know; None puts it into upstream's log.
-        followed: generation arguments that must arrive at the model, see `check_followed`.
-        arguments: of `BackendSettings.from_arguments`.
+    What is `followed` are generation arguments that must arrive at the model, see `check_followed`.
 
     Raises:
         ValueError, BadInput: an argument that cannot be used.
     """
+
+    settings: BackendSettings
 
     def __init__(
         self,
@@ -58,27 +51,10 @@ class PrunedBackend(lmms):  # type: ignore[misc]
         followed: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        super().__init__()
-        self.settings = BackendSettings.from_arguments(arguments)
+        super().__init__(BackendSettings.from_arguments(arguments), on_progress, on_note)
         self.is_simple = bool(self.settings.model_class.is_simple)
-        self.accelerator = Accelerator()
-        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
-        self._on_progress = on_progress
-        self._on_note = on_note or logger.warning
         self._followed = followed or {}
         self._selector = self.settings.selector()
-
-    @property
-    def device(self) -> torch.device:
-        """Where answers are made; among several processes, each its own GPU."""
-        if self.settings.device is None or (self._world_size > 1 and self.settings.device == "cuda"):
-            return torch.device(self.accelerator.device)
-        return torch.device(self.settings.device)
-
-    @property
-    def batch_size(self) -> int:
-        """Questions answered at once."""
-        return self.settings.batch_size
 
     @cached_property
     def backend(self) -> Any:
@@ -103,11 +79,6 @@ class PrunedBackend(lmms):  # type: ignore[misc]
         return Meter(self.backend.model, self.device)
 
     @cached_property
-    def journal(self) -> Journal[list[GenerationResult]]:
-        """Answers given so far."""
-        return open_journal(self.settings.journal, self.rank, self._on_note)
-
-    @cached_property
     def identity(self) -> str:
         """SHA-256 of everything but the question that determines an answer."""
         used = {name: value for name, value in asdict(self.settings).items() if name not in ("journal", "pretrained")}
@@ -127,11 +98,7 @@ class PrunedBackend(lmms):  # type: ignore[misc]
             ValueError, RuntimeError: a request that cannot be answered; the message names task and document.
         """
         asked = read_requests(requests, chat=not self.is_simple)
-        replies: dict[int, GenerationResult] = {}
-        with shown_progress(self._on_progress, self.rank) as on_progress:
-            for batch in batches(asked, self.batch_size, _alike):
-                replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
-                on_progress(len(replies), len(asked))
+        replies = self.answers(asked, _alike)
         # Upstream's models log every call by themselves.
         reset_logged_metrics()
         log_costs([reply.token_counts for reply in replies.values()], self.device)
