@@ -143,3 +143,16 @@ def test_training_works_after_a_first_call_in_inference_mode(method):
     again.tokens.sum().backward()
     assert torch.equal(again.indices, first.indices)
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("method", [shirg_v2, shirg_v3])
+def test_torch_func_finds_the_same_gradient(method):
+    x, inputs = example()
+
+    def loss(features):
+        tokens = method(BUDGET)(features, LAYOUT, **inputs).tokens
+        return (tokens * probe(tokens.shape)).sum()
+
+    leaf = x.clone().requires_grad_()
+    loss(leaf).backward()
+    assert_close(torch.func.grad(loss)(x), leaf.grad)

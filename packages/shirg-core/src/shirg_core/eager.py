@@ -16,9 +16,12 @@ def can_ask(x: Tensor) -> bool:
 def without_gradients() -> AbstractContextManager[object]:
     """As `torch.no_grad()`; where nothing compiles, the inference mode, in which every operation costs less.
 
-    Autograd refuses what was made in that mode: whatever leaves the context goes through `usable`.
+    Autograd refuses what was made in that mode: whatever leaves the context goes through `usable`. Inside of a
+    `torch.func` transform, whose tensors cannot enter it, it stays off.
     """
-    return torch.no_grad() if torch.compiler.is_compiling() else torch.inference_mode()
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return torch.no_grad()
+    return torch.inference_mode()
 
 
 def usable(x: Tensor) -> Tensor:
