@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from PIL import Image
 from rich.console import Console
 
 from shirg_core.cli.app import main
+from shirg_core.cli.output import report_console
 from shirg_core.images.overlay import display_size
 from shirg_lavida.checkpoint import embedded
 from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.picture import seen_image
+from shirg_lavida.cli.report import print_text
 from shirg_lavida.cli.stream import MASK, live_steps, partial_text
 from shirg_lavida.methods import with_method
 from shirg_lavida.pipeline import LavidaPipeline
@@ -220,3 +223,8 @@ def test_the_overlay_shows_what_the_tower_saw(model, views):
     sharp = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
     shown = seen_image(sharp, plan_views(config, sharp.size, "single384", selecting=True))
     assert shown == sharp.resize(display_size(sharp.size), Image.Resampling.LANCZOS), "what it saw whole stays as it is"
+
+
+def test_what_looks_like_an_emoji_or_markup_in_an_answer_is_text(capsys):
+    print_text(report_console(None), SimpleNamespace(answer=SimpleNamespace(text=":key: [bold]")))
+    assert capsys.readouterr().out == ":key: [bold]\n"
