@@ -122,7 +122,7 @@ def test_baseline_3645_to_1024(name, benchmark):
 def test_baseline_2304_to_768(name, benchmark):
     """Each exact-K baseline beside v3, whose time is that of one N×N product.
 
-    DivPrune needs the product and little else, and ties; ToMe, SAINT and CDPruner go over it again round by round.
+    DivPrune needs the product and little else; ToMe, SAINT and CDPruner go over it again round by round.
     """
     inputs = _inputs(V3_LAYOUT.n_tokens)
     baseline = get_selector(name, budget=V3_BUDGET)
