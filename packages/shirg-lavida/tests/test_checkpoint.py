@@ -270,7 +270,7 @@ def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("shirg_lavida.checkpoint.load.save_torch_state_dict", fail)
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", fail)
     with pytest.raises(OSError, match="disk full"):
         save_lavida(model, target, overwrite=True)
     assert same_weights(load_lavida(target), other)
