@@ -11,7 +11,7 @@ from shirg_bench.results.rows import read_rows
 from shirg_core.cli import commands
 from shirg_core.cli.app import main
 from shirg_core.cli.errors import BadInput
-from shirg_core.in_use import hold
+from shirg_core.in_use import LOCK_FILE, hold
 from shirg_lavida.checkpoint.fingerprint import fingerprint
 from shirg_lavida.checkpoint.load import load_lavida
 from shirg_train.adapter.files import save_adapter
@@ -81,7 +81,7 @@ def test_rows_and_tables_are_written_and_the_next_run_reads_the_answers(micro, t
     assert {row["command"] for row in rows} == {SEEDED.format("beta")}
     assert {row["schema"] for row in rows} == {"shirg.ablation/1"}
     assert all(row["difference"] == 0 for row in rows if row["variant"] == row["reference"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ablations.jsonl", "chunks"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK_FILE, "ablations.jsonl", "chunks"]
     monkeypatch.delattr("shirg_bench.accuracy.measure.draw")
     assert ablate(micro, tmp_path, "--what", "beta", "--tiers", "plain", "--quiet") == 0
     assert capsys.readouterr().err == ""
