@@ -128,6 +128,11 @@ def blocks(number: int, patch: int = 14) -> Pictures:
     }
 
 
+def by_line(number: int) -> Pictures:
+    given = blocks(number)
+    return given | {"pixel_values": noise(number, len(given["pixel_values"]), 3, 14, 14)}
+
+
 def patches(number: int) -> Pictures:
     h, w = ((8, 12), (6, 4))[number % 2]
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
@@ -273,6 +278,12 @@ def _aya_vision() -> Any:
     return hf.AyaVisionConfig(vision_config=vision, text_config=language, image_token_id=IMAGE, downsample_factor=2)
 
 
+def _paddleocr_vl() -> Any:
+    text = {**_rope(), "head_dim": 16}
+    vision = {**SIZES, "image_size": 112, "patch_size": 14}
+    return hf.PaddleOCRVLConfig(text_config=text, vision_config=vision, **IDS, **VISION_IDS)
+
+
 TYPES = {"mm_token_type_ids": (1, 0, 0)}
 FAMILIES = [
     Family("llava", _llava, hf.LlavaForConditionalGeneration, square(112)),
@@ -322,6 +333,7 @@ FAMILIES = [
 OTHERS = [
     Family("mistral3", _mistral3, hf.Mistral3ForConditionalGeneration, wide),
     Family("glm4v", _glm4v, hf.Glm4vForConditionalGeneration, blocks, types=TYPES),
+    Family("paddleocr_vl", _paddleocr_vl, hf.PaddleOCRVLForConditionalGeneration, by_line, types=TYPES),
     Family("aya_vision", _aya_vision, hf.AyaVisionForConditionalGeneration, square(112)),
 ]
-"""Models that `shirg_core.hf` has no line about: the convention is enough."""
+"""Models that `shirg_core.hf` has no line about, but for PaddleOCR-VL's patches: the convention is enough."""

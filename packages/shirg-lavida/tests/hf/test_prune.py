@@ -14,7 +14,7 @@ from shirg_core.hf.places import cell_edges
 from shirg_core.hf.question import question_words
 from shirg_core.scores import edge_density
 
-from .families import BOS, END, EOS, FAMILIES, IMAGE, PAD, START, WORDS
+from .families import BOS, END, EOS, FAMILIES, IMAGE, OTHERS, PAD, START, WORDS
 
 FAMILY = {family.name: family for family in FAMILIES}
 LLAVA, QWEN, QWEN3, GEMMA = (FAMILY[name] for name in ("llava", "qwen2_5_vl", "qwen3_vl", "gemma4"))
@@ -98,6 +98,26 @@ def test_edges_are_those_of_the_pixels_that_the_model_is_given():
     torch.testing.assert_close(given["edges"], edge_density(small[None], 4, 6))
     ((_, _, given),) = asked(LLAVA, LLAVA.prompts([0]) | {"pixel_values": picture[None, :, :, :112]})
     torch.testing.assert_close(given["edges"], edge_density(picture[None, :, :, :112], 8, 8))
+
+
+def test_patches_line_by_line_lie_where_their_tokens_do():
+    (family,) = (family for family in OTHERS if family.name == "paddleocr_vl")
+    inputs, picture = family.prompts([0]), torch.randn(3, 8 * 14, 12 * 14)
+    lines = picture.unflatten(2, (12, 14)).unflatten(1, (8, 14))  # [3, 8, 14, 12, 14]
+    inputs["pixel_values"] = lines.permute(1, 3, 0, 2, 4).flatten(0, 1)
+    ((_, layout, given),) = asked(family, inputs)
+    assert layout == ViewLayout.single(4, 6)
+    torch.testing.assert_close(given["edges"], edge_density(picture[None], 4, 6))
+
+
+def test_attention_on_patches_line_by_line_is_the_mean_behind_each_token():
+    from shirg_core.hf.geometry import find_geometry
+
+    (family,) = (family for family in OTHERS if family.name == "paddleocr_vl")
+    inputs, received = family.prompts([0]), torch.arange(96.0)
+    (found,) = find_geometry(family.encoder, inputs, [torch.zeros(24, 32)], [received])
+    wanted = torch.nn.functional.avg_pool2d(received.reshape(1, 8, 12), 2).flatten(1)
+    torch.testing.assert_close(found.attention, wanted)
 
 
 def test_edges_of_a_mosaic_lie_where_its_tokens_do():

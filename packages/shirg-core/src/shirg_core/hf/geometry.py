@@ -3,6 +3,7 @@
 | inputs (or model) hold      | families                    | rows of an image                                     |
 |-----------------------------|-----------------------------|------------------------------------------------------|
 | `image_grid_thw`            | Qwen-VL, GLM-4V and alike   | one grid; pixels are patches, in blocks to be merged |
+|                             | PaddleOCR-VL                | the same, with patches line by line                  |
 | `image_position_ids`        | Gemma4, DiffusionGemma      | one grid; pixels are patches, each with its `(x, y)` |
 | a parameter `image_newline` | LLaVA-NeXT, LLaVA-OneVision | base view, then the mosaic of crops, a newline a row |
 | none of these               | all others                  | one grid of the pixels' aspect ratio                 |
@@ -54,13 +55,19 @@ def _blocks(
     vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[Tensor] | None, measure: Measure
 ) -> list[Geometry]:
     merge, patch = vision.spatial_merge_size, vision.patch_size
+    by_line = pixels.dim() == 4
     found = []
     sizes = [math.prod(grid) for grid in grids]
     received = split_maps(maps, sizes)
     for (frames, h, w), own, values in zip(grids, pixels.split(sizes), received, strict=True):
         rows, columns = h // merge, w // merge
+        if by_line:  # PaddleOCR-VL: [patches, channels, patch, patch], line by line, of one frame each
+            lines = (frames, rows, merge, columns, merge)
+            own = own.unflatten(0, lines).transpose(2, 3).flatten(0, 4)
+            values = None if values is None else values.reshape(lines).transpose(2, 3)
         # [t, rows, columns, merge, merge, channels, frames a patch, patch, patch]; a still image repeats its frame.
-        tiles = own.reshape(frames, rows, columns, merge, merge, -1, vision.temporal_patch_size, patch, patch)
+        frames_a_patch = 1 if by_line else vision.temporal_patch_size
+        tiles = own.reshape(frames, rows, columns, merge, merge, -1, frames_a_patch, patch, patch)
         image = tiles[..., 0, :, :].permute(0, 5, 1, 3, 6, 2, 4, 7).reshape(frames, -1, h * patch, w * patch)
         attention = None if values is None else values.reshape(1, -1, merge * merge).mean(dim=-1)
         seen = measured(measure, image, rows, columns)
