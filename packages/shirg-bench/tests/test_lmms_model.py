@@ -1,6 +1,7 @@
 """The model's answers to requests, without lmms-eval's evaluator."""
 
 import copy
+import threading
 from dataclasses import replace
 
 import pytest
@@ -181,6 +182,34 @@ def test_clean_lets_go_of_the_model(load):
     assert isinstance(lm.__dict__["pipe"], LavidaPipeline)
     lm.clean()
     assert "pipe" not in lm.__dict__
+
+
+def test_the_next_batch_is_prepared_while_this_one_is_answered(load, monkeypatch):
+    lm, prepared, answered, changed = load(batch_size=2), [], [], threading.Condition()
+    prepare, answer = lm.prepare, lm.answer
+
+    def preparing(batch):
+        with changed:
+            prepared.append([one.number for one in batch])
+            changed.notify_all()
+        return prepare(batch)
+
+    def answering(ready):
+        with changed:
+            others = len(answered) + 1 < len(cut)
+            assert changed.wait_for(lambda: len(prepared) == len(answered) + 1 + others, timeout=60)
+        answered.append([one.number for one in ready.batch])
+        return answer(ready)
+
+    given = mixed()
+    monkeypatch.setattr(lm, "prepare", preparing)
+    monkeypatch.setattr(lm, "answer", answering)
+    asked = request_module.read_requests(given, lm.sampling)
+    cut = request_module.batches(asked, 2, lambda one: (one.task, one.sampling))
+    results = lm.generate_until(given)
+    assert len(cut) > 2
+    assert answered == prepared == [[one.number for one in batch] for batch in cut]
+    assert texts(results) == texts(load(batch_size=2).generate_until(mixed()))
 
 
 @pytest.mark.parametrize(("room", "decoded"), [(2**30, 6), (0, 12)])

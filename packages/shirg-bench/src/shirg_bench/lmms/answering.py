@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +63,25 @@ class AnsweringModel(lmms):  # type: ignore[misc]
         """Answers given so far; damaged lines are said once."""
         return open_journal(self.settings.journal, self.rank, self._on_note)
 
+    def prepare(self, batch: Sequence[Any]) -> Any:
+        """What `answer` needs of a batch and no model computes; in a thread, while the batch before is answered."""
+        return batch
+
     @abstractmethod
-    def answer(self, batch: Sequence[Any]) -> list[GenerationResult]:
+    def answer(self, prepared: Any) -> list[GenerationResult]:
         """Replies to requests that may share a batch, from the journal if they were answered before."""
 
     def answers(self, asked: Sequence[Any], alike: Callable[[Any], Hashable]) -> dict[int, GenerationResult]:
         """Replies by the requests' numbers; requests that are `alike` may share a batch."""
         replies: dict[int, GenerationResult] = {}
-        with shown_progress(self._on_progress, self.rank) as on_progress:
-            for batch in batches(asked, self.batch_size, alike):
-                replies |= zip((one.number for one in batch), self.answer(batch), strict=True)
+        cut = batches(asked, self.batch_size, alike)
+        with shown_progress(self._on_progress, self.rank) as on_progress, ThreadPoolExecutor(1) as ahead:
+            begun = (ahead.submit(self.prepare, batch) for batch in cut)
+            coming = deque(islice(begun, 1))
+            for batch in cut:
+                prepared = coming.popleft().result()
+                coming.extend(islice(begun, 1))
+                replies |= zip((one.number for one in batch), self.answer(prepared), strict=True)
                 on_progress(len(replies), len(asked))
         return replies
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmms_eval.api.instance import GenerationResult, Instance  # type: ignore[import-untyped]
 
@@ -15,7 +15,7 @@ from shirg_bench.lmms.costs import log_costs
 from shirg_bench.lmms.digest import images_digest, run_digest
 from shirg_bench.lmms.overrides import check_tasks
 from shirg_bench.lmms.questions import Questions
-from shirg_bench.lmms.reply import answer
+from shirg_bench.lmms.reply import Question, answer
 from shirg_bench.lmms.request import EvalRequest, is_padding, read_requests
 from shirg_bench.lmms.rounds import first_round, play_rounds
 from shirg_bench.lmms.sampling import Sampling, parse_sampling
@@ -25,6 +25,14 @@ from shirg_lavida.checkpoint.recommended import Recommended
 from shirg_lavida.pipeline import LavidaPipeline
 from shirg_lavida.vision.feature_cache import FeatureCache
 from shirg_train.seeds import derive
+
+
+class Prepared(NamedTuple):
+    """A batch before its answer: requests, their questions, and what identifies them."""
+
+    batch: Sequence[EvalRequest]
+    questions: Sequence[Question]
+    items: Sequence[Sequence[object]]
 
 
 class ShirgLavida(AnsweringModel):
@@ -115,18 +123,23 @@ class ShirgLavida(AnsweringModel):
         for task, why in dict.fromkeys((one.task, why) for one in asked for _, why in one.sampling.ignored):
             self._on_note(f"task {task}: ignored {why}")
 
-    def answer(self, batch: Sequence[EvalRequest]) -> list[GenerationResult]:
-        """Answer requests that are sampled alike, from the journal if they were answered before.
-
-        Raises:
-            ValueError: naming the documents.
-        """
-        sampling = batch[0].sampling
+    def prepare(self, batch: Sequence[EvalRequest]) -> Prepared:
+        """Requests that are sampled alike with their images, decoded and digested."""
         questions = [self._questions.take(one, self.task_dict) for one in batch]
         items = [
             [one.task, one.split, one.doc_id, one.repeat, asked.text, asked.words, images_digest(asked.images)]
             for one, asked in zip(batch, questions, strict=True)
         ]
+        return Prepared(batch, questions, items)
+
+    def answer(self, prepared: Prepared) -> list[GenerationResult]:
+        """Answer requests that are sampled alike, from the journal if they were answered before.
+
+        Raises:
+            ValueError: naming the documents.
+        """
+        batch, questions, items = prepared
+        sampling = batch[0].sampling
         how = [sampling.max_new_tokens, sampling.until, sampling.options]
         key = digest([self.identity, how, items])
         if (found := self.journal.find(key)) is not None:

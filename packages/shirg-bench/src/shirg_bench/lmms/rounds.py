@@ -30,7 +30,7 @@ def play_rounds(model: ShirgLavida, request: Instance) -> tuple[list[str], list[
     spent: list[GenerationResult] = []
     info: object = None
     while True:
-        (reply,) = model.answer([asked])
+        (reply,) = model.answer(model.prepare([asked]))
         spent.append(reply)
         outputs = [*outputs, reply.text]
         step = next_round(doc, previous_output=outputs, round_idx=len(spent), previous_round_info=info)
