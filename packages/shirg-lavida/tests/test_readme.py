@@ -60,7 +60,7 @@ def options_of_ask():
     return {name for each in typer.main.get_command(app).params for name in (*each.opts, *each.secondary_opts)}
 
 
-OF_OTHERS = re.compile(r"`shirg (?!ask)[^`]*`")
+OF_OTHERS = re.compile(r"`(uv |shirg (?!ask))[^`]*`")
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]+", OF_OTHERS.sub("", README)))))
