@@ -57,12 +57,13 @@ def one_thread():
 def whole(tmp_path_factory):
     """An uninterrupted run of six steps, dropout and growth included."""
     output = tmp_path_factory.mktemp("whole")
-    run(tiny_recipe(output, **GROWS), tiny_sources(), ALONE)
+    run(tiny_recipe(output, **GROWS, log={"progress": False, "timings": True}), tiny_sources(), ALONE)
     return output
 
 
 def test_same_seed_same_curve_other_seed_another(whole, tmp_path):
     run(tiny_recipe(tmp_path / "same", **GROWS), tiny_sources(), ALONE)
+    assert "timings_ms" not in read_metrics(tmp_path / "same" / "metrics.jsonl", "step")[0]
     assert_same_run(whole, tmp_path / "same")
     run(tiny_recipe(tmp_path / "other", seed=1, **GROWS), tiny_sources(), ALONE)
     assert losses(whole) != losses(tmp_path / "other")

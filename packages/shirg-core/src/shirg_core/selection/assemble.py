@@ -63,6 +63,8 @@ def assemble(
     summary: str = "none",
     weights: Tensor | None = None,
     method: str | None = None,
+    *,
+    indices: Tensor | None = None,
 ) -> Selection:
     """Rank, gather and summarise.
 
@@ -75,21 +77,10 @@ def assemble(
         summary: `mean`, `attention` (needs `weights`), or `none`.
         weights: `[B, N]` ≥ 0, attention received.
         method: the name that the result carries.
+        indices: `[B, K]`, what was chosen, where that is known.
     """
-    return gathered(features, layout, choose(scores, regions, layout, k), scores, regions, summary, weights, method)
-
-
-def gathered(
-    features: Tensor,
-    layout: ViewLayout,
-    indices: Tensor,
-    scores: Tensor,
-    regions: Tensor,
-    summary: str = "none",
-    weights: Tensor | None = None,
-    method: str | None = None,
-) -> Selection:
-    """Gather what was chosen, `indices [B, K]`, and summarise; other arguments as in `assemble`."""
+    if indices is None:
+        indices = choose(scores, regions, layout, k)
     token = None
     if summary != "none":
         token = summarise(features, indices, layout, weights if summary == "attention" else None)
@@ -99,4 +90,4 @@ def gathered(
 def keep_best(features: Tensor, layout: ViewLayout, k: int, scores: Tensor, method: str | None = None) -> Selection:
     """The K tokens of the highest scores, without coverage and without a summary; arguments as in `assemble`."""
     regions = find_regions("none", features, layout, k, 0.0)
-    return gathered(features, layout, choose(scores, None, layout, k), scores, regions, method=method)
+    return assemble(features, layout, k, scores, regions, method=method, indices=choose(scores, None, layout, k))

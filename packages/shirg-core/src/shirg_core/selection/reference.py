@@ -32,7 +32,7 @@ from shirg_core.scores.combine import weighted_sum
 from shirg_core.scores.distinctness import RADIUS
 from shirg_core.scores.normalize import Group
 from shirg_core.selection import Selection
-from shirg_core.selection.assemble import find_regions, gathered, without_padding
+from shirg_core.selection.assemble import assemble, find_regions, without_padding
 from shirg_core.selection.choose import choose
 from shirg_core.selection.recipe import Given, Recipe, Scaling, Weights
 
@@ -57,7 +57,7 @@ def select(recipe: Recipe, features: Tensor, layout: ViewLayout, given: Given) -
         indices = choose(scores, None if recipe.coverage == "none" else regions, layout, k)
     indices, scores, regions = usable(indices), usable(scores), usable(regions)
     attention = None if attention is None else usable(attention)
-    return gathered(features, layout, indices, scores, regions, recipe.summary, attention)
+    return assemble(features, layout, k, scores, regions, recipe.summary, attention, indices=indices)
 
 
 def _needs_norm(recipe: Recipe, given: Given) -> bool:

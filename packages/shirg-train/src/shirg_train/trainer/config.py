@@ -166,10 +166,12 @@ class LogConfig:
     Args:
         tensorboard: also write TensorBoard files.
         progress: draw a progress bar on stderr.
+        timings: say of every step where its time went, which waits for the GPU between its parts.
     """
 
     tensorboard: bool = False
     progress: bool = True
+    timings: bool = False
 
 
 @dataclass(frozen=True)

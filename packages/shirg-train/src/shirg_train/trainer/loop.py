@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import torch
 
-from shirg_core.clock import Clock
+from shirg_core.clock import Clock, stage
 from shirg_train.checkpointing import Progress
 from shirg_train.data.samples import TrainingSample
 from shirg_train.keep_ratio import draw_policy
@@ -76,12 +76,12 @@ def _report_skipped(loop: Loop, step: int) -> None:
 
 def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> None:
     recipe, world, engine = loop.recipe, loop.world, loop.engine
-    clock = Clock(world.device)
+    clock, parts = Clock(), Clock(world.device) if recipe.log.timings else None
     seed, loss = recipe.seed, recipe.loss
     # 1. The same policy on all ranks, the same masks whatever their number.
     policy = draw_policy(recipe.keep, seed, step)
     fit = Fit(loop.lavida, policy, recipe.positions)
-    with clock.stage("data"):
+    with stage(parts, "data"):
         batches = step_batches(
             _take(loop, step, samples, fit),
             recipe.batch.micro,
@@ -98,16 +98,16 @@ def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> Non
     # 3. Gradients add up to those of the step's loss.
     total = torch.zeros((), dtype=torch.float32, device=world.device)
     for batch in batches:
-        with clock.stage("forward"):
-            nll = engine.forward(batch, policy, clock=clock)
-        with clock.stage("backward"):
+        with stage(parts, "forward"):
+            nll = engine.forward(batch, policy, clock=parts)
+        with stage(parts, "backward"):
             engine.backward(nll.total, denominator)
         total += nll.total.detach()
     mean = float(world.sum(total)) / denominator
     if not math.isfinite(mean):
         raise FloatingPointError(f"the loss is {mean} at step {step + 1}; the newest checkpoint is intact")
     factor = lr_factor(step, loop.total_steps, recipe.optim.warmup_steps)
-    with clock.stage("optimizer"):
+    with stage(parts, "optimizer"):
         norm = engine.step(factor)
     tokens = recipe.batch.size * batches[0].answer_ids.shape[1]
     loop.metrics.write(
@@ -118,7 +118,7 @@ def _train_step(loop: Loop, step: int, samples: Iterator[TrainingSample]) -> Non
         lr=recipe.optim.lr * factor,
         grad_norm=norm,
         tokens_per_s=round(1e3 * tokens / clock.lap(), 1),
-        timings_ms=_parts(clock),
+        **({} if parts is None else {"timings_ms": _parts(parts)}),
     )
 
 
