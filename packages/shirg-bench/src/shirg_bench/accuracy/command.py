@@ -49,17 +49,18 @@ def run_ablations(options: AblateOptions, *, quiet: bool = False) -> str:
             damaged or cannot stand beside the new ones.
         RunFailed: a selector that refuses, or a file that cannot be written.
     """
+    with bad_input(ImportError, AttributeError, OSError, ValueError):
+        adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
+        bench = open_bench(
+            options.location,
+            options.chunks,
+            adapters=adapters,
+            runs=options.run_folders,
+            seed=options.seed,
+            split=cast("Split", options.split),
+        )
     with hold(options.output, lambda why: BadInput(f"--output: {why}")):
-        with bad_input(ImportError, AttributeError, OSError, ValueError):
-            adapters = {name: Path(named(folder, ADAPTERS)) for name, folder in options.adapter_folders.items()}
-            bench = open_bench(
-                options.location,
-                options.chunks,
-                adapters=adapters,
-                runs=options.run_folders,
-                seed=options.seed,
-                split=cast("Split", options.split),
-            )
+        with bad_input(OSError, ValueError):
             _check_results(options, bench)
         try:
             return _measure_all(options, bench, quiet=quiet)
