@@ -1,12 +1,14 @@
-"""Sessions: `nox -s lint typecheck tests docs ptx bench gpu browser wheels`, each in an environment of its own."""
+"""Sessions: `nox -s lint typecheck tests docs ptx bench gpu browser wheels`; those of CI share one environment."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -23,6 +25,7 @@ PACKAGES = {
     "bench": ["--extra", "eval", "--extra", "backends", "--extra", "real"],
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+SHARED = {"UV_PROJECT_ENVIRONMENT": ".nox/shared"}
 KERNEL_TESTS = Path("packages/shirg-core/tests")
 # What the cases on the PTX machine depend on, and the digest of it when all of them passed last.
 CORE = "packages/shirg-core/src/shirg_core"
@@ -39,51 +42,66 @@ TWINE = "twine>=7,<8"
 LARGEST_ARCHIVE = 8_000_000  # bytes; the weights of the embedded models are half of that
 
 
+# Importing torch and transformers takes twice as long where Python keeps no compiled modules, and every test process
+# imports them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def _sync(session: nox.Session, *args: str) -> None:
     """Make the session's environment exactly what `args` ask for, so that an undeclared dependency is missing."""
     session.run_install("uv", "sync", "--quiet", *args, env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location})
 
 
-@nox.session
+def _sync_shared(session: nox.Session, *args: str) -> None:
+    """As `_sync`, of an environment that sessions share: what it has already is neither linked nor compiled again."""
+    session.run_install("uv", "sync", "--quiet", *args, env=SHARED)
+
+
+def _run_shared(session: nox.Session, *command: str, env: Mapping[str, str] = ONE_THREAD) -> None:
+    """Run a program of that environment."""
+    session.run("uv", "run", "--quiet", "--no-sync", *command, env={**SHARED, **env})
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, formatting, and the direction of imports between the packages."""
-    _sync(session, "--group", "lint")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports")
+    _sync_shared(session, "--group", "lint")
+    _run_shared(session, "ruff", "check", ".")
+    _run_shared(session, "ruff", "format", "--check", ".")
+    _run_shared(session, "lint-imports")
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def typecheck(session: nox.Session) -> None:
     """Strict mypy over the sources of all packages."""
-    _sync(session, "--group", "lint")
-    session.run("mypy", *(f"packages/shirg-{name}/src" for name in PACKAGES))
+    _sync_shared(session, "--group", "lint")
+    _run_shared(session, "mypy", *(f"packages/shirg-{name}/src" for name in PACKAGES))
 
 
-@nox.session
+@nox.session(venv_backend="none")
 @nox.parametrize("package", ["kernels", *PACKAGES], ids=["kernels", *PACKAGES])
 def tests(session: nox.Session, package: str) -> None:
     """Tests of each package, isolated with what that package declares and nothing else; and of shirg-core's kernels."""
     if package == "kernels":
         _test_kernels(session)
         return
-    _sync(session, "--package", f"shirg-{package}", "--group", "test", *PACKAGES[package])
+    _sync_shared(session, "--package", f"shirg-{package}", "--group", "test", *PACKAGES[package])
     options = (f"--ignore={KERNEL_TESTS / 'test_kernels_ptx.py'}", *session.posargs)
     folder = f"packages/shirg-{package}/tests"
     spread = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-    session.run("pytest", *spread, folder, *options, env=ONE_THREAD)
+    _run_shared(session, "pytest", *spread, folder, *options)
 
 
 def _test_kernels(session: nox.Session) -> None:
-    _sync(session, "--package", "shirg-core", "--group", "test")
+    _sync_shared(session, "--package", "shirg-core", "--group", "test")
     interpreted = {**ONE_THREAD, "TRITON_INTERPRET": "1"}
     spread = ("pytest", "-n", "2", "--dist", "worksteal")
-    session.run(*spread, str(KERNEL_TESTS / "interpreter_cases.py"), *session.posargs, env=interpreted)
+    _run_shared(session, *spread, str(KERNEL_TESTS / "interpreter_cases.py"), *session.posargs, env=interpreted)
     changed = not CHECKED.exists() or CHECKED.read_text("utf-8").strip() != _digest(KERNELS)
     if changed:
         session.log("the kernels changed since `nox -s ptx` passed: running all of its cases")
     some = () if changed else ("-m", "not release")
-    session.run(*spread, str(KERNEL_TESTS / "test_kernels_ptx.py"), *some, *session.posargs, env=ONE_THREAD)
+    _run_shared(session, *spread, str(KERNEL_TESTS / "test_kernels_ptx.py"), *some, *session.posargs)
 
 
 @nox.session
