@@ -18,7 +18,6 @@ from shirg_core.cli.material import Material
 from shirg_core.cli.methods import build_selector
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import Method
-from shirg_core.selection import Selector
 from shirg_lavida.cli.notes import embedded_notes
 from shirg_lavida.cli.stream import partial_text
 from shirg_lavida.methods import with_method
@@ -30,13 +29,12 @@ class Choice(NamedTuple):
 
     Attributes:
         layout: geometry of the tokens that were chosen from.
-        selector: what chose; None = every token of the layout is read.
-        seen: its call; the selection is the last, where a method chooses again while decoding.
+        seen: the selector's call, with the last selection where a method chooses again while decoding; None = every
+            token of the layout is read.
         reply: the model's.
     """
 
     layout: ViewLayout
-    selector: Selector | None = None
     seen: Seen | None = None
     reply: Reply | None = None
 
@@ -64,7 +62,7 @@ class ByPixels:
         selector = build_selector(method.name, budget, method.accepted(text_weight=0.0, seed=self.seed))
         calls: list[Seen] = []
         self.material.select(recording(selector, calls.append), on_pixels=method.on_pixels)
-        return Choice(self.material.layout, selector, calls[0])
+        return Choice(self.material.layout, calls[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +99,8 @@ class ByModel:
 
         with bad_input(ValueError, prefix=f"{method.name}: "):
             pipe = with_method(self.pipe, method.name, budget, self.views, self.seed)
-            selector = pipe.selector
-            if selector is not None:
-                pipe = replace(pipe, selector=recording(selector, calls.append))
+            if pipe.selector is not None:
+                pipe = replace(pipe, selector=recording(pipe.selector, calls.append))
             answer = pipe(self.image, self.question, max_new_tokens=self.max_new_tokens, on_step=on_step)
         seen = calls[0] if calls else None
         if seen is not None and pipe.pruning is not None and (final := answer.selection) is not None:
@@ -112,7 +109,7 @@ class ByModel:
         right = None if self.expected is None else exact_match(answer.text, self.expected) == 1
         sure = answer.confidence
         reply = Reply(answer.text, sure.min, sure.mean, tuple(steps), answer.visual_tokens, right)
-        return Choice(answer.layouts[0], selector, seen, reply)
+        return Choice(answer.layouts[0], seen, reply)
 
     def notes(self) -> Sequence[str]:
         """What lies outside an embedded model's world, when it reads every token."""

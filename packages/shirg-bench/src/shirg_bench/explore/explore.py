@@ -9,10 +9,10 @@ from functools import cache
 from PIL import Image
 from torch import Tensor
 
-from shirg_bench.explore.choosers import Choice, Chooser
+from shirg_bench.explore.choosers import Chooser
 from shirg_bench.explore.explored import MethodRuns, Run
 from shirg_bench.explore.reading import Reading
-from shirg_bench.explore.record import all_kept, page_edges, run_of, terms_of
+from shirg_bench.explore.record import page_edges, run_of, terms_of
 from shirg_core.budget import Budget
 from shirg_core.layout import ViewLayout
 from shirg_core.methods import Method
@@ -47,22 +47,16 @@ def explore_methods(
             report(f"{method.name} {words}")
             choice = chooser.choose(method, budget)
             layout = choice.layout
-            run = _run(choice, edges(layout), method)
+            run = run_of(layout, choice.seen, edges(layout), merges=method.merges)
             if reading is not None and not method.merges:
                 lines = reading.lines(explored[0].layout if explored else layout)
                 run = replace(run, read=reading.still_read(lines, layout, run.kept))
             runs.append(replace(run, reply=choice.reply))
         # Weights and components do not depend on the budget: those of the last call are everyone's.
-        explored.append(MethodRuns(method, layout, runs, terms_of(choice.selector, choice.seen)))
+        explored.append(MethodRuns(method, layout, runs, terms_of(choice.seen)))
     return explored
 
 
 def count_runs(methods: Sequence[Method], budgets: Mapping[str, Budget]) -> int:
     """How often `explore_methods` reports."""
     return sum(len(budgets) if method.takes_budget else 1 for method in methods)
-
-
-def _run(choice: Choice, edges: Tensor, method: Method) -> Run:
-    if choice.seen is None:
-        return all_kept(choice.layout, edges, merges=method.merges)
-    return run_of(choice.seen, edges, merges=method.merges)

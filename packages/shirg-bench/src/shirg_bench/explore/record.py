@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, Unpack
 
 import numpy as np
@@ -24,6 +25,7 @@ from shirg_core.selection.reference import score_terms
 class Seen(NamedTuple):
     """One call of a selector: its inputs and its result."""
 
+    selector: Selector
     features: Tensor
     layout: ViewLayout
     given: Given
@@ -36,36 +38,31 @@ def recording(selector: Selector, keep: Callable[[Seen], None]) -> Selector:
     def choose(features: Tensor, layout: ViewLayout, **inputs: Unpack[Inputs]) -> Selection:
         selection = selector(features, layout, **inputs)
         given = Given(inputs.get("text"), inputs.get("text_mask"), inputs.get("edges"), inputs.get("attention"))
-        keep(Seen(features, layout, given, selection))
+        keep(Seen(selector, features, layout, given, selection))
         return selection
 
     return choose
 
 
-def terms_of(selector: Selector | None, seen: Seen | None) -> Mapping[str, tuple[float, Floats]]:
+def terms_of(seen: Seen | None) -> Mapping[str, tuple[float, Floats]]:
     """What the score of a preset adds up: weight and `[N]` component by name; nothing for other selectors."""
-    if not isinstance(selector, Preset) or seen is None:
+    if seen is None or not isinstance(seen.selector, Preset):
         return {}
-    found = score_terms(selector.recipe, seen.features, seen.layout, seen.given)
+    found = score_terms(seen.selector.recipe, seen.features, seen.layout, seen.given)
     return {name: (weight, _array(values)) for name, (weight, values) in found.items() if weight > 0}
 
 
-def run_of(seen: Seen, edges: Tensor, *, merges: bool) -> Run:
-    """What a call kept of its only image; `edges [1, N]` see `page_edges`, `merges` see `Method`."""
-    chosen, layout = seen.selection, seen.layout
-    several = int(chosen.regions.max()) > 0
-    return Run(
-        kept=chosen.mask[0].cpu().numpy(),
-        scores=_array(chosen.scores),
-        regions=chosen.regions[0].cpu().numpy() if several else None,
-        ink_recall=None if merges else _ink(edges, chosen.mask.cpu(), layout),
-    )
+def run_of(layout: ViewLayout, seen: Seen | None, edges: Tensor, *, merges: bool) -> Run:
+    """What a call kept of its only image; every token of the layout where no selector was called.
 
-
-def all_kept(layout: ViewLayout, edges: Tensor, *, merges: bool) -> Run:
-    """The run of a model that reads every token of a layout, pooled ones where it `merges`."""
-    kept = layout.valid_mask()[None]
-    return Run(kept[0].numpy(), ink_recall=None if merges else _ink(edges, kept, layout))
+    `edges [1, N]` see `page_edges`, `merges` see `Method`.
+    """
+    kept = layout.valid_mask()[None] if seen is None else seen.selection.mask.cpu()
+    run = Run(kept[0].numpy(), ink_recall=None if merges else float(ink_recall(edges, kept, layout)))
+    if seen is None:
+        return run
+    regions = seen.selection.regions[0].cpu().numpy()
+    return replace(run, scores=_array(seen.selection.scores), regions=regions if regions.max() > 0 else None)
 
 
 def page_edges(image: Image.Image, layout: ViewLayout) -> Tensor:
@@ -79,10 +76,6 @@ def ranks(scores: Floats, layout: ViewLayout) -> Ints:
     valid = np.flatnonzero(layout.valid_mask().numpy())
     places[valid[np.argsort(-scores[valid], kind="stable")]] = np.arange(1, len(valid) + 1)
     return places
-
-
-def _ink(edges: Tensor, kept: Tensor, layout: ViewLayout) -> float:
-    return float(ink_recall(edges, kept, layout))
 
 
 def _array(values: Tensor) -> Floats:

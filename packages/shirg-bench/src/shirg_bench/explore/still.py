@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import groupby
 
 from PIL import Image
 
@@ -71,12 +72,9 @@ def _rectangles(layout: ViewLayout, views: Sequence[int], kept: Bools, size: tup
         across, down = width * (x1 - x0) / view.w, height * (y1 - y0) / view.h
         for row in range(view.h):
             start = layout.starts[i] + row * view.w
-            dropped = [bool(valid[t]) and not bool(kept[t]) for t in range(start, start + view.w)] + [False]
-            first = None
-            for col, gone in enumerate(dropped):
-                if gone and first is None:
-                    first = col
-                elif not gone and first is not None:
-                    left, top = width * x0 + first * across, height * y0 + row * down
-                    yield f"M{left:.1f} {top:.1f}h{(col - first) * across:.1f}v{down:.1f}h{(first - col) * across:.1f}z"
-                    first = None
+            dropped = valid[start : start + view.w] & ~kept[start : start + view.w]
+            for gone, columns in groupby(range(view.w), key=dropped.__getitem__):
+                if gone:
+                    first, *others = columns
+                    left, top, wide = width * x0 + first * across, height * y0 + row * down, (1 + len(others)) * across
+                    yield f"M{left:.1f} {top:.1f}h{wide:.1f}v{down:.1f}h{-wide:.1f}z"

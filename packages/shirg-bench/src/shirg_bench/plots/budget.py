@@ -20,6 +20,7 @@ from shirg_bench.plots.style import (
     label_column,
     new_figure,
     plain,
+    whiskers,
 )
 from shirg_bench.results.rows import Row
 from shirg_bench.results.words import ordered, tier_words
@@ -87,7 +88,7 @@ def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
     axes.errorbar(
         [row["visual_tokens"] for row in rows],
         [row["exact_match"] for row in rows],
-        yerr=_interval(rows),
+        yerr=whiskers(rows, "exact_match", "low", "high"),
         color=COLOURS.get(method, GREY),
         marker=MARKERS.get(method, "."),
         markersize=5 if method in MARKERS else 4,
@@ -102,9 +103,8 @@ def _curve(axes: Axes, method: str, rows: Sequence[Row]) -> Row:
 def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
     """Draw a method that decides its count itself: crosses, joined where it was measured with several options."""
     x, y = [row["visual_tokens"] for row in rows], [row["exact_match"] for row in rows]
-    axes.errorbar(
-        x, y, yerr=_interval(rows), color="black", marker="x", linestyle=":", linewidth=0.9, elinewidth=0.8, capsize=2
-    )
+    bars = whiskers(rows, "exact_match", "low", "high")
+    axes.errorbar(x, y, bars, color="black", marker="x", linestyle=":", linewidth=0.9, elinewidth=0.8, capsize=2)
     known = METHODS.get(method)
     whole = known is not None and known.keeps == "all"
     if whole and method != "downsampled":
@@ -120,9 +120,3 @@ def _points(axes: Axes, method: str, rows: Sequence[Row]) -> None:
         parse_math=False,
         bbox=ON_PAPER,
     )
-
-
-def _interval(rows: Sequence[Row]) -> list[list[float]]:
-    """Lengths below and above, as matplotlib wants them."""
-    below = [max(0.0, row["exact_match"] - row["low"]) for row in rows]
-    return [below, [max(0.0, row["high"] - row["exact_match"]) for row in rows]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from shirg_bench.plots.style import BLUE, GREEN, LABEL_PT, VERMILION, new_figure, plain
+from shirg_bench.plots.style import BLUE, GREEN, LABEL_PT, VERMILION, new_figure, plain, whiskers
 from shirg_bench.results.rows import Row
 from shirg_bench.results.words import budget_words, ordered, tier_words
 
@@ -90,19 +90,10 @@ def _panel(axes: Axes, panel: Sequence[Row], tiers: Sequence[str]) -> None:
         mine = [row for row in panel if row["tier"] == tier]
         offset = OFFSET * (i - (len(tiers) - 1) / 2) * 2
         points = [100 * row["difference"] for row in mine]
-        below = [max(0.0, 100 * (row["difference"] - row["difference_low"])) for row in mine]
-        above = [max(0.0, 100 * (row["difference_high"] - row["difference"])) for row in mine]
         places = [lines.index(_words(row)) + offset for row in mine]
-        axes.errorbar(
-            points,
-            places,
-            xerr=[below, above],
-            fmt=marker,
-            color=colour,
-            markersize=4,
-            linewidth=1.2,
-            label=tier_words(tier),
-        )
+        bars = whiskers(mine, "difference", "difference_low", "difference_high", 100)
+        look = {"fmt": marker, "color": colour, "markersize": 4, "linewidth": 1.2}
+        axes.errorbar(points, places, xerr=bars, label=tier_words(tier), **look)
     axes.set_yticks(range(len(lines)), lines, fontsize=LABEL_PT, parse_math=False)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.08)

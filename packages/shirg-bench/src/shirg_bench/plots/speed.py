@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shirg_bench.plots.style import ALL_TOKENS, BLACK, COLOURS, GREY, LABEL_PT, MARKERS, new_figure, plain
+from shirg_bench.plots.style import ALL_TOKENS, BLACK, COLOURS, GREY, LABEL_PT, MARKERS, new_figure, plain, whiskers
 from shirg_bench.results.rows import Row
 from shirg_bench.results.words import budget_words, ordered, setting_words, tier_words
 from shirg_core.methods import lookup
@@ -79,10 +79,9 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
         )
         x = [point.latency["end_to_end_ms"] for point in mine]
         y = [point.accuracy["exact_match"] for point in mine]
-        below = [max(0.0, p.accuracy["exact_match"] - p.accuracy["low"]) for p in mine]
-        above = [max(0.0, p.accuracy["high"] - p.accuracy["exact_match"]) for p in mine]
+        bars = whiskers([point.accuracy for point in mine], "exact_match", "low", "high")
         colour = COLOURS.get(method, BLACK if len(mine) == 1 else GREY)
-        axes.errorbar(x, y, [below, above], color=colour, marker=MARKERS.get(method, "D"), linewidth=1.6, capsize=2)
+        axes.errorbar(x, y, bars, color=colour, marker=MARKERS.get(method, "D"), linewidth=1.6, capsize=2)
         for i, point in enumerate(mine):
             # In turn above and below: budgets may lie close together.
             above_it = i % 2 == 0

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from shirg_bench.results.rows import Row
+
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8C8C8C"
 COLOURS = {
@@ -61,6 +63,12 @@ def plain(axes: Axes) -> None:
     axes.grid(color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=LABEL_PT)
+
+
+def whiskers(rows: Sequence[Row], value: str, low: str, high: str, unit: float = 1.0) -> list[list[float]]:
+    """Lengths of error bars below and above the value, as matplotlib wants them, in multiples of `unit`."""
+    below = [max(0.0, unit * (row[value] - row[low])) for row in rows]
+    return [below, [max(0.0, unit * (row[high] - row[value])) for row in rows]]
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
