@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,9 @@ class Blocks:
         return block, np.arange(len(block)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
 
 
+@lru_cache(maxsize=1)
 def face_widths() -> tuple[Ints, Ints]:
-    """`[faces]` pixels of the widest label with a colon and a space, and of the widest value."""
+    """`[faces]` pixels of the widest label with a colon and a space, and of the widest value. Read-only: shared."""
     atlas, every = load_atlas(), label_codes().reshape(-1, label_codes().shape[-1])
     faces = range(len(FACE_NAMES))
     labels = [int(atlas.width(np.full(len(every), f), every).max()) for f in faces]

@@ -35,9 +35,14 @@ def faint_sheet(kind: int, strength: float) -> Grey:
 @lru_cache(maxsize=8)
 def paper(grain: float) -> Grey:
     """`[SHEET_PX, SHEET_PX]` of blank paper with uneven light. Read-only: shared between calls."""
+    noise, light = _noise_and_light()
+    return _grey(240 + noise * grain + 6 * light)
+
+
+@lru_cache(maxsize=1)
+def _noise_and_light() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rng = np.random.default_rng(101)
-    noise = rng.standard_normal((SHEET_PX, SHEET_PX), dtype=np.float32) * grain
-    return _grey(240 + noise + 6 * _cloud(rng, 2.5))
+    return rng.standard_normal((SHEET_PX, SHEET_PX), dtype=np.float32), _cloud(rng, 2.5)
 
 
 def _grey(levels: NDArray[np.number]) -> Grey:
