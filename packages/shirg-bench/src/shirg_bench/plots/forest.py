@@ -92,8 +92,8 @@ def _panel(axes: Axes, panel: Sequence[Row], tiers: Sequence[str]) -> None:
         points = [100 * row["difference"] for row in mine]
         places = [lines.index(_words(row)) + offset for row in mine]
         bars = whiskers(mine, "difference", "difference_low", "difference_high", 100)
-        look = {"fmt": marker, "color": colour, "markersize": 4, "linewidth": 1.2}
-        axes.errorbar(points, places, xerr=bars, label=tier_words(tier), **look)
+        words = tier_words(tier)
+        axes.errorbar(points, places, xerr=bars, fmt=marker, color=colour, markersize=4, linewidth=1.2, label=words)
     axes.set_yticks(range(len(lines)), lines, fontsize=LABEL_PT, parse_math=False)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.08)
