@@ -134,7 +134,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Latency and memory benchmarks; fails when a tracked ratio regresses against the committed baseline."""
-    _sync(session, "--package", "shirg-bench", "--group", "test")
+    _sync(session, "--package", "shirg-bench", "--group", "test", "--extra", "eval")
     session.run("pytest", "packages/shirg-bench/benchmarks", "--benchmark-only", "-m", "not gpu", *session.posargs)
 
 

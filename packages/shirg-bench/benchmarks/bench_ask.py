@@ -1,4 +1,5 @@
-"""What a question costs end to end: SHIRG's kept tokens against the released pooling, on one mid-size random LaViDa.
+"""What a question costs end to end: SHIRG's kept tokens against the released pooling, on one mid-size random LaViDa;
+and what `shirg eval` adds to it, or takes from it by answering several at once, on an embedded model.
 
 Tower of 8 layers and width 384 on five views of 384 px (so400m's grid, scaled down in width and depth), language model
 of 8 layers and width 512, 32 answer tokens in 16 steps. Pairs are interleaved, on one thread, in thread time, which
@@ -7,12 +8,16 @@ other work on the machine disturbs least.
 
 import statistics
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from shirg_bench.latency.random_models import RANDOM, random_pipeline
 from shirg_bench.latency.subject import text_page
+from shirg_bench.lmms.model import ShirgLavida
 from shirg_core import shirg_v2, shirg_v3
 from shirg_lavida.prompt.chat import ChatStyle
 
@@ -63,3 +68,26 @@ def test_shirg_768_costs_at_most_1_1_times_pooled(benchmark, track, pooled, page
             "nfe": last.nfe,
         }
     assert answers["pooled"][0].visual_tokens == 1008
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_an_evaluation_costs_little_more_than_asking(track, batch):
+    examples = Path(__file__).parents[3] / "examples"
+    labels = ("bolts", "nuts", "bolts", "nuts", "bolts", "nuts", "bolts", "nuts")
+    page = Image.open(examples / "bars.png").convert("L")
+    evaluation = ShirgLavida(pretrained="micro", batch_size=batch, device="cpu")
+    evaluation.task_dict = {"pages": {"test": [[page]] * len(labels)}}
+    requests = [
+        SimpleNamespace(
+            args=(f"What is the value of {label}?", {"max_new_tokens": 6}, lambda doc: doc, i, "pages", "test"),
+            metadata={"task": "pages", "doc_id": i},
+        )
+        for i, label in enumerate(labels)
+    ]
+    pipe = evaluation.pipe
+
+    def asked():
+        return [pipe(page, request.args[0], max_new_tokens=6).text for request in requests]
+
+    assert [reply.text for reply in evaluation.generate_until(requests)] == asked()
+    track(f"eval-batch-{batch}-over-asking", lambda: evaluation.generate_until(requests), asked, pairs=PAIRS)
