@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -16,6 +17,7 @@ def versions() -> dict[str, str | None]:
     return {**found, **{name: _version(name) for name in PACKAGES}}
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
