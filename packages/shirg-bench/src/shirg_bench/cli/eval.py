@@ -108,6 +108,10 @@ def evaluate(
         "seed": seed,
     }
     with importing("loading lmms-eval", quiet=quiet):
+        from shirg_bench.lmms.imports import defer
+
+        # It brings transformers' pipelines, torchvision and torch.compile along, for metrics of the hub.
+        defer("evaluate")
         from shirg_bench.lmms.evaluation import Evaluation
         from shirg_bench.lmms.processes import check_gpus, run_processes, shared_by
         from shirg_bench.lmms.session import held, run_session

@@ -15,6 +15,7 @@ from shirg_bench.lmms.backends.model import PrunedBackend
 from shirg_bench.lmms.backends.settings import BackendSettings
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.failures import one_line, tried_once
+from shirg_bench.lmms.imports import doomed
 from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import ShirgLavida
 from shirg_bench.lmms.overrides import overrides
@@ -125,7 +126,8 @@ def run_evaluation(
         tasks = [_task(found, name) for name, found in loaded.items()]
         if is_main_process():
             write_settings(evaluation.output, asdict(evaluation))
-        with one_line("the evaluation failed"):
+        # Every metric's standard error tries to import this, and nltk with it, to know a few of its functions.
+        with one_line("the evaluation failed"), doomed("lmms_eval.tasks.amber_g.utils", needs="spacy"):
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
         return None

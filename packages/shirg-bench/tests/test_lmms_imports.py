@@ -1,0 +1,60 @@
+"""Imports that wait until they are needed, and imports that fail early."""
+
+import importlib
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from shirg_bench.lmms.imports import defer, doomed
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that counts its imports."""
+    folder = tmp_path / "late_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        "import sys\nsys.late_imports = getattr(sys, 'late_imports', 0) + 1\nVALUE = 7\n"
+    )
+    (folder / "part.py").write_text("import package_that_is_nowhere\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "late_imports", 0, raising=False)
+    yield folder.name
+    for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+        del sys.modules[name]
+
+
+def test_a_deferred_package_is_imported_when_it_is_read(package):
+    defer(package)
+    module = importlib.import_module(package)
+    # Who looks for the package, or through all modules, does not import it.
+    assert find_spec(package) is not None
+    assert not hasattr(module, "__file__")
+    assert sys.late_imports == 0
+    assert (module.VALUE, module.VALUE, sys.late_imports) == (7, 7, 1)
+    with pytest.raises(AttributeError, match="NONE"):
+        _ = module.NONE
+    assert importlib.import_module(package) is not module
+
+
+def test_what_is_imported_or_missing_is_not_deferred(package):
+    module = importlib.import_module(package)
+    defer(package)
+    defer("package_that_is_nowhere")
+    assert sys.modules[package] is module
+    assert "package_that_is_nowhere" not in sys.modules
+
+
+def test_a_doomed_import_fails_at_once_and_only_inside(package):
+    name = f"{package}.part"
+    with doomed(name, needs="package_that_is_nowhere"), pytest.raises(ModuleNotFoundError, match=name):
+        importlib.import_module(name)
+    # Later it is refused for what it lacks itself.
+    with pytest.raises(ModuleNotFoundError, match="package_that_is_nowhere"):
+        importlib.import_module(name)
+
+
+def test_an_import_that_may_succeed_is_left_alone(package):
+    with doomed(package, needs="json"):
+        assert importlib.import_module(package).VALUE == 7
