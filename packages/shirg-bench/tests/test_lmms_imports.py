@@ -1,4 +1,4 @@
-"""Imports that wait until they are needed, and imports that fail early."""
+"""Imports that wait until they are needed, and imports that are refused."""
 
 import importlib
 import sys
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from shirg_bench.lmms.imports import defer, doomed
+from shirg_bench.lmms.imports import defer, refused
 
 
 @pytest.fixture
@@ -17,7 +17,6 @@ def package(tmp_path, monkeypatch):
     (folder / "__init__.py").write_text(
         "import sys\nsys.late_imports = getattr(sys, 'late_imports', 0) + 1\nVALUE = 7\n"
     )
-    (folder / "part.py").write_text("import package_that_is_nowhere\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "late_imports", 0, raising=False)
     yield folder.name
@@ -46,15 +45,10 @@ def test_what_is_imported_or_missing_is_not_deferred(package):
     assert "package_that_is_nowhere" not in sys.modules
 
 
-def test_a_doomed_import_fails_at_once_and_only_inside(package):
-    name = f"{package}.part"
-    with doomed(name, needs="package_that_is_nowhere"), pytest.raises(ModuleNotFoundError, match=name):
-        importlib.import_module(name)
-    # Later it is refused for what it lacks itself.
-    with pytest.raises(ModuleNotFoundError, match="package_that_is_nowhere"):
-        importlib.import_module(name)
-
-
-def test_an_import_that_may_succeed_is_left_alone(package):
-    with doomed(package, needs="json"):
-        assert importlib.import_module(package).VALUE == 7
+def test_an_import_is_refused_only_inside(package):
+    with refused(package, "json"):
+        assert importlib.import_module("json") is not None
+        with pytest.raises(ModuleNotFoundError, match=package):
+            importlib.import_module(package)
+    assert importlib.import_module(package).VALUE == 7
+    assert "json" in sys.modules

@@ -15,7 +15,7 @@ from shirg_bench.lmms.backends.model import PrunedBackend
 from shirg_bench.lmms.backends.settings import BackendSettings
 from shirg_bench.lmms.catalogue import task_manager
 from shirg_bench.lmms.failures import one_line, tried_once
-from shirg_bench.lmms.imports import doomed
+from shirg_bench.lmms.imports import refused
 from shirg_bench.lmms.manifest import MODEL_NAME
 from shirg_bench.lmms.model import ShirgLavida
 from shirg_bench.lmms.overrides import overrides
@@ -26,6 +26,9 @@ from shirg_core.adaptive_budget import AdaptiveBudget
 from shirg_core.cli.errors import BadInput, RunFailed, bad_input
 
 LOG = "lmms_eval.log"
+UNNEEDED = ("lmms_eval.tasks.amber_g.utils", "lmms_eval.tasks.coco_cap_chair.utils")
+"""Every metric's standard error tries to import these, and nltk, scipy and scikit-learn with them. It compares the
+metric with their functions, which no task's are, not even their own: a task file's modules are read anew."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,7 @@ def run_evaluation(
         tasks = [_task(found, name) for name, found in loaded.items()]
         if is_main_process():
             write_settings(evaluation.output, asdict(evaluation))
-        # Every metric's standard error tries to import this, and nltk with it, to know a few of its functions.
-        with one_line("the evaluation failed"), doomed("lmms_eval.tasks.amber_g.utils", needs="spacy"):
+        with one_line("the evaluation failed"), refused(*UNNEEDED):
             results: dict[str, Any] | None = _simple_evaluate(evaluation, model, manager, tasks)
     if results is None:
         return None

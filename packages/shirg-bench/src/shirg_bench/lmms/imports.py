@@ -32,13 +32,12 @@ def defer(package: str) -> None:
 
 
 @contextmanager
-def doomed(module: str, *, needs: str) -> Iterator[None]:
-    """Let the import of `module` fail at once where it would fail late, because the package `needs` is missing."""
-    if module in sys.modules or find_spec(needs) is not None:
-        yield
-        return
-    sys.modules[module] = cast("ModuleType", None)
+def refused(*modules: str) -> Iterator[None]:
+    """Let the import of modules that are not there yet fail at once."""
+    new = [module for module in modules if module not in sys.modules]
+    sys.modules.update(dict.fromkeys(new, cast("ModuleType", None)))
     try:
         yield
     finally:
-        sys.modules.pop(module, None)
+        for module in new:
+            sys.modules.pop(module, None)
