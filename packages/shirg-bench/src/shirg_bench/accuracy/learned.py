@@ -30,7 +30,7 @@ from shirg_lavida.vision.views import to_unit
 from shirg_train.keep_ratio import PolicyConfig
 from shirg_train.testbed.compressors.contract import Compressor
 from shirg_train.testbed.compressors.registry import load_compressor
-from shirg_train.testbed.micro.batches import ANSWER_LENGTH
+from shirg_train.testbed.micro.batches import ANSWER_LENGTH, MicroBatch
 from shirg_train.testbed.micro.config import MicroConfig
 from shirg_train.testbed.micro.loop import CHECKPOINT, LOG_FILE
 from shirg_train.testbed.micro.state import finished_recipe
@@ -126,10 +126,11 @@ class Times(NamedTuple):
 def measured_costs(bench: Bench, variants: Sequence[Variant], rounds: int = ROUNDS) -> dict[str, dict[str, Any]]:
     """What rows say of training and time, by the variant's key; rounds are interleaved."""
     samples: dict[str, list[Times]] = {variant.key: [] for variant in variants}
+    pages = {name: _one_question(bench, model) for name, model in bench.models.items()}
     with one_thread(), torch.no_grad():
         for number in range(rounds + 1):
             for variant in variants:
-                once = _time_once(bench, variant)
+                once = _time_once(bench, variant, pages[variant.adapter])
                 # The first round also sets up what later ones find.
                 if number:
                     samples[variant.key].append(once)
@@ -145,12 +146,14 @@ def measured_costs(bench: Bench, variants: Sequence[Variant], rounds: int = ROUN
     return costs
 
 
-def _time_once(bench: Bench, variant: Variant) -> Times:
-    model = bench.models[variant.adapter]
+def _one_question(bench: Bench, model: LavidaModel) -> MicroBatch:
     page = draw(model, bench.tokenizer, bench.data, "easy", range(1))
-    batch = replace(
-        page, **{name: getattr(page, name)[:, :1] for name in ("tails", "questions", "answers", "pointers")}
-    )
+    asked = {name: getattr(page, name)[:, :1] for name in ("tails", "questions", "answers", "pointers")}
+    return replace(page, **asked)
+
+
+def _time_once(bench: Bench, variant: Variant, batch: MicroBatch) -> Times:
+    model = bench.models[variant.adapter]
     ids = torch.full((1, ANSWER_LENGTH), model.config.mask_token_id)
     start = thread_time()
     encoded = None
