@@ -1,6 +1,7 @@
 """Imports that wait until they are needed, and imports that are refused."""
 
 import importlib
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -52,3 +53,14 @@ def test_an_import_is_refused_only_inside(package):
             importlib.import_module(package)
     assert importlib.import_module(package).VALUE == 7
     assert "json" in sys.modules
+
+
+def test_an_evaluation_imports_none_of_what_it_does_not_need(tmp_path):
+    code = (
+        "import sys; from shirg_core.cli.app import main; code = main(sys.argv[1:]); "
+        "print(sorted({'transformers.pipelines', 'torchvision', 'nltk', 'scipy.stats', 'sklearn'} & set(sys.modules))); "
+        "sys.exit(code)"
+    )
+    asked = ["eval", "--tasks", "shirg_docs", "--limit", "1", "--output", str(tmp_path), "--quiet"]
+    ran = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
