@@ -194,6 +194,12 @@ def _internvl() -> Any:
     return hf.InternVLConfig(vision_config=vision, text_config=language, image_token_id=IMAGE, image_seq_length=16)
 
 
+def _qianfan_ocr() -> Any:
+    vision = hf.QianfanOCRVisionConfig(image_size=[112, 112], **SIZES)
+    language = hf.Qwen3Config(num_key_value_heads=2, head_dim=16, **LANGUAGE)
+    return hf.QianfanOCRConfig(vision_config=vision, text_config=language, image_token_id=IMAGE, image_seq_length=16)
+
+
 def _smolvlm() -> Any:
     vision = {**SIZES, "image_size": 112, "patch_size": 14}
     language = hf.LlamaConfig(**LANGUAGE)
@@ -284,6 +290,41 @@ def _paddleocr_vl() -> Any:
     return hf.PaddleOCRVLConfig(text_config=text, vision_config=vision, **IDS, **VISION_IDS)
 
 
+def _kimi_k25() -> Any:
+    heads = {"num_key_value_heads": 2, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 16}
+    heads |= {"qk_rope_head_dim": 16, "v_head_dim": 16, "first_k_dense_replace": 2}
+    experts = {
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "n_group": 1,
+        "topk_group": 1,
+    }
+    vision = {**SIZES, "patch_size": 14, "pos_emb_height": 16, "pos_emb_width": 16}
+    text = hf.DeepseekV3Config(**LANGUAGE, **heads, **experts)
+    return hf.Kimi_K25Config(vision_config=vision, text_config=text, projection_hidden_size=32, **IDS, **VISION_IDS)
+
+
+def _video_llama_3() -> Any:
+    vision = {**SIZES, "patch_size": 14}
+    language = hf.Qwen2Config(num_key_value_heads=2, **LANGUAGE)
+    return hf.VideoLlama3Config(vision_config=vision, text_config=language, **IDS)
+
+
+def one_frame(number: int) -> Pictures:
+    given = blocks(number)
+    merge = torch.tensor([(2, 1)[number % 2]])
+    return given | {"pixel_values": noise(number, len(given["pixel_values"]), 3 * 14**2), "image_merge_sizes": merge}
+
+
+def _ovis2() -> Any:
+    vision = {**SIZES, "image_size": 112, "patch_size": 14, "vocab_size": 64, "hidden_stride": 2}
+    language = hf.Qwen2Config(num_key_value_heads=2, **LANGUAGE)
+    indicators = [START, END, 94, 93, 92]
+    ids = {"image_token_id": IMAGE, "visual_indicator_token_ids": indicators, "hidden_size": 32, "vocab_size": 100}
+    return hf.Ovis2Config(vision_config=vision, text_config=language, **ids)
+
+
 TYPES = {"mm_token_type_ids": (1, 0, 0)}
 FAMILIES = [
     Family("llava", _llava, hf.LlavaForConditionalGeneration, square(112)),
@@ -335,5 +376,9 @@ OTHERS = [
     Family("glm4v", _glm4v, hf.Glm4vForConditionalGeneration, blocks, types=TYPES),
     Family("paddleocr_vl", _paddleocr_vl, hf.PaddleOCRVLForConditionalGeneration, by_line, types=TYPES),
     Family("aya_vision", _aya_vision, hf.AyaVisionForConditionalGeneration, square(112)),
+    Family("qianfan_ocr", _qianfan_ocr, hf.QianfanOCRForConditionalGeneration, tiles),
+    Family("kimi_k25", _kimi_k25, hf.Kimi_K25ForConditionalGeneration, by_line),
+    Family("video_llama_3", _video_llama_3, hf.VideoLlama3ForConditionalGeneration, one_frame),
+    Family("ovis2", _ovis2, hf.Ovis2ForConditionalGeneration, square(112)),
 ]
-"""Models that `shirg_core.hf` has no line about, but for PaddleOCR-VL's patches: the convention is enough."""
+"""Models that `shirg_core.hf` has no line about, but for how some lay out their patches: the convention is enough."""

@@ -46,8 +46,9 @@ def test_selections_are_one_an_image_with_its_layout():
     assert len(pruned) == 5
 
 
-def test_tiles_in_a_row_are_views_of_one_image_and_others_are_images():
-    family = FAMILY["internvl"]
+@pytest.mark.parametrize("name", ["internvl", "qianfan_ocr"])
+def test_tiles_in_a_row_are_views_of_one_image_and_others_are_images(name):
+    (family,) = (family for family in FAMILIES + OTHERS if family.name == name)
     pruned = prune(family.model(), family.prompts([1, 0, 1]), shirg_v3(0.25))
     assert [len(layout.views) for layout in pruned.layouts] == [3, 1, 3]
 
@@ -100,14 +101,69 @@ def test_edges_are_those_of_the_pixels_that_the_model_is_given():
     torch.testing.assert_close(given["edges"], edge_density(picture[None, :, :, :112], 8, 8))
 
 
-def test_patches_line_by_line_lie_where_their_tokens_do():
-    (family,) = (family for family in OTHERS if family.name == "paddleocr_vl")
+@pytest.mark.parametrize("name", ["paddleocr_vl", "kimi_k25"])
+def test_patches_line_by_line_lie_where_their_tokens_do(name):
+    (family,) = (family for family in OTHERS if family.name == name)
     inputs, picture = family.prompts([0]), torch.randn(3, 8 * 14, 12 * 14)
     lines = picture.unflatten(2, (12, 14)).unflatten(1, (8, 14))  # [3, 8, 14, 12, 14]
     inputs["pixel_values"] = lines.permute(1, 3, 0, 2, 4).flatten(0, 1)
     ((_, layout, given),) = asked(family, inputs)
     assert layout == ViewLayout.single(4, 6)
     torch.testing.assert_close(given["edges"], edge_density(picture[None], 4, 6))
+
+
+def test_every_image_may_merge_its_patches_in_its_own_way():
+    from transformers import VideoLlama3ImageProcessor
+
+    (family,) = (family for family in OTHERS if family.name == "video_llama_3")
+    assert [
+        layout.views[0].n_tokens for layout in prune(family.model(), family.prompts([0, 1]), shirg_v2(1.0)).layouts
+    ] == [24, 24]
+    picture = torch.randint(0, 256, (3, 8 * 14, 12 * 14), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    plain = {"do_resize": False, "do_normalize": False, "do_rescale": False, "patch_size": 14, "merge_size": 2}
+    given = VideoLlama3ImageProcessor(**plain)(picture, return_tensors="pt")
+    ((_, layout, seen),) = asked(family, family.prompts([0]) | {"pixel_values": given["pixel_values"].float()})
+    assert layout == ViewLayout.single(4, 6)
+    torch.testing.assert_close(seen["edges"], edge_density(picture[None].float(), 4, 6))
+
+
+def test_what_else_a_model_makes_of_its_images_goes_along():
+    (family,) = (family for family in OTHERS if family.name == "ovis2")
+    inputs = family.prompts([0])
+    image = prune(family.model(), inputs, shirg_v2(0.25))["mm_encoder_outputs"]["image"]
+    own = family.encoder.get_image_features(inputs["pixel_values"], return_dict=True)
+    assert torch.equal(image.visual_indicator_features, own.visual_indicator_features)
+    assert image.last_hidden_state is None
+
+
+@pytest.mark.parametrize(
+    ("config", "missing"),
+    [("MuseGlimmerConfig", "spatial_merge_size"), ("Cosmos3EdgeConfig", "temporal_patch_size")],
+)
+def test_patches_in_an_unknown_order_are_refused(config, missing):
+    import transformers
+
+    from shirg_core.hf.geometry import find_geometry
+
+    home = SimpleNamespace(config=getattr(transformers, config)())
+    with pytest.raises(ValueError, match=rf"no vision_config\.{missing}, so the places of its patches are unknown"):
+        find_geometry(home, FAMILY["qwen2_vl"].prompts([0]), [torch.zeros(24, 32)])
+
+
+def test_a_grid_that_does_not_count_the_patches_is_refused():
+    from shirg_core.hf.geometry import find_geometry
+
+    inputs = FAMILY["qwen2_vl"].prompts([0]) | {"image_grid_thw": torch.tensor([[1, 4, 6]])}
+    with pytest.raises(ValueError, match="counts 24 patches, but pixel_values hold 96"):
+        find_geometry(FAMILY["qwen2_vl"].encoder, inputs, [torch.zeros(24, 32)])
+
+
+def test_a_mosaic_without_sizes_is_refused():
+    from shirg_core.hf.geometry import find_geometry
+
+    inputs = {name: value for name, value in FAMILY["llava_next"].prompts([0]).items() if name != "image_sizes"}
+    with pytest.raises(ValueError, match="has image newlines, but the inputs hold no image_sizes"):
+        find_geometry(FAMILY["llava_next"].encoder, inputs, [torch.zeros(24, 32)])
 
 
 def test_attention_on_patches_line_by_line_is_the_mean_behind_each_token():

@@ -14,6 +14,8 @@ from shirg_core.selection import Selection
 
 BESIDE_THE_IDS = {"token_type_ids": 0, "mm_token_type_ids": 0, "moe_mm_token_type_ids": 0, "labels": -100}
 """Inputs `[B, L]` that are cut like the ids, and what pads them."""
+INSIDE = ("hidden_state", "hidden_states", "attentions")
+"""How the names of a tower's own states end."""
 
 
 class KeptRows(NamedTuple):
@@ -48,15 +50,19 @@ def keep_rows(image: ImageRows, selection: Selection) -> KeptRows:
 
 
 def cut_features(output: Any, kept: Sequence[KeptRows]) -> dict[str, Any]:
-    """The model's own output type's fields, with the kept rows in the container that its `forward` concatenates."""
+    """The fields of the model's own output, with the kept rows in the container that its `forward` concatenates.
+
+    The tower's own states are left out: they are large, and no `forward` reads them.
+    """
+    fields = {name: value for name, value in output.items() if not name.endswith(INSIDE)}
     pooled: Any = [image.rows for image in kept]
     if isinstance(output.pooler_output, Tensor):
         # `generate` repeats an entry at a time for beams: with a row each, prompts may differ in their number of rows.
         pooled = torch.cat(pooled) if output.pooler_output.dim() == 2 else torch.cat(pooled)[:, None]
-    if not kept[0].deep:
-        return {"pooler_output": pooled}
-    layers = zip(*(image.deep for image in kept), strict=True)
-    return {"pooler_output": pooled, "deepstack_features": [list(layer) for layer in layers]}
+    fields["pooler_output"] = pooled
+    if kept[0].deep:
+        fields["deepstack_features"] = [list(layer) for layer in zip(*(image.deep for image in kept), strict=True)]
+    return fields
 
 
 def prompt_positions(home: Any, inputs: Mapping[str, Any], real: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from shirg_core.hf.places import Geometry, Measure
 from shirg_core.hf.tower import tower_attention
 from shirg_core.layout import ViewLayout
 
-TILED = frozenset({"internvl"})
+TILED = frozenset({"internvl", "qianfan_ocr"})
 """Model types whose processors write the tiles of one image as one run of placeholders: they are its views."""
 
 RESAMPLERS = ("perceiver_config", "qformer_config")

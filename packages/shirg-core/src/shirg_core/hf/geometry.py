@@ -3,7 +3,7 @@
 | inputs (or model) hold      | families                    | rows of an image                                     |
 |-----------------------------|-----------------------------|------------------------------------------------------|
 | `image_grid_thw`            | Qwen-VL, GLM-4V and alike   | one grid; pixels are patches, in blocks to be merged |
-|                             | PaddleOCR-VL                | the same, with patches line by line                  |
+|                             | PaddleOCR-VL, Kimi-K2.5     | the same, with patches line by line                  |
 | `image_position_ids`        | Gemma4, DiffusionGemma      | one grid; pixels are patches, each with its `(x, y)` |
 | a parameter `image_newline` | LLaVA-NeXT, LLaVA-OneVision | base view, then the mosaic of crops, a newline a row |
 | none of these               | all others                  | one grid of the pixels' aspect ratio                 |
@@ -41,38 +41,59 @@ def find_geometry(
     """
     vision, pixels = getattr(home.config, "vision_config", None), inputs["pixel_values"]
     if inputs.get("image_grid_thw") is not None:
-        return _blocks(vision, pixels, inputs["image_grid_thw"].tolist(), maps, measure)
+        return _blocks(home, inputs, maps, measure)
     if inputs.get("image_position_ids") is not None:
         received: Sequence[Tensor | None] = maps or [None] * len(pixels)
         each = zip(pixels, inputs["image_position_ids"], received, strict=True)
         return [_patches(vision, *image, measure) for image in each]
     if isinstance(getattr(home, "image_newline", None), Tensor):
+        if inputs.get("image_sizes") is None:
+            raise ValueError(f"{type(home).__name__} has image newlines, but the inputs hold no image_sizes")
         return find_mosaics(home, pixels, inputs["image_sizes"].tolist(), entries, maps, measure)
     return _grids(pixels, inputs.get("image_sizes"), entries, maps, measure)
 
 
-def _blocks(
-    vision: Any, pixels: Tensor, grids: list[list[int]], maps: Sequence[Tensor] | None, measure: Measure
-) -> list[Geometry]:
-    merge, patch = vision.spatial_merge_size, vision.patch_size
+def _blocks(home: Any, inputs: Mapping[str, Any], maps: Sequence[Tensor] | None, measure: Measure) -> list[Geometry]:
+    pixels, grids = inputs["pixel_values"], inputs["image_grid_thw"].tolist()
     by_line = pixels.dim() == 4
+    merges, patch, frames_a_patch = _patch_sizes(home, inputs)
     found = []
     sizes = [math.prod(grid) for grid in grids]
+    if sum(sizes) != len(pixels):
+        raise ValueError(f"image_grid_thw counts {sum(sizes)} patches, but pixel_values hold {len(pixels)}")
     received = split_maps(maps, sizes)
-    for (frames, h, w), own, values in zip(grids, pixels.split(sizes), received, strict=True):
-        rows, columns = h // merge, w // merge
-        if by_line:  # PaddleOCR-VL: [patches, channels, patch, patch], line by line, of one frame each
-            lines = (frames, rows, merge, columns, merge)
+    for (frames, h, w), (down, across), own, values in zip(grids, merges, pixels.split(sizes), received, strict=True):
+        rows, columns = h // down, w // across
+        if by_line:  # [patches, channels, patch, patch], of one frame each
+            lines = (frames, rows, down, columns, across)
             own = own.unflatten(0, lines).transpose(2, 3).flatten(0, 4)
             values = None if values is None else values.reshape(lines).transpose(2, 3)
-        # [t, rows, columns, merge, merge, channels, frames a patch, patch, patch]; a still image repeats its frame.
-        frames_a_patch = 1 if by_line else vision.temporal_patch_size
-        tiles = own.reshape(frames, rows, columns, merge, merge, -1, frames_a_patch, patch, patch)
+        # [t, rows, columns, down, across, channels, frames a patch, patch, patch]; a still image repeats its frame.
+        tiles = own.reshape(frames, rows, columns, down, across, -1, frames_a_patch, patch, patch)
         image = tiles[..., 0, :, :].permute(0, 5, 1, 3, 6, 2, 4, 7).reshape(frames, -1, h * patch, w * patch)
-        attention = None if values is None else values.reshape(1, -1, merge * merge).mean(dim=-1)
+        attention = None if values is None else values.reshape(1, -1, down * across).mean(dim=-1)
         seen = measured(measure, image, rows, columns)
         found.append(Geometry(ViewLayout((View(rows, columns),) * frames), seen, attention=attention))
     return found
+
+
+def _patch_sizes(home: Any, inputs: Mapping[str, Any]) -> tuple[list[tuple[int, int]], int, int]:
+    """Patches down and across that make a row of every image, pixels a side of a patch, and its frames.
+
+    Raises:
+        ValueError: a model that does not say so.
+    """
+    vision, pixels = home.config.vision_config, inputs["pixel_values"]
+    own = inputs.get("image_merge_sizes")  # VideoLLaMA3: of every image, beside patches of channels × frames
+    merge = getattr(vision, "spatial_merge_size", getattr(vision, "merge_kernel_size", None))
+    frames = 1 if pixels.dim() == 4 else getattr(vision, "temporal_patch_size", None)
+    if own is not None:
+        frames = pixels.shape[-1] // (vision.num_channels * vision.patch_size**2)
+    elif merge is None or frames is None:
+        lack = "spatial_merge_size" if merge is None else "temporal_patch_size"
+        raise ValueError(f"{type(home).__name__} has no vision_config.{lack}, so the places of its patches are unknown")
+    each: list[Any] = [merge] * len(inputs["image_grid_thw"]) if own is None else own.tolist()
+    return [(size, size) if isinstance(size, int) else tuple(size) for size in each], vision.patch_size, frames
 
 
 def _patches(vision: Any, pixels: Tensor, places: Tensor, values: Tensor | None, measure: Measure) -> Geometry:
