@@ -65,6 +65,12 @@ def test_forest_shows_what_differs_in_points():
     assert drawn == pytest.approx([-3.0, -3.0])
 
 
+def test_the_legend_of_a_forest_covers_no_title():
+    figure = ablation_forest([{**row, "regime": "2,400 steps from micro-full"} for row in ablation_rows()])
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_window_extent().overlaps(figure._suptitle.get_window_extent())
+
+
 def test_many_ablations_stand_in_two_columns():
     rows = [{**row, "ablation": f"{row['ablation']} {i}"} for i in range(3) for row in ablation_rows()]
     figure = ablation_forest(rows)

@@ -37,7 +37,9 @@ def ablation_forest(rows: Sequence[Row]) -> Figure:
     panels = [[row for row in changed if row["ablation"] == name] for name in ordered(changed, "ablation")]
     columns = _columns(panels)
     height = max(sum(_height(panel) for panel in column) for column in columns)
-    title = f"Change of exact match against each reference, in points, same questions ({regimes[0]})"
+    # The legend stands beside the title, for which one column is too narrow.
+    wrap = "\n" if len(columns) == 1 else " "
+    title = f"Change of exact match against each reference,{wrap}in points, same questions ({regimes[0]})"
     figure = new_figure(max(WIDTH_IN, 6.6 * len(columns)), max(2.2, height) + 0.7, title)
     tiers = ordered(changed, "tier")
     subfigures = figure.subfigures(1, len(columns), squeeze=False)[0]
